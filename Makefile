@@ -1,0 +1,40 @@
+PYTHON ?= python3
+PORT ?= 8000
+bin = .venv/bin
+serve = OMNIDESK_ENV=$${OMNIDESK_ENV:-development} PORT=$(PORT)
+
+.PHONY: run install test lint format clean
+
+run: .venv/runtime  ## Serve the demo on 127.0.0.1:8000
+	@$(serve) $(bin)/flask --app wsgi init-db --demo
+	@echo "API docs:  http://127.0.0.1:$(PORT)/api/docs"
+	@echo "Log in as: admin, user1 or agent2, each with the password secret"
+	@$(serve) exec $(bin)/gunicorn wsgi:app
+
+install: .venv/runtime  ## Make .venv with what the server needs
+
+test: .venv/dev lint  ## Check everything, on SQLite and PostgreSQL, through nginx
+	$(bin)/pytest
+
+lint: .venv/dev  ## Check format, lint and types
+	$(bin)/ruff format --check .
+	$(bin)/ruff check .
+	$(bin)/mypy
+
+format: .venv/dev  ## Lay the code out
+	$(bin)/ruff check --fix .
+	$(bin)/ruff format .
+
+clean:  ## Remove what was made, but for the databases
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+.venv/runtime: requirements.txt
+	@.ci/need run
+	$(PYTHON) -m venv .venv
+	$(bin)/pip install --quiet --disable-pip-version-check -r requirements.txt
+	@touch $@
+
+.venv/dev: requirements-dev.txt .venv/runtime
+	@.ci/need test
+	$(bin)/pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@

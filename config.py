@@ -1,0 +1,138 @@
+"""Settings, each read once from the environment."""
+
+import os
+import secrets
+from contextlib import suppress
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from environs import Env, EnvValidationError
+from marshmallow import ValidationError
+from marshmallow.validate import ContainsOnly, OneOf, Range
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+INSTANCE = Path(__file__).parent / "instance"
+READABLE = ("events", "tickets", "conversations", "clients")
+
+
+class BadSettings(SystemExit):
+    """Ends the start with one line that names every bad setting."""
+
+
+def database_url(text: str) -> URL:
+    """Give the SQLAlchemy URL of a SQLite or PostgreSQL database, with our driver."""
+    try:
+        url = make_url(text)
+    except ArgumentError:
+        raise ValidationError("is not a database URL") from None
+    if url.drivername == "sqlite":
+        return url
+    if url.drivername in ("postgres", "postgresql", "postgresql+psycopg"):
+        return url.set(drivername="postgresql+psycopg")
+    raise ValidationError("must begin with sqlite:/// or postgresql://")
+
+
+def long_enough(key: str) -> None:
+    """Refuse a signing key of fewer than 32 bytes (RFC 7518, section 3.2)."""
+    if len(key.encode()) < 32:
+        raise ValidationError(
+            "must have at least 32 bytes; make one with: "
+            "python3 -c 'import secrets; print(secrets.token_urlsafe(48))'"
+        )
+
+
+def kept_key(path: Path) -> str:
+    """Give the key kept in a file; the first to ask makes it."""
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        fresh = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
+        fresh.touch(mode=0o600)
+        fresh.write_text(secrets.token_urlsafe(48))
+        with suppress(FileExistsError):
+            os.link(fresh, path)
+        fresh.unlink()
+    return path.read_text()
+
+
+def engine_options(url: URL, threads: int) -> dict[str, Any]:
+    """Give what keeps a request from waiting for a database for ever."""
+    pool = {"pool_size": threads, "max_overflow": 0, "pool_timeout": 5}
+    if url.drivername == "sqlite":
+        return pool
+    limits = {
+        "statement_timeout": 10_000,
+        "lock_timeout": 2_000,
+        "idle_in_transaction_session_timeout": 15_000,
+        "timezone": "UTC",
+    }
+    options = " ".join(f"-c {name}={value}" for name, value in limits.items())
+    connect_args = {"connect_timeout": 3, "options": options}
+    return {**pool, "pool_pre_ping": True, "pool_recycle": 600, "connect_args": connect_args}
+
+
+class Production:
+    """A server that strangers can reach: closed unless its operator opens it."""
+
+    ENV = "production"
+    PUBLIC_READS: list[str] = []
+    CORS_ORIGINS: list[str] = []
+    MAX_CONTENT_LENGTH = 1024 * 1024
+    JWT_ACCESS_TOKEN_EXPIRES = timedelta(hours=1)
+    ARGON2 = {"time_cost": 2, "memory_cost": 19_456, "parallelism": 1}
+
+    def __init__(self, env: Env) -> None:
+        self.SECRET_KEY = self.read_key(env)
+        url = env.str("DATABASE_URL", "sqlite:///omnidesk.db", validate=database_url)
+        self.PUBLIC_READS = env.list(
+            "PUBLIC_READS",
+            self.PUBLIC_READS,
+            subcast=str.strip,
+            validate=ContainsOnly(READABLE, error=f"may name only {', '.join(READABLE)}"),
+        )
+        self.CORS_ORIGINS = env.list("CORS_ORIGINS", self.CORS_ORIGINS, subcast=str.strip)
+        threads = env.int("THREADS", 4, validate=Range(min=1, max=64))
+        env.seal()
+        self.SQLALCHEMY_DATABASE_URI = database_url(url)
+        self.SQLALCHEMY_ENGINE_OPTIONS = engine_options(self.SQLALCHEMY_DATABASE_URI, threads)
+
+    def read_key(self, env: Env) -> str:
+        """Give the key that signs tokens: the operator's own, never a default."""
+        return env.str("SECRET_KEY", validate=long_enough)
+
+
+class Development(Production):
+    """A server on a developer's own machine: the contract's examples work as printed."""
+
+    ENV = "development"
+    PUBLIC_READS = ["events", "tickets", "conversations"]
+    CORS_ORIGINS = ["http://localhost:3000", "null"]
+
+    def read_key(self, env: Env) -> str:
+        """Give the operator's key, or one made once and kept in the instance folder."""
+        return env.str("SECRET_KEY", None, validate=long_enough) or kept_key(
+            INSTANCE / "secret_key"
+        )
+
+
+class Testing(Development):
+    """Development with password hashes that cost next to nothing."""
+
+    TESTING = True
+    ARGON2 = {"time_cost": 1, "memory_cost": 8, "parallelism": 1}
+
+
+KINDS = {kind.ENV: kind for kind in (Production, Development)}
+
+
+def from_environment() -> Production:
+    """Give the settings that the environment asks for; raises BadSettings."""
+    env = Env(eager=False)
+    name = env.str("OMNIDESK_ENV", Production.ENV, validate=OneOf(KINDS))
+    try:
+        return KINDS.get(name, Production)(env)
+    except EnvValidationError as error:
+        faults: Any = error.error_messages
+        lines = (f"{name} {' '.join(why)}" for name, why in faults.items())
+        raise BadSettings(f"omnidesk cannot start: {'; '.join(lines)}") from None

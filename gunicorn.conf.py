@@ -1,0 +1,51 @@
+"""What `gunicorn wsgi:app` reads."""
+
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+from gunicorn import util
+
+bind = f"127.0.0.1:{os.environ.get('PORT', '8000')}"
+workers = int(os.environ.get("WEB_CONCURRENCY", "2"))
+worker_class = "gthread"
+threads = int(os.environ.get("THREADS", "4"))
+keepalive = 75  # longer than nginx keeps an idle connection to us, so that nginx closes first
+timeout = 30
+graceful_timeout = 30
+max_requests = 100_000
+max_requests_jitter = 10_000
+preload_app = True  # one copy of the code for all workers; bad settings end the start
+control_socket_disable = True
+limit_request_line = 8190  # more than nginx lets through: its limits bite first
+limit_request_field_size = 8190
+forwarder_headers = ""  # nothing that a client sends may move the app to another path
+worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108 - a heartbeat file
+
+
+def write_error(sock: Any, status: int, reason: str, _message: str) -> None:
+    """Answer a request that never reaches the app in the API's envelope."""
+    body = f'{{"detail":"{reason}"}}\n'
+    head = f"HTTP/1.1 {status} {reason}\r\nConnection: close\r\nContent-Type: application/json"
+    util.write_nonblock(sock, f"{head}\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode())
+
+
+util.write_error = write_error  # gunicorn has no setting for this page
+
+
+def when_ready(server: Any) -> None:
+    """Say what is open, so that no operator has to guess."""
+    app = server.app.wsgi()
+    readable = ", ".join(app.config["PUBLIC_READS"]) or "nothing"
+    server.log.info("%s mode; readable without a token: %s", app.config["ENV"], readable)
+
+
+def post_fork(server: Any, _worker: Any) -> None:
+    """Let no worker use a connection that another process opened, or miss an early stop."""
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # gunicorn's own handler comes later
+    from omnidesk.db import db
+
+    app = server.app.wsgi()
+    with app.app_context():
+        db.engine.dispose(close=False)

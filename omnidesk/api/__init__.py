@@ -1,0 +1,7 @@
+"""The edge: everything that HTTP means here, written once for every resource."""
+
+from omnidesk.api.blueprint import Blueprint
+from omnidesk.api.openapi import Api
+from omnidesk.api.schemas import Answer, PageQuery, Schema
+
+__all__ = ["Answer", "Api", "Blueprint", "PageQuery", "Schema"]

@@ -1,0 +1,187 @@
+"""How a resource is served: who may, what comes in, what goes out, and all of it documented."""
+
+import json
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, NoReturn
+
+import marshmallow as ma
+from flask import Request, current_app, request, url_for
+from flask_jwt_extended import current_user, verify_jwt_in_request
+from flask_jwt_extended.exceptions import JWTExtendedException
+from flask_smorest import Blueprint as SmorestBlueprint
+from jwt.exceptions import PyJWTError
+from webargs.flaskparser import FlaskParser
+
+from omnidesk.api.errors import failure, title
+from omnidesk.api.paging import HEADERS, PREFER, paged
+from omnidesk.api.schemas import Schema, unknown_fields
+from omnidesk.db import SAFE_METHODS
+
+View = Callable[..., Any]
+
+
+def refuse_constant(name: str) -> NoReturn:
+    """Refuse NaN and Infinity, which Python reads and JSON does not have (RFC 8259)."""
+    raise ValueError(name)
+
+
+class Parser(FlaskParser):
+    """Reads requests strictly, and blames fields by their own names."""
+
+    DEFAULT_VALIDATION_STATUS = 400
+    DEFAULT_UNKNOWN_BY_LOCATION: dict[str, str | None] = {}
+
+    def _raw_load_json(self, req: Request) -> Any:
+        if not req.is_json:
+            raise failure(415)
+        body = req.get_data()
+        if req.content_length is None and len(body) == req.max_content_length:
+            raise failure(413)  # werkzeug cuts a body without a length short, and says nothing
+        try:
+            return json.loads(body.decode(), parse_constant=refuse_constant)
+        except (ValueError, RecursionError):
+            raise failure(400, {"_schema": ["Invalid JSON body."]}) from None
+
+    def load_querystring(self, req: Request, schema: ma.Schema) -> Any:
+        """Give the query parameters; raises ValidationError for one given twice."""
+        twice = [name for name, values in req.args.lists() if len(values) > 1]
+        if twice:
+            raise ma.ValidationError({name: ["Given more than once."] for name in twice})
+        return super().load_querystring(req, schema)
+
+    def handle_error(self, error: ma.ValidationError, *_: Any, **__: Any) -> NoReturn:
+        """End the request with the messages, free of the location that webargs puts above."""
+        (messages,) = error.messages_dict.values()
+        raise failure(400, messages)
+
+
+def example_of(schema: Any) -> Any:
+    """Give an example of what a schema writes."""
+    example = schema.example()
+    return [example] if isinstance(schema, Schema) and schema.many else example
+
+
+def authenticate(*, optional: bool) -> None:
+    """Find out whose request this is; raises 401 for every fault of a token."""
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() == "bearer":  # the scheme is case-blind (RFC 9110, section 11.1)
+        request.environ["HTTP_AUTHORIZATION"] = f"Bearer {token}"
+    try:
+        verify_jwt_in_request(optional=optional and "Authorization" not in request.headers)
+    except (JWTExtendedException, PyJWTError, RecursionError):
+        raise failure(401) from None
+
+
+class Blueprint(SmorestBlueprint):  # type: ignore[misc]
+    """A resource's routes: each needs a token and refuses unknown queries, unless it says so."""
+
+    ARGUMENTS_PARSER = Parser()
+
+    def __init__(self, name: str, *, url_prefix: str = "/api", description: str = "") -> None:
+        super().__init__(name, __name__, url_prefix=url_prefix, description=description)
+        self.before_request(self._admit)
+        self._prepare_doc_cbks.append(self._prepare_edge_doc)
+
+    @staticmethod
+    def _mark(**facts: object) -> Callable[[View], View]:
+        def decorator(view: View) -> View:
+            view.__dict__["_apidoc"] = view.__dict__.get("_apidoc", {}) | facts
+            return view
+
+        return decorator
+
+    def public(self, view: View) -> View:
+        """Let anybody in, with or without a token."""
+        return self._mark(public=True)(view)
+
+    def admin_only(self, view: View) -> View:
+        """Let only admins in."""
+        return self._mark(admin_only=True)(view)
+
+    def _admit(self) -> None:
+        if request.method == "OPTIONS":
+            return
+        view = current_app.view_functions[request.endpoint or ""]
+        marks: dict[str, object] = view.__dict__["_apidoc"]
+        if not marks.get("public"):
+            authenticate(optional=request.method in SAFE_METHODS and self._is_open(current_app))
+        if marks.get("admin_only") and current_user.role != "admin":
+            raise failure(403)
+        if request.args and not marks.get("reads_query"):
+            raise failure(400, unknown_fields(list(request.args), []))
+
+    def _is_open(self, app: Any) -> bool:
+        return self.name in app.config["PUBLIC_READS"]
+
+    def arguments(self, schema: type[Schema], *, location: str = "json", **kwargs: Any) -> Any:
+        """Read the body or the query with a schema, documented with its example."""
+        if location == "json":
+            kwargs["example"] = example_of(schema)
+        read = super().arguments(schema, location=location, **kwargs)
+        mark = self._mark(**{f"reads_{location}": True})
+        return lambda view: mark(read(view))
+
+    def response(self, status_code: int, schema: Any, **kwargs: Any) -> Any:
+        """Write the answer with a schema, documented with its example."""
+        return super().response(status_code, schema, example=example_of(schema), **kwargs)
+
+    def also(self, status_code: int, schema: type[Schema]) -> Any:
+        """Document another answer that is no error."""
+        example = example_of(schema)
+        return super().alt_response(status_code, schema=schema, example=example, success=True)
+
+    def page(self, view: View) -> View:
+        """Send one page of the rows that the view selects."""
+        return self._mark(pages=True)(paged(view))
+
+    def created(self, schema: type[Schema], endpoint: str) -> Callable[[View], View]:
+        """Answer 201 with the new row and its own address, which the endpoint serves."""
+        description = "The new row's own address"
+        headers = {"Location": {"description": description, "schema": {"type": "string"}}}
+        respond = self.response(201, schema, headers=headers)
+
+        def decorator(view: View) -> View:
+            @wraps(view)
+            def located(*args: Any, **kwargs: Any) -> Any:
+                row = view(*args, **kwargs)
+                if isinstance(row, tuple):
+                    return row
+                full_name = f"{self.name}.{endpoint}"
+                rule = next(current_app.url_map.iter_rules(full_name))
+                ids = {name: getattr(row, name) for name in rule.arguments}
+                return row, {"Location": url_for(full_name, **ids)}
+
+            return respond(located)  # type: ignore[no-any-return]
+
+        return decorator
+
+    def add_url_rule(self, rule: str, endpoint: str | None = None, *args: Any, **kw: Any) -> None:
+        """Register a route, noting what its document needs to know."""
+        view = kw["view_func"] if "view_func" in kw else args[0]
+        facts = {"operation_id": view.__name__, "finds": "<" in rule}
+        super().add_url_rule(rule, endpoint, self._mark(**facts)(view), *args[1:], **kw)
+
+    def _prepare_edge_doc(self, doc: Any, facts: Any, *, app: Any, method: str, **_: Any) -> Any:
+        """Document what the edge does to every operation."""
+        is_open = facts.get("public") or (method == "get" and self._is_open(app))
+        answers = {
+            400: True,
+            401: not facts.get("public"),
+            403: facts.get("admin_only"),
+            404: facts["finds"],
+            413: facts.get("reads_json"),
+            415: facts.get("reads_json"),
+            500: True,
+            503: self.url_prefix,
+        }
+        responses = doc.setdefault("responses", {})
+        for status, given in answers.items():
+            if given:
+                responses.setdefault(status, title(status))
+        if facts.get("pages"):
+            responses[200]["headers"] = HEADERS
+            doc["parameters"].append(PREFER)
+        doc["operationId"] = facts["operation_id"]
+        doc["security"] = [] if is_open else [{"BearerAuth": []}]
+        return doc

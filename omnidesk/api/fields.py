@@ -1,0 +1,163 @@
+"""Fields that let in exactly what the contract says, and document it with the same pattern."""
+
+import re
+from datetime import UTC, datetime
+from typing import Any
+
+from marshmallow import ValidationError, fields, missing
+from marshmallow.validate import OneOf, Range
+from sqlalchemy.orm import InstrumentedAttribute
+
+from omnidesk.db import LARGEST_ID
+
+Column = InstrumentedAttribute[Any]
+
+# Spaces, controls and marks that show nothing: a text of these alone is blank.
+INVISIBLE = (
+    "\\x01-\\x20\\x7f-\\xa0\\xad\\u034f\\u061c\\u115f\\u1160\\u1680\\u17b4\\u17b5\\u180b-\\u180e"
+    "\\u2000-\\u200f\\u2028-\\u202f\\u205f-\\u206f\\u2800\\u3000\\u3164\\ufe00-\\ufe0f\\ufeff"
+)
+ANY = r"[^\x00]*"
+VISIBLE = rf"[{INVISIBLE}]*[^\x00{INVISIBLE}][^\x00]*"
+USERNAME = r"[A-Za-z0-9._-]{3,64}"
+# What browsers accept in <input type=email> (WHATWG HTML, 4.10.5.1.5), with a dot in the domain.
+LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+EMAIL = rf"[A-Za-z0-9.!#$%&'*+/=?^_`{{|}}~-]+@{LABEL}(?:\.{LABEL})+"
+
+
+class _Documented(fields.Field[Any]):
+    """A field with an example, and facts of its own for the OpenAPI document."""
+
+    documents: dict[str, object] = {}
+
+    def __init__(self, *, example: object = missing, **kwargs: Any) -> None:
+        facts = dict(self.documents)
+        if example is not missing:
+            facts["example"] = example
+        super().__init__(metadata=facts | kwargs.pop("metadata", {}), **kwargs)
+
+
+class Text(_Documented, fields.String):
+    """Text that fits its pattern and its column, counted in code points."""
+
+    default_error_messages = {
+        "blank": "Nothing in it can be seen.",
+        "pattern": "Not allowed: must match {pattern}.",
+        "length": "Length must be between {shortest} and {longest}.",
+        "characters": "NUL and lone surrogates are not allowed.",
+    }
+
+    def __init__(
+        self,
+        column: Column | None = None,
+        *,
+        pattern: str = VISIBLE,
+        shortest: int = 1,
+        longest: int | None = None,
+        **kwargs: Any,
+    ) -> None:
+        if column is not None:
+            longest = column.type.length
+            kwargs.setdefault("allow_none", column.nullable)
+        self.pattern, self.shortest, self.longest = pattern, shortest, longest or 0
+        limits = {"minLength": shortest, "maxLength": longest, "pattern": f"^{pattern}$"}
+        super().__init__(metadata=limits, **kwargs)
+
+    def _deserialize(self, value: object, *args: Any, **kwargs: Any) -> str:
+        text = super()._deserialize(value, *args, **kwargs)
+        if re.search("[\x00\ud800-\udfff]", text):
+            raise self.make_error("characters")
+        if not self.shortest <= len(text) <= self.longest:
+            raise self.make_error("length", shortest=self.shortest, longest=self.longest)
+        if not re.fullmatch(self.pattern, text):
+            if self.pattern == VISIBLE:
+                raise self.make_error("blank")
+            raise self.make_error("pattern", pattern=self.pattern)
+        return text
+
+
+class Choice(_Documented, fields.String):
+    """One of the words that the column's check constraint allows."""
+
+    def __init__(self, column: Column, **kwargs: Any) -> None:
+        super().__init__(validate=OneOf(column.type.enums), **kwargs)
+
+
+class Flag(_Documented, fields.Boolean):
+    """A JSON true or false, and nothing that only looks like it."""
+
+    words: dict[object, bool] = {}
+
+    def _deserialize(self, value: object, *args: Any, **kwargs: Any) -> bool:
+        if isinstance(value, bool):
+            return value
+        if isinstance(value, str) and value in self.words:
+            return self.words[value]
+        raise self.make_error("invalid", input=value)
+
+
+class FlagParam(Flag):
+    """A flag in a query string."""
+
+    words = {"true": True, "1": True, "false": False, "0": False}
+
+
+class Id(_Documented, fields.Integer):
+    """The number of a row: a JSON integer from 1 to 2147483647."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(strict=True, validate=Range(min=1, max=LARGEST_ID), **kwargs)
+
+
+class IntegerParam(_Documented, fields.Integer):
+    """A whole number in a query string: decimal digits, and nothing else."""
+
+    def _deserialize(self, value: object, *args: Any, **kwargs: Any) -> int:
+        if not re.fullmatch("-?[0-9]{1,19}", str(value)):
+            raise self.make_error("invalid", input=value)
+        return super()._deserialize(value, *args, **kwargs)
+
+
+class IdParam(IntegerParam):
+    """The number of a row in a query string."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(validate=Range(min=1, max=LARGEST_ID), **kwargs)
+
+
+class Time(_Documented, fields.AwareDateTime):
+    """A time in UTC, to the second: `2025-10-29T12:34:56Z`."""
+
+    documents = {
+        "description": "ISO 8601 with Z or an offset; 1970 to 2199; fractions are dropped",
+        "pattern": "^(19[7-9][0-9]|2[01][0-9]{2})-",
+    }
+    default_error_messages = {
+        "invalid": "Not a time with Z or an offset, such as 2025-10-29T12:34:56Z.",
+        "years": "The year must be 1970 to 2199, in UTC.",
+        "space": "A + in a query string means a space: send %2B or use Z.",
+    }
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(format="iso", default_timezone=None, **kwargs)
+        self.error_messages["invalid_awareness"] = self.error_messages["invalid"]
+
+    def _serialize(self, value: datetime | None, *args: Any, **kwargs: Any) -> str | None:
+        if value is None:
+            return None
+        return value.astimezone(UTC).isoformat(timespec="seconds")[:19] + "Z"
+
+    def _deserialize(self, value: object, *args: Any, **kwargs: Any) -> datetime:
+        if not isinstance(value, str) or len(value) > 40:
+            raise self.make_error("invalid", input=value, obj_type="datetime")
+        try:
+            time = super()._deserialize(value, *args, **kwargs).astimezone(UTC)
+        except OverflowError:
+            raise self.make_error("years") from None
+        except ValidationError as error:
+            if re.search(r":\d\d \d\d:?\d\d$", value):
+                raise self.make_error("space") from error
+            raise
+        if not 1970 <= time.year <= 2199:
+            raise self.make_error("years")
+        return time.replace(microsecond=0)

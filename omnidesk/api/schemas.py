@@ -1,0 +1,62 @@
+"""What every schema does: refuse what it does not know, and say what was probably meant."""
+
+from collections.abc import Mapping
+from difflib import get_close_matches
+from typing import Any
+
+import marshmallow as ma
+from marshmallow.validate import Range
+
+from omnidesk.api.fields import IntegerParam
+
+LARGEST_LIMIT = 200
+LARGEST_OFFSET = 2**53 - 1  # the largest integer that every JSON reader holds exactly
+
+
+def unknown_fields(names: list[str], known: list[str]) -> dict[str, list[str]]:
+    """Give an error for each unknown name, with the known one that was probably meant."""
+    errors = {}
+    for position, name in enumerate(names):
+        # Comparing costs time, and nobody misspells a hundred names.
+        near = get_close_matches(name[:64], known, n=1) if position < 10 else []
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        errors[name.encode(errors="backslashreplace").decode()] = [f"Unknown field.{hint}"]
+    return errors
+
+
+class Schema(ma.Schema):
+    """A schema that refuses unknown fields and keeps the order it is written in."""
+
+    def handle_error(self, error: ma.ValidationError, data: Any, **_: Any) -> None:
+        """Say of each unknown field what was probably meant."""
+        messages = error.messages_dict
+        unknown = [name for name in messages if isinstance(data, Mapping) and name in data]
+        unknown = [name for name in unknown if name not in self.load_fields]
+        for name in unknown:
+            del messages[name]
+        messages |= unknown_fields(unknown, list(self.load_fields))
+
+    @classmethod
+    def example(cls) -> dict[str, object]:
+        """Give the object that the fields' own examples make."""
+        schema = cls()
+        return {
+            name: field.metadata["example"]
+            for name, field in schema.fields.items()
+            if "example" in field.metadata
+        }
+
+
+class Answer(Schema):
+    """A schema of what we send: every key is always there."""
+
+    def on_bind_field(self, _: str, field_obj: ma.fields.Field[Any]) -> None:
+        """Document the field as present, without the default that a request may leave out."""
+        field_obj.required, field_obj.load_default = True, ma.missing
+
+
+class PageQuery(Schema):
+    """The part of a list to send."""
+
+    limit = IntegerParam(load_default=50, validate=Range(min=1, max=LARGEST_LIMIT), example=20)
+    offset = IntegerParam(load_default=0, validate=Range(min=0, max=LARGEST_OFFSET), example=0)

@@ -1,0 +1,1 @@
+"""Who is calling: logins and access tokens."""

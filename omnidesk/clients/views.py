@@ -1,0 +1,39 @@
+"""Clients over HTTP."""
+
+from typing import Any
+
+from sqlalchemy import Select
+
+from omnidesk.api import Blueprint, PageQuery
+from omnidesk.clients.models import Client
+from omnidesk.clients.schemas import ClientCreate, ClientSchema
+from omnidesk.db import db
+
+blp = Blueprint("clients", description="Who asks for help")
+
+
+@blp.get("/clients")
+@blp.arguments(PageQuery, location="query")
+@blp.response(200, ClientSchema(many=True))
+@blp.page
+def list_clients(_: dict[str, Any]) -> Select[Any]:
+    """List clients"""
+    return Client.matching()
+
+
+@blp.post("/clients")
+@blp.arguments(ClientCreate)
+@blp.created(ClientSchema, "get_client")
+def create_client(data: dict[str, Any]) -> Client:
+    """Create a client"""
+    client = Client(**data)
+    db.session.add(client)
+    db.session.commit()
+    return client
+
+
+@blp.get("/clients/<id(example=55):client_id>")
+@blp.response(200, ClientSchema)
+def get_client(client_id: int) -> Client:
+    """Show a client"""
+    return db.get_or_404(Client, client_id)

@@ -1,0 +1,140 @@
+"""What clients and staff say to each other."""
+
+from datetime import datetime
+from typing import Self
+
+from sqlalchemy import (
+    Boolean,
+    ColumnElement,
+    ForeignKey,
+    Index,
+    Select,
+    String,
+    UniqueConstraint,
+    and_,
+    select,
+    update,
+)
+from sqlalchemy.ext.hybrid import hybrid_property
+from sqlalchemy.orm import Mapped, mapped_column
+
+from omnidesk.db import LARGEST_ID, Base, Refused, choice, db, utcnow
+
+SENDERS = ("client", "user", "bot")
+
+
+class Conversation(Base):
+    """A client's thread of messages on one channel."""
+
+    __tablename__ = "conversation"
+
+    conversation_id: Mapped[int] = mapped_column(primary_key=True)
+    client_id: Mapped[int] = mapped_column(ForeignKey("client.client_id"))
+    channel: Mapped[str] = mapped_column(String(32))
+    external_chat_id: Mapped[str | None] = mapped_column(String(128))
+    active: Mapped[bool] = mapped_column(Boolean(create_constraint=True, name="active"))
+    handled_by_bot: Mapped[bool] = mapped_column(
+        Boolean(create_constraint=True, name="handled_by_bot")
+    )
+    created_at: Mapped[datetime] = mapped_column(default=utcnow)
+    updated_at: Mapped[datetime] = mapped_column(default=utcnow)
+    last_message_at: Mapped[datetime | None]
+
+    __table_args__ = (
+        Index(None, "updated_at", "conversation_id"),
+        Index(None, "client_id"),
+        {"sqlite_autoincrement": True},
+    )
+
+    @classmethod
+    def matching(cls) -> Select[Self]:
+        """Select the conversations, latest activity first."""
+        return select(cls).order_by(cls.updated_at.desc(), cls.conversation_id.desc())
+
+    def receive(
+        self, *, sender: str, content: str, external_message_id: str | None = None
+    ) -> tuple["Message", bool]:
+        """Give the message and whether it is new: a channel's retry gets the stored one.
+
+        The caller holds a lock on the conversation's row, so that two retries cannot both be
+        new. Raises Refused for a new message in a conversation that is no longer active.
+        """
+        if external_message_id is not None and (stored := self.message(external_message_id)):
+            return stored, False
+        if not self.active:
+            raise Refused("conversation_id", "This conversation is not active.", conflict=True)
+        now = utcnow()
+        self.last_message_at = self.updated_at = now
+        message = Message(
+            conversation_id=self.conversation_id,
+            sender=sender,
+            content=content,
+            external_message_id=external_message_id,
+            created_at=now,
+        )
+        db.session.add(message)
+        if sender == "user":
+            Message.mark_read(self.conversation_id)
+        return message, True
+
+    def message(self, external_message_id: str) -> "Message | None":
+        """Give the message that the channel knows by this id, or None."""
+        return db.session.scalar(
+            select(Message).filter_by(
+                conversation_id=self.conversation_id, external_message_id=external_message_id
+            )
+        )
+
+
+class Message(Base):
+    """One thing said, by the client, a member of staff or a bot."""
+
+    __tablename__ = "message"
+
+    message_id: Mapped[int] = mapped_column(primary_key=True)
+    conversation_id: Mapped[int] = mapped_column(ForeignKey("conversation.conversation_id"))
+    sender: Mapped[str] = mapped_column(choice("sender", *SENDERS))
+    content: Mapped[str] = mapped_column(String(10_000))
+    external_message_id: Mapped[str | None] = mapped_column(String(128))
+    created_at: Mapped[datetime] = mapped_column(default=utcnow)
+    read_at: Mapped[datetime | None]
+
+    __table_args__ = (
+        UniqueConstraint(
+            "conversation_id", "external_message_id", info={"field": "external_message_id"}
+        ),
+        Index(None, "conversation_id", "message_id"),
+        {"sqlite_autoincrement": True},
+    )
+
+    @hybrid_property
+    def unread(self) -> bool:
+        """Whether it is a client's and no member of staff has read it."""
+        return self.sender == "client" and self.read_at is None
+
+    @unread.inplace.expression
+    @classmethod
+    def _unread(cls) -> ColumnElement[bool]:
+        return and_(cls.sender == "client", cls.read_at.is_(None))
+
+    @classmethod
+    def mark_read(cls, conversation_id: int, *, upto: int = LARGEST_ID) -> None:
+        """Note that staff has read what the client wrote, up to a message_id or all of it."""
+        unread = update(cls).where(
+            cls.conversation_id == conversation_id, cls.unread, cls.message_id <= upto
+        )
+        db.session.execute(unread.values(read_at=utcnow()))
+
+    @classmethod
+    def of(cls, conversation_id: int) -> Select[Self]:
+        """Select the messages of a conversation, oldest first."""
+        return select(cls).filter_by(conversation_id=conversation_id).order_by(cls.message_id)
+
+
+Index(
+    "ix_message_unread",
+    Message.conversation_id,
+    Message.message_id,
+    sqlite_where=Message.unread,
+    postgresql_where=Message.unread,
+)

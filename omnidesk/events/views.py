@@ -1,0 +1,40 @@
+"""The calendar over HTTP."""
+
+from typing import Any
+
+from flask_jwt_extended import current_user
+from sqlalchemy import Select
+
+from omnidesk.api import Blueprint
+from omnidesk.db import db
+from omnidesk.events.models import Event
+from omnidesk.events.schemas import EventCreate, EventQuery, EventSchema
+
+blp = Blueprint("events", description="What is in the calendar")
+
+
+@blp.get("/events")
+@blp.arguments(EventQuery, location="query")
+@blp.response(200, EventSchema(many=True))
+@blp.page
+def list_events(filters: dict[str, Any]) -> Select[Any]:
+    """List events, earliest first"""
+    return Event.matching(**filters)
+
+
+@blp.post("/events")
+@blp.arguments(EventCreate)
+@blp.created(EventSchema, "get_event")
+def create_event(data: dict[str, Any]) -> Event:
+    """Put an event into the calendar"""
+    event = Event(**data, created_by=current_user.user_id)
+    db.session.add(event)
+    db.session.commit()
+    return event
+
+
+@blp.get("/events/<id(example=42):event_id>")
+@blp.response(200, EventSchema)
+def get_event(event_id: int) -> Event:
+    """Show an event"""
+    return db.get_or_404(Event, event_id)

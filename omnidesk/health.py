@@ -1,0 +1,39 @@
+"""Whether the server lives, and whether it can work."""
+
+from typing import Any
+
+import marshmallow as ma
+from flask import current_app
+
+from omnidesk import migrations
+from omnidesk.api import Answer, Blueprint
+from omnidesk.api.errors import failure
+
+blp = Blueprint("health", url_prefix="", description="For load balancers and monitors")
+
+
+class HealthSchema(Answer):
+    """All is well."""
+
+    status = ma.fields.String(metadata={"example": "ok"})
+
+
+@blp.get("/healthz")
+@blp.public
+@blp.response(200, HealthSchema)
+def live() -> dict[str, Any]:
+    """Tell that the process answers"""
+    return {"status": "ok"}
+
+
+@blp.get("/readyz")
+@blp.public
+@blp.response(200, HealthSchema)
+@blp.alt_response(503, "SERVICE_UNAVAILABLE")
+def ready() -> dict[str, Any]:
+    """Tell whether the database answers and its schema is current"""
+    if (revision := migrations.revision()) != migrations.NEWEST:
+        why = f"Its schema is at {revision}, not {migrations.NEWEST}: run init-db."
+        current_app.logger.error("The database is not ready. %s", why)
+        raise failure(503, {"database": [why]})
+    return {"status": "ok"}

@@ -1,0 +1,56 @@
+"""Tickets on the wire."""
+
+from omnidesk.api import Answer, PageQuery, Schema
+from omnidesk.api.fields import ANY, Choice, Id, IdParam, Text, Time
+from omnidesk.tickets.models import Ticket
+
+
+class TicketQuery(PageQuery):
+    """Which tickets to list."""
+
+    status = Choice(Ticket.status, example="abierto")
+    priority = Choice(Ticket.priority, example="alta")
+    assigned_to = IdParam(example=2)
+    client_id = IdParam(example=55)
+
+
+class TicketCreate(Schema):
+    """A new ticket."""
+
+    client_id = Id(required=True, example=55)
+    subject = Text(Ticket.subject, required=True, example="Cannot login")
+    description = Text(
+        Ticket.description,
+        pattern=ANY,
+        shortest=0,
+        load_default=None,
+        example="User reports login issue",
+    )
+    priority = Choice(Ticket.priority, load_default="media", example="alta")
+    status = Choice(Ticket.status, load_default="abierto", example="abierto")
+    due_at = Time(allow_none=True, load_default=None, example=None)
+    assigned_to = Id(allow_none=True, load_default=None, example=2)
+
+
+class TicketSchema(Answer, TicketCreate):
+    """A ticket."""
+
+    ticket_id = Id(example=100)
+    created_at = Time(example="2025-10-29T09:12:00Z")
+    resolved_at = Time(allow_none=True, example=None)
+
+    class Meta:
+        """The contract's order."""
+
+        fields = (
+            "ticket_id",
+            "client_id",
+            "subject",
+            "description",
+            "priority",
+            "status",
+            "created_at",
+            "due_at",
+            "resolved_at",
+            "assigned_to",
+        )

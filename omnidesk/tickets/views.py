@@ -1,0 +1,39 @@
+"""Tickets over HTTP."""
+
+from typing import Any
+
+from sqlalchemy import Select
+
+from omnidesk.api import Blueprint
+from omnidesk.db import db
+from omnidesk.tickets.models import Ticket
+from omnidesk.tickets.schemas import TicketCreate, TicketQuery, TicketSchema
+
+blp = Blueprint("tickets", description="What clients ask for")
+
+
+@blp.get("/tickets")
+@blp.arguments(TicketQuery, location="query")
+@blp.response(200, TicketSchema(many=True))
+@blp.page
+def list_tickets(filters: dict[str, Any]) -> Select[Any]:
+    """List tickets, newest first"""
+    return Ticket.matching(**filters)
+
+
+@blp.post("/tickets")
+@blp.arguments(TicketCreate)
+@blp.created(TicketSchema, "get_ticket")
+def create_ticket(data: dict[str, Any]) -> Ticket:
+    """Open a ticket"""
+    ticket = Ticket.open(**data)
+    db.session.add(ticket)
+    db.session.commit()
+    return ticket
+
+
+@blp.get("/tickets/<id(example=100):ticket_id>")
+@blp.response(200, TicketSchema)
+def get_ticket(ticket_id: int) -> Ticket:
+    """Show a ticket"""
+    return db.get_or_404(Ticket, ticket_id)

@@ -1,0 +1,77 @@
+"""Who works at the desk."""
+
+import hashlib
+from datetime import datetime
+from typing import Self
+
+from sqlalchemy import Boolean, Index, Select, String, func, select, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from omnidesk.db import Base, choice, db, utcnow
+from omnidesk.users import passwords
+
+ROLES = ("admin", "empleado")
+
+
+class User(Base):
+    """A member of staff."""
+
+    __tablename__ = "app_user"
+
+    user_id: Mapped[int] = mapped_column(primary_key=True)
+    full_name: Mapped[str] = mapped_column(String(120))
+    username: Mapped[str] = mapped_column(String(64))
+    email: Mapped[str | None] = mapped_column(String(254))
+    role: Mapped[str] = mapped_column(choice("role", *ROLES))
+    active: Mapped[bool] = mapped_column(Boolean(create_constraint=True, name="active"))
+    last_login_at: Mapped[datetime | None]
+    password_changed_at: Mapped[datetime | None]
+    password_hash: Mapped[str] = mapped_column(String(255))
+
+    __table_args__ = (
+        Index(
+            "uq_app_user_username",
+            text("lower(username)"),
+            unique=True,
+            info={"field": "username"},
+        ),
+        Index("uq_app_user_email", text("lower(email)"), unique=True, info={"field": "email"}),
+        Index(None, "active", "user_id"),
+        Index(None, "role", "user_id"),
+        {"sqlite_autoincrement": True},
+    )
+
+    @classmethod
+    def create(cls, *, password: str, role: str = "empleado", **fields: str | None) -> Self:
+        """Give a new active user with this password."""
+        user = cls(role=role, active=True, **fields)
+        user.set_password(password)
+        return user
+
+    @classmethod
+    def matching(cls, **filters: object) -> Select[Self]:
+        """Select the users with these values, in the order they came."""
+        return select(cls).filter_by(**filters).order_by(cls.user_id)
+
+    @classmethod
+    def log_in(cls, username: str, password: str) -> Self | None:
+        """Give the active user whom these credentials name, noting the time; else None."""
+        named = select(cls).where(func.lower(cls.username) == username.lower())
+        user = db.session.scalar(named)
+        # Hashing takes a while: end the transaction, so that no other writer waits for it.
+        db.session.commit()
+        stored = user.password_hash if user else passwords.unknown()
+        if not passwords.verify(stored, password) or user is None or not user.active:
+            return None
+        user.last_login_at = utcnow()
+        return user
+
+    def set_password(self, password: str) -> None:
+        """Store the hash of a new password; tokens made with the old one are no longer good."""
+        self.password_hash = passwords.hashed(password)
+        self.password_changed_at = utcnow()
+
+    @property
+    def credentials_mark(self) -> str:
+        """A short digest that changes with the password: tokens carry it."""
+        return hashlib.sha256(self.password_hash.encode()).hexdigest()[:16]

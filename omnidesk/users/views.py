@@ -1,0 +1,41 @@
+"""Users over HTTP."""
+
+from typing import Any
+
+from sqlalchemy import Select
+
+from omnidesk.api import Blueprint
+from omnidesk.db import db
+from omnidesk.users.models import User
+from omnidesk.users.schemas import UserCreate, UserQuery, UserSchema
+
+blp = Blueprint("users", description="Who works at the desk")
+
+
+@blp.get("/users")
+@blp.arguments(UserQuery, location="query")
+@blp.response(200, UserSchema(many=True))
+@blp.page
+def list_users(filters: dict[str, Any]) -> Select[Any]:
+    """List users"""
+    return User.matching(**filters)
+
+
+@blp.post("/users")
+@blp.admin_only
+@blp.arguments(UserCreate)
+@blp.created(UserSchema, "get_user")
+@blp.alt_response(409, "CONFLICT")
+def create_user(data: dict[str, Any]) -> User:
+    """Create a user, as an admin"""
+    user = User.create(**data)
+    db.session.add(user)
+    db.session.commit()
+    return user
+
+
+@blp.get("/users/<id(example=2):user_id>")
+@blp.response(200, UserSchema)
+def get_user(user_id: int) -> User:
+    """Show a user"""
+    return db.get_or_404(User, user_id)

@@ -1,0 +1,1 @@
+"""The tests: each is one behaviour, on SQLite and on PostgreSQL."""

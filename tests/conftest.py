@@ -1,0 +1,207 @@
+"""What every test can ask for: the app on each database, people who call it, rows to call about."""
+
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from contextvars import Context
+from typing import Any, TypeVar
+
+import pytest
+from environs import Env
+from flask import Flask
+from sqlalchemy import text
+
+import config
+from omnidesk import create_app, migrations
+from omnidesk.auth import tokens
+from omnidesk.clients.models import Client
+from omnidesk.conversations.models import Conversation, Message
+from omnidesk.db import Base, db, utcnow
+from omnidesk.events.models import Event
+from omnidesk.tickets.models import Ticket
+from omnidesk.users.models import User
+from tests import postgres
+
+Row = TypeVar("Row", bound=Base)
+PASSWORD = "correct horse"
+
+
+@pytest.fixture(scope="session")
+def postgres_url() -> Iterator[str]:
+    """A database on a PostgreSQL of our own."""
+    with postgres.running() as url:
+        yield url
+
+
+@pytest.fixture(scope="session", params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path_factory: Any) -> str:
+    """An empty database of either kind."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path_factory.mktemp('sqlite')}/desk.db"
+    url: str = request.getfixturevalue("postgres_url")
+    return url
+
+
+@pytest.fixture(scope="session")
+def environment(database_url: str) -> dict[str, str]:
+    """What a server of our own needs to know to work on the same database as the test."""
+    return {"DATABASE_URL": database_url, "SECRET_KEY": KEY, "OMNIDESK_ENV": "development"}
+
+
+KEY = secrets.token_urlsafe(48)
+
+
+def make_app(database_url: str, **settings: Any) -> Flask:
+    """Give an app on a database."""
+    with pytest.MonkeyPatch.context() as env:
+        env.setenv("DATABASE_URL", database_url)
+        env.setenv("SECRET_KEY", KEY)
+        chosen = config.Testing(Env(eager=False))
+    for name, value in settings.items():
+        setattr(chosen, name, value)
+    return create_app(chosen)
+
+
+@pytest.fixture(scope="session")
+def migrated_app(database_url: str) -> Iterator[Flask]:
+    """The app on a database with the newest schema."""
+    app = make_app(database_url)
+    with app.app_context():
+        migrations.upgrade()
+        yield app
+        db.engine.dispose()
+
+
+@pytest.fixture
+def app(migrated_app: Flask) -> Iterator[Flask]:
+    """The app on a database without rows."""
+    yield migrated_app
+    db.session.remove()
+    with db.engine.begin() as connection:
+        if connection.dialect.name == "postgresql":
+            names = ", ".join(Base.metadata.tables)
+            connection.execute(text(f"TRUNCATE {names} RESTART IDENTITY CASCADE"))
+        else:
+            for table in reversed(Base.metadata.sorted_tables):
+                connection.execute(table.delete())
+            connection.execute(text("DELETE FROM sqlite_sequence"))
+
+
+@pytest.fixture
+def app_with(app: Flask, database_url: str) -> Iterator[Callable[..., Flask]]:
+    """Make further apps on the same database, with other settings."""
+    with ExitStack() as afterwards:
+
+        def make(**settings: Any) -> Flask:
+            other = make_app(settings.pop("DATABASE_URL", database_url), **settings)
+            with other.app_context():
+                afterwards.callback(db.engine.dispose)
+            return other
+
+        yield make
+
+
+class Caller:
+    """Somebody who calls the API."""
+
+    def __init__(self, app: Flask, user: Any = None) -> None:
+        self.app = app
+        self.user = user
+        self.headers: dict[str, str] = {}
+        if user:
+            self.headers["Authorization"] = f"Bearer {self.token}"
+
+    @property
+    def token(self) -> str:
+        """A new access token of this user's."""
+        with self.app.app_context():
+            return str(tokens.issue(self.user)["access_token"])
+
+    def __getattr__(self, method: str) -> Callable[..., Any]:
+        """Call with any method: `caller.get("/api/tickets")`."""
+
+        def call(path: str, headers: dict[str, str] | None = None, **kwargs: Any) -> Any:
+            headers = self.headers | (headers or {})
+            # A context without the test's own app context, as in a server.
+            return Context().run(
+                self.app.test_client().open,
+                path,
+                method=method.upper(),
+                headers=headers,
+                buffered=True,
+                **kwargs,
+            )
+
+        return call
+
+
+def keep(row: Row) -> Row:
+    """Give the row after storing it."""
+    db.session.add(row)
+    db.session.commit()
+    return row
+
+
+def reload(row: Base) -> Any:
+    """Give the row as the database has it now."""
+    db.session.refresh(row)
+    db.session.commit()
+    return row
+
+
+def make_user(username: str = "emp1", *, active: bool = True, **fields: Any) -> User:
+    """Store a user whose password is PASSWORD."""
+    fields = {"full_name": "Somebody", "email": f"{username}@example.com"} | fields
+    user = User.create(username=username, password=PASSWORD, **fields)
+    user.active = active
+    return keep(user)
+
+
+def make_client(**fields: Any) -> Client:
+    """Store a client."""
+    return keep(Client(**({"full_name": "Ada Lovelace", "active": True} | fields)))
+
+
+def make_ticket(client_id: int | None = None, **fields: Any) -> Ticket:
+    """Store a ticket, of a new client unless one is given."""
+    client_id = client_id or make_client().client_id
+    defaults = {"subject": "Cannot login", "priority": "media", "status": "abierto"}
+    return keep(Ticket.open(client_id=client_id, **(defaults | fields)))
+
+
+def make_event(**fields: Any) -> Event:
+    """Store an event."""
+    now = utcnow().replace(microsecond=0)
+    return keep(Event(**({"title": "Call", "start_time": now, "end_time": now} | fields)))
+
+
+def make_conversation(**fields: Any) -> Conversation:
+    """Store a conversation of a new client's."""
+    defaults = {"channel": "web", "active": True, "handled_by_bot": False}
+    if "client_id" not in fields:
+        defaults["client_id"] = make_client().client_id
+    return keep(Conversation(**(defaults | fields)))
+
+
+def make_message(conversation: Conversation, **fields: Any) -> Message:
+    """Store a message in a conversation."""
+    message, _ = conversation.receive(**({"sender": "client", "content": "Hello"} | fields))
+    return keep(message)
+
+
+@pytest.fixture
+def anybody(app: Flask) -> Caller:
+    """Somebody without a token."""
+    return Caller(app)
+
+
+@pytest.fixture
+def agent(app: Flask) -> Caller:
+    """An employee."""
+    return Caller(app, make_user("emp1"))
+
+
+@pytest.fixture
+def admin(app: Flask) -> Caller:
+    """An admin."""
+    return Caller(app, make_user("admin1", role="admin"))

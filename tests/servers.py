@@ -1,0 +1,71 @@
+"""Real servers on loopback, for as long as a test needs them."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import requests
+
+from tests.postgres import free_port
+
+ROOT = Path(__file__).parent.parent
+BIN = Path(sys.executable).parent
+
+
+def environ(settings: dict[str, str]) -> dict[str, str]:
+    """Give the environment of a process of ours: these settings, and no others of ours."""
+    return {"PATH": os.environ["PATH"], "HOME": "/nonexistent", **settings}
+
+
+def flask(settings: dict[str, str], *command: str, **kwargs: Any) -> Any:
+    """Run a flask command to its end."""
+    return subprocess.run(
+        [BIN / "flask", "--app", "wsgi", *command],
+        env=environ(settings),
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        **kwargs,
+    )
+
+
+@contextmanager
+def process(command: list[Any], log: Path, **kwargs: Any) -> Iterator[subprocess.Popen[bytes]]:
+    """Start a process, its output in a file, and end it by its own signal."""
+    with log.open("wb") as out:
+        running = subprocess.Popen(command, stdout=out, stderr=out, **kwargs)
+    try:
+        yield running
+    finally:
+        running.send_signal(signal.SIGTERM)
+        running.wait(40)
+
+
+@contextmanager
+def gunicorn(settings: dict[str, str], folder: Path, workers: int = 2) -> Iterator[str]:
+    """Serve the app with real workers and give its address."""
+    port, log = free_port(), folder / "gunicorn.log"
+    env = environ({**settings, "PORT": str(port), "WEB_CONCURRENCY": str(workers)})
+    with process([BIN / "gunicorn", "wsgi:app"], log, env=env, cwd=ROOT):
+        wait_for(f"http://127.0.0.1:{port}/healthz", log)
+        yield f"http://127.0.0.1:{port}"
+
+
+def wait_for(url: str, log: Path, **kwargs: Any) -> None:
+    """Return when a server answers."""
+    for _ in range(200):
+        try:
+            requests.get(url, timeout=5, **kwargs)
+        except requests.ConnectionError:
+            time.sleep(0.05)
+        else:
+            return
+    raise TimeoutError(log.read_text())

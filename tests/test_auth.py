@@ -1,0 +1,281 @@
+"""Logging in, and what a token is good for."""
+
+import base64
+import json
+from datetime import timedelta
+from typing import Any
+
+import jwt
+import pytest
+
+from omnidesk.db import db, utcnow
+from tests.conftest import KEY, PASSWORD, Caller, make_user, reload
+
+UNAUTHORIZED = {"detail": "Unauthorized"}
+
+
+def log_in(caller: Caller, username: str = "emp1", password: str = PASSWORD) -> Any:
+    """Post credentials."""
+    return caller.post("/api/login", json={"username": username, "password": password})
+
+
+def test_a_login_gives_a_token_that_lives_an_hour(anybody: Caller) -> None:
+    user = make_user("emp1")
+
+    answer = log_in(anybody)
+
+    assert answer.status_code == 200
+    assert list(answer.json) == ["access_token", "token_type", "expires_in", "user"]
+    assert answer.json["token_type"] == "bearer"
+    assert answer.json["expires_in"] == 3600
+    assert answer.json["user"] == {
+        "user_id": user.user_id,
+        "username": "emp1",
+        "full_name": "Somebody",
+        "email": "emp1@example.com",
+        "role": "empleado",
+        "active": True,
+    }
+    claims = jwt.decode(answer.json["access_token"], KEY, algorithms=["HS256"])
+    assert claims["exp"] - claims["iat"] == 3600
+
+
+def test_a_login_is_noted(anybody: Caller) -> None:
+    user = make_user("emp1")
+
+    log_in(anybody)
+
+    assert utcnow() - reload(user).last_login_at < timedelta(minutes=1)
+
+
+def test_a_user_name_is_the_same_in_capitals(anybody: Caller) -> None:
+    make_user("emp1")
+
+    assert log_in(anybody, "EMP1").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("username", "password"),
+    [
+        ("emp1", "wrong password"),
+        ("emp1", PASSWORD.upper()),
+        ("emp1", PASSWORD + " "),
+        ("off1", PASSWORD),
+        ("nobody", PASSWORD),
+        ("' OR '1'='1", PASSWORD),
+        ("emp1'--", PASSWORD),
+        ("%", PASSWORD),
+        ("emp_", PASSWORD),
+    ],
+)
+def test_wrong_credentials_get_one_and_the_same_answer(
+    anybody: Caller, username: str, password: str
+) -> None:
+    make_user("emp1")
+    off = make_user("off1", active=False)
+
+    answer = log_in(anybody, username, password)
+
+    assert (answer.status_code, answer.json) == (401, UNAUTHORIZED)
+    assert answer.headers["WWW-Authenticate"] == "Bearer"
+    assert reload(off).last_login_at is None
+
+
+def test_the_stored_hash_is_no_password(anybody: Caller) -> None:
+    user = make_user("emp1")
+
+    assert log_in(anybody, "emp1", user.password_hash).status_code == 401
+
+
+@pytest.mark.parametrize("field", ["username", "password"])
+@pytest.mark.parametrize("value", [None, 7, True, [], {}, "nul\x00", "\ud800", "x" * 2000])
+def test_credentials_of_another_kind_are_refused_by_name(
+    anybody: Caller, field: str, value: object
+) -> None:
+    body = {"username": "emp1", "password": PASSWORD} | {field: value}
+
+    answer = anybody.post("/api/login", json=body)
+
+    assert answer.status_code == 400
+    assert list(answer.json["errors"]) == [field]
+
+
+@pytest.mark.parametrize("password", ["x" * 64, "x" * 128, "🔑" * 8, "contraseña única"])
+def test_a_new_user_can_log_in(admin: Caller, anybody: Caller, password: str) -> None:
+    fields = {"full_name": "New", "username": "new", "password": password}
+    assert admin.post("/api/users", json=fields).status_code == 201
+
+    assert log_in(anybody, "new", password).status_code == 200
+
+
+def signed(key: str = KEY, algorithm: str = "HS256", **changes: Any) -> str:
+    """Give a token for user 1 with some claims changed; None leaves a claim out."""
+    now = int(utcnow().timestamp())
+    claims = {"sub": "1", "iat": now, "nbf": now, "exp": now + 60, "type": "access"} | changes
+    kept = {name: value for name, value in claims.items() if value is not None}
+    return jwt.encode(kept, key, algorithm=algorithm)
+
+
+def part(value: object) -> str:
+    """Give one part of a hand-made token."""
+    return base64.urlsafe_b64encode(json.dumps(value).encode()).rstrip(b"=").decode()
+
+
+def without_signature(algorithm: str) -> str:
+    """Give a token that asks not to be verified."""
+    return f"{part({'alg': algorithm, 'typ': 'JWT'})}.{part({'sub': '1', 'type': 'access'})}."
+
+
+NESTED = base64.urlsafe_b64encode(b"[" * 5000).decode()
+NOW = int(utcnow().timestamp())
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        None,
+        "",
+        "Bearer",
+        "Bearer ",
+        "Basic YWRtaW46c2VjcmV0",
+        "Token abc",
+        "Bearer a b",
+        "Bearer a.b.c, Bearer d.e.f",
+        "Bearer garbage",
+        "Bearer a.b.c",
+        "Bearer ñandú",
+        f"Bearer {'x' * 5000}",
+        f"Bearer {NESTED}.{part({})}.x",
+        f"Bearer {part({'alg': 'HS256', 'kid': 7})}.{part({})}.x",
+        f"Bearer {without_signature('none')}",
+        f"Bearer {without_signature('None')}",
+        f"Bearer {without_signature('nOnE')}",
+        f"Bearer {signed(key='another key of at least 32 bytes....')}",
+        f"Bearer {signed(key=KEY * 2, algorithm='HS384')}",
+        f"Bearer {signed(key=KEY * 2, algorithm='HS512')}",
+        f"Bearer {signed(exp=NOW - 1)}",
+        f"Bearer {signed(nbf=NOW + 3600)}",
+        f"Bearer {signed(iat=NOW + 3600)}",
+        f"Bearer {signed(sub=None)}",
+        f"Bearer {signed(sub=1)}",
+        f"Bearer {signed(type='refresh')}",
+        f"Bearer {signed()}",
+        *(f"Bearer {signed(sub=sub)}" for sub in ("", "x", "0", "-1", "1\n", "²", str(2**63))),
+        f"Bearer {signed(sub='424242')}",
+        f"Bearer {signed(credentials=['a'])}",
+        f"Bearer {signed(credentials='ñ')}",
+    ],
+    ids=str,
+)
+def test_every_fault_of_a_token_is_401(anybody: Caller, header: str | None) -> None:
+    make_user("emp1")
+    headers = {} if header is None else {"Authorization": header}
+
+    answer = anybody.get("/api/summary", headers=headers)
+
+    assert (answer.status_code, answer.json) == (401, UNAUTHORIZED)
+    assert answer.headers["WWW-Authenticate"] == "Bearer"
+
+
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_a_token_with_one_character_changed_is_401(agent: Caller, place: int) -> None:
+    parts = agent.token.split(".")
+    middle = len(parts[place]) // 2
+    flipped = "A" if parts[place][middle] != "A" else "B"
+    parts[place] = parts[place][:middle] + flipped + parts[place][middle + 1 :]
+
+    answer = agent.get("/api/summary", headers={"Authorization": f"Bearer {'.'.join(parts)}"})
+
+    assert (answer.status_code, answer.json) == (401, UNAUTHORIZED)
+
+
+@pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])
+def test_the_scheme_is_case_blind(agent: Caller, scheme: str) -> None:
+    headers = {"Authorization": f"{scheme} {agent.token}"}
+
+    assert agent.get("/api/summary", headers=headers).status_code == 200
+
+
+def test_a_token_counts_only_in_its_header(anybody: Caller, agent: Caller) -> None:
+    token = agent.token
+
+    assert anybody.get(f"/api/summary?jwt={token}").status_code == 401
+    cookie = {"Cookie": f"access_token_cookie={token}"}
+    assert anybody.get("/api/summary", headers=cookie).status_code == 401
+
+
+def test_deactivation_ends_a_token_at_once(agent: Caller) -> None:
+    assert agent.get("/api/summary").status_code == 200
+
+    agent.user.active = False
+    db.session.commit()
+
+    assert agent.get("/api/summary").status_code == 401
+
+
+def test_a_new_password_ends_older_tokens_and_no_newer_ones(agent: Caller) -> None:
+    agent.user.set_password("another password")
+    db.session.commit()
+    same_second = {"Authorization": f"Bearer {agent.token}"}
+
+    assert agent.get("/api/summary").status_code == 401
+    assert agent.get("/api/summary", headers=same_second).status_code == 200
+
+
+def test_a_lost_role_is_lost_at_once(admin: Caller) -> None:
+    admin.user.role = "empleado"
+    db.session.commit()
+
+    assert admin.post("/api/users", json={}).status_code == 403
+
+
+READS = [
+    ("/api/events", "events"),
+    ("/api/events/424242", "events"),
+    ("/api/tickets", "tickets"),
+    ("/api/tickets/424242", "tickets"),
+    ("/api/conversations", "conversations"),
+    ("/api/conversations/424242", "conversations"),
+    ("/api/conversations/424242/messages", "conversations"),
+    ("/api/conversations/424242/messages/1", "conversations"),
+    ("/api/clients", "clients"),
+    ("/api/clients/424242", "clients"),
+]
+ALWAYS_PROTECTED = ["/api/users", "/api/users/1", "/api/summary"]
+
+
+@pytest.mark.parametrize(("path", "resource"), READS)
+def test_reads_are_open_where_the_operator_says_so(app_with: Any, path: str, resource: str) -> None:
+    opened = Caller(app_with(PUBLIC_READS=[resource]))
+    closed = Caller(app_with(PUBLIC_READS=[]))
+
+    assert opened.get(path).status_code in (200, 404)
+    assert opened.head(path).status_code in (200, 404)
+    assert (closed.get(path).status_code, closed.get(path).json) == (401, UNAUTHORIZED)
+
+
+@pytest.mark.parametrize("path", ALWAYS_PROTECTED)
+def test_some_reads_always_need_a_token(anybody: Caller, path: str) -> None:
+    assert anybody.get(path).status_code == 401
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/api/events",
+        "/api/tickets",
+        "/api/users",
+        "/api/clients",
+        "/api/conversations/1/messages",
+    ],
+)
+def test_every_write_needs_a_token_before_anything_else(anybody: Caller, path: str) -> None:
+    answer = anybody.post(path + "?no=such", data="not even JSON")
+
+    assert (answer.status_code, answer.json) == (401, UNAUTHORIZED)
+
+
+def test_a_bad_token_is_refused_at_an_open_read_too(anybody: Caller) -> None:
+    headers = {"Authorization": "Bearer garbage"}
+
+    assert anybody.get("/api/tickets", headers=headers).status_code == 401

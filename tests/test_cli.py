@@ -1,0 +1,158 @@
+"""What an operator types."""
+
+from contextvars import Context
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import func, select
+
+from omnidesk import demo, seeds
+from omnidesk.clients.models import Client
+from omnidesk.conversations.models import Message
+from omnidesk.db import Base, db
+from omnidesk.tickets.models import Ticket
+from omnidesk.users.models import User
+from tests.conftest import PASSWORD, Caller, make_client, make_user
+from tests.servers import flask
+
+
+def count(model: type[Base]) -> int:
+    """Give how many rows a model has."""
+    rows = db.session.scalar(select(func.count()).select_from(model)) or 0
+    db.session.rollback()
+    return rows
+
+
+def run(app: Any, *command: str, **kwargs: Any) -> Any:
+    """Run a command in this process."""
+    return Context().run(app.test_cli_runner().invoke, args=command, **kwargs)
+
+
+def test_init_db_may_be_run_again(app: Any) -> None:
+    result = run(app, "init-db")
+
+    assert result.exit_code == 0
+    assert "0001_contract" in result.output
+
+
+def test_the_demo_is_added_once(app: Any) -> None:
+    first = run(app, "init-db", "--demo")
+    users = count(User)
+    second = run(app, "init-db", "--demo")
+
+    assert "The demo data was added." in first.output
+    assert "no demo data added" in second.output
+    assert count(User) == users == 3
+
+
+def test_the_demo_has_what_the_contract_names(app: Any, anybody: Caller) -> None:
+    run(app, "init-db", "--demo")
+
+    for path in ("/api/tickets/7", "/api/tickets/100", "/api/events/42"):
+        assert anybody.get(path).status_code == 200
+    credentials = {"username": "user1", "password": demo.PASSWORD}
+    token = anybody.post("/api/login", json=credentials).json["access_token"]
+    headers = {"Authorization": f"Bearer {token}"}
+    assert anybody.get("/api/clients/55", headers=headers).status_code == 200
+    summary = anybody.get("/api/summary", headers=headers).json
+    assert all(summary["tickets"].values())
+    assert summary["upcoming_events"] > 0 < summary["unread_messages"]
+
+
+def test_a_row_after_the_demo_gets_a_number_of_its_own(app: Any) -> None:
+    run(app, "init-db", "--demo")
+
+    assert make_client().client_id == 58
+
+
+def test_the_demo_is_refused_in_production(app_with: Any) -> None:
+    result = run(app_with(ENV="production"), "init-db", "--demo")
+
+    assert result.exit_code != 0
+    assert "not for production" in result.output
+    assert count(User) == 0
+
+
+def test_a_user_is_created_who_can_log_in(app: Any, anybody: Caller) -> None:
+    result = run(app, "create-user", "boss", "--role", "admin", input=f"{PASSWORD}\n{PASSWORD}\n")
+
+    assert result.exit_code == 0, result.output
+    login = anybody.post("/api/login", json={"username": "boss", "password": PASSWORD})
+    assert login.json["user"]["role"] == "admin"
+
+
+@pytest.mark.parametrize(
+    ("username", "options", "field"),
+    [
+        ("a b", ["--password", PASSWORD], "username"),
+        ("new", ["--password", "short"], "password"),
+        ("new", ["--password", "password123"], "password"),
+        ("new", ["--password", PASSWORD, "--email", "nobody"], "email"),
+        ("TAKEN", ["--password", PASSWORD], "username"),
+    ],
+)
+def test_a_user_with_a_fault_is_not_created(
+    app: Any, username: str, options: list[str], field: str
+) -> None:
+    make_user("taken")
+
+    result = run(app, "create-user", username, *options)
+
+    assert result.exit_code == 1
+    assert result.output.startswith(f"Error: {field}: ")
+    assert count(User) == 1
+
+
+def rows(model: type[Base]) -> list[Any]:
+    """Give all rows of a model."""
+    table = model.__table__
+    found = [tuple(row) for row in db.session.execute(select(table).order_by(*table.primary_key))]
+    db.session.rollback()
+    return found
+
+
+def test_seeds_are_as_many_as_asked_for_and_of_every_kind(app: Any, agent: Caller) -> None:
+    result = run(app, "seed", "--tickets", "500", "--messages", "300")
+
+    assert result.exit_code == 0, result.output
+    assert (count(Ticket), count(Message)) == (500, 300)
+    summary = agent.get("/api/summary").json
+    assert sum(summary["tickets"].values()) == 500
+    assert all(summary["tickets"].values())
+    assert len(agent.get("/api/tickets?limit=200").json) == 200
+    assert make_client().client_id == count(Client)
+
+
+def test_seeds_are_the_same_for_the_same_random_seed(
+    app: Any, app_with: Any, tmp_path: Path
+) -> None:
+    seeds.fill(300, 200, random_seed=1)
+    first = [rows(model) for model in seeds.MAKERS]
+
+    with app_with(DATABASE_URL=f"sqlite:///{tmp_path}/again.db").app_context():
+        Base.metadata.create_all(db.engine)
+        seeds.fill(300, 200, random_seed=1)
+        again = [rows(model) for model in seeds.MAKERS]
+        seeds.fill(300, 0, random_seed=2)
+        more = rows(Ticket)[300:]
+        db.session.remove()
+
+    assert again == first
+    assert [row[1:] for row in more] != [row[1:] for row in first[2]]
+
+
+def test_seeds_keep_what_is_there(app: Any) -> None:
+    make_client(full_name="Somebody")
+
+    seeds.fill(10, 10, random_seed=1)
+
+    assert rows(Client)[0][1] == "Somebody"
+
+
+def test_a_command_without_a_key_says_so_in_one_line(tmp_path: Path) -> None:
+    result = flask({"DATABASE_URL": f"sqlite:///{tmp_path}/desk.db"}, "init-db")
+
+    assert result.returncode == 1
+    assert "SECRET_KEY" in result.stderr
+    assert len(result.stderr.splitlines()) == 1

@@ -1,0 +1,319 @@
+"""One envelope for every error, and no input that makes a 500."""
+
+import json
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+
+from omnidesk.db import db
+from tests.conftest import Caller, make_client
+
+INVALID = {"detail": "Bad Request", "errors": {"_schema": ["Invalid JSON body."]}}
+JSON = "application/json"
+POSTS = ["/api/login", "/api/events", "/api/tickets", "/api/users", "/api/clients"]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/",
+        "/api",
+        "/api/",
+        "/api/nothing",
+        "/nothing",
+        "/api/tickets/",
+        "//api/tickets",
+        "/api/tickets/0",
+        "/api/tickets/-1",
+        "/api/tickets/007",
+        "/api/tickets/x",
+        "/api/tickets/7.0",
+        "/api/tickets/%D9%A7",
+        "/api/tickets/2147483648",
+        "/api/tickets/99999999999",
+        "/api/tickets/%00",
+        "/api/tickets/7%0A",
+        "/api/../etc/passwd",
+        "/api/docs/assets/../../../config.py",
+    ],
+)
+def test_what_is_not_there_is_404(anybody: Caller, path: str) -> None:
+    answer = anybody.get(path)
+
+    assert (answer.status_code, answer.json) == (404, {"detail": "Not Found"})
+
+
+def test_a_row_with_too_large_a_number_is_404_for_every_method(agent: Caller) -> None:
+    path = "/api/conversations/2147483648/messages"
+
+    assert agent.get(path).status_code == 404
+    assert agent.post(path, json={"content": "Hello"}).status_code == 404
+
+
+@pytest.mark.parametrize("method", ["put", "patch", "delete", "trace", "connect", "foo"])
+@pytest.mark.parametrize("path", ["/api/login", "/api/tickets", "/api/tickets/1", "/healthz"])
+def test_a_wrong_method_is_told_the_right_ones(anybody: Caller, method: str, path: str) -> None:
+    answer = getattr(anybody, method)(path)
+
+    assert (answer.status_code, answer.json) == (405, {"detail": "Method Not Allowed"})
+    assert "OPTIONS" in answer.headers["Allow"]
+
+
+@pytest.mark.parametrize("path", POSTS)
+@pytest.mark.parametrize(
+    "content_type",
+    [
+        None,
+        "",
+        "text/plain",
+        "application/x-www-form-urlencoded",
+        "multipart/form-data",
+        "text/xml",
+    ],
+)
+def test_a_body_not_declared_as_json_is_415(
+    admin: Caller, path: str, content_type: str | None
+) -> None:
+    answer = admin.post(path, data="{}", content_type=content_type)
+
+    assert (answer.status_code, answer.json) == (415, {"detail": "Unsupported Media Type"})
+
+
+@pytest.mark.parametrize("path", POSTS)
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{",
+        b"{'a': 1}",
+        b'\xef\xbb\xbf{"a": 1}',
+        '{"a": 1}'.encode("utf-16"),
+        '{"a": "ñ"}'.encode("latin-1"),
+        b'{"a": NaN}',
+        b'{"a": -Infinity}',
+        b'{"a": ' + b"9" * 5000 + b"}",
+        b'{"a": ' * 5000 + b"1" + b"}" * 5000,
+        b"[" * 100_000,
+    ],
+    ids=lambda body: repr(body[:12]),
+)
+def test_a_body_that_is_no_json_is_400(admin: Caller, path: str, body: bytes) -> None:
+    answer = admin.post(path, data=body, content_type=JSON)
+
+    assert (answer.status_code, answer.json) == (400, INVALID)
+
+
+@pytest.mark.parametrize("path", POSTS)
+@pytest.mark.parametrize("body", [None, [], "x", 1, True, [{}]])
+def test_a_body_that_is_no_object_is_400(admin: Caller, path: str, body: object) -> None:
+    answer = admin.post(path, data=json.dumps(body), content_type=JSON)
+
+    assert answer.status_code == 400
+    assert answer.json["errors"] == {"_schema": ["Invalid input type."]}
+
+
+@pytest.mark.parametrize("length", [1024 * 1024 + 1, 20 * 1024 * 1024])
+def test_a_body_above_a_mebibyte_is_413(admin: Caller, length: int) -> None:
+    answer = admin.post("/api/tickets", data=b" " * length, content_type=JSON)
+
+    assert (answer.status_code, answer.json) == (413, {"detail": "Request Entity Too Large"})
+
+
+def test_a_body_of_a_mebibyte_is_read(admin: Caller) -> None:
+    answer = admin.post("/api/tickets", data=b" " * 1024 * 1024, content_type=JSON)
+
+    assert (answer.status_code, answer.json) == (400, INVALID)
+
+
+@pytest.mark.parametrize(
+    "literal",
+    [
+        *("2147483648", "9223372036854775808", "-9223372036854775809", "1e400", "-0", "1e2"),
+        *('"7"', "7.0", "7.5", "true", "false", "[]", "{}", "[7]"),
+    ],
+)
+@pytest.mark.parametrize("field", ["client_id", "assigned_to"])
+def test_a_number_is_a_whole_number_of_a_row(admin: Caller, field: str, literal: str) -> None:
+    body = {"client_id": make_client().client_id, "subject": "Help"}
+    body[field] = "HERE"
+
+    answer = admin.post(
+        "/api/tickets", data=json.dumps(body).replace('"HERE"', literal), content_type=JSON
+    )
+
+    assert answer.status_code == 400
+    assert list(answer.json["errors"]) == [field]
+
+
+TEXTS = [
+    ("/api/tickets", {"client_id": 1, "subject": "Help"}, "subject", 200),
+    ("/api/tickets", {"client_id": 1, "subject": "Help"}, "description", 10_000),
+    ("/api/clients", {"full_name": "Ada"}, "full_name", 120),
+    ("/api/clients", {"full_name": "Ada"}, "phone", 32),
+    ("/api/clients", {"full_name": "Ada"}, "external_id", 128),
+]
+
+
+@pytest.mark.parametrize(("path", "body", "field", "longest"), TEXTS)
+@pytest.mark.parametrize("unit", ["x", "ñ", "🔑", "e\u0301", "👩‍🔧"])
+def test_a_text_is_counted_in_code_points(
+    agent: Caller, path: str, body: dict[str, Any], field: str, longest: int, unit: str
+) -> None:
+    make_client()
+    fits = (unit * longest)[:longest]
+
+    answer = agent.post(path, json=body | {field: fits})
+    assert (answer.status_code, answer.json[field]) == (201, fits)
+
+    answer = agent.post(path, json=body | {field: fits + "x"})
+    assert (answer.status_code, list(answer.json["errors"])) == (400, [field])
+
+
+@pytest.mark.parametrize(("path", "body", "field", "longest"), TEXTS)
+@pytest.mark.parametrize("value", ["a\x00b", "\ud800", "a\udfffb", 7, True, [], {}])
+def test_a_text_without_meaning_is_refused_by_name(
+    agent: Caller, path: str, body: dict[str, Any], field: str, longest: int, value: object
+) -> None:
+    make_client()
+
+    answer = agent.post(path, json=body | {field: value})
+
+    assert answer.status_code == 400
+    assert list(answer.json["errors"]) == [field]
+
+
+@pytest.mark.parametrize("blank", ["", " ", "\t\n", "\u200b", "\u00a0\u3000", "\ufeff\u2060"])
+def test_a_subject_shows_something(agent: Caller, blank: str) -> None:
+    answer = agent.post(
+        "/api/tickets", json={"client_id": make_client().client_id, "subject": blank}
+    )
+
+    assert answer.status_code == 400
+    assert list(answer.json["errors"]) == ["subject"]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "<script>alert(1)</script>",
+        "=cmd|' /C calc'!A0",
+        "{{7*7}} ${7*7} %s%n {0}",
+        "'; DROP TABLE ticket; --",
+        "a\u202eb",
+        "line one\nline two\r\x07",
+        "\u2028 \U0010ffff \ufffe",
+    ],
+)
+def test_a_text_is_given_back_as_it_came(agent: Caller, value: str) -> None:
+    body = {"client_id": make_client().client_id, "subject": value, "description": value}
+
+    answer = agent.post("/api/tickets", json=body)
+
+    assert answer.json["subject"] == value
+    assert agent.get(answer.headers["Location"]).json["description"] == value
+
+
+def test_a_misspelt_field_is_told_the_right_one(agent: Caller) -> None:
+    answer = agent.post("/api/tickets", json={"client_id": 1, "subjekt": "Help"})
+
+    assert answer.json["errors"] == {
+        "subject": ["Missing data for required field."],
+        "subjekt": ["Unknown field. Did you mean 'subject'?"],
+    }
+
+
+@pytest.mark.parametrize("name", ["\ud800", "a\x00b", "x" * 100_000, "", "__proto__", "_schema"])
+def test_an_unknown_field_may_have_any_name(agent: Caller, name: str) -> None:
+    answer = agent.post("/api/clients", json={"full_name": "Ada", name: 1})
+
+    assert answer.status_code == 400
+    assert len(answer.json["errors"]) == 1
+
+
+def test_many_unknown_fields_are_answered_too(agent: Caller) -> None:
+    answer = agent.post("/api/clients", json={f"field{n}": n for n in range(50_000)})
+
+    assert answer.status_code == 400
+    assert len(answer.json["errors"]) == 50_001
+
+
+@pytest.mark.parametrize(
+    "path", ["/api/summary", "/api/tickets/1", "/api/users/1", "/healthz", "/readyz"]
+)
+def test_a_parameter_nobody_reads_is_refused(agent: Caller, path: str) -> None:
+    answer = agent.get(f"{path}?verbose=1")
+
+    assert answer.status_code == 400
+    assert answer.json["errors"] == {"verbose": ["Unknown field."]}
+
+
+def test_a_write_with_a_parameter_is_refused(agent: Caller) -> None:
+    assert agent.post("/api/clients?notify=1", json={"full_name": "Ada"}).status_code == 400
+
+
+@pytest.mark.parametrize("accept", ["text/xml", "*/*", "application/json;q=0", "", "\xff"])
+def test_whatever_is_accepted_the_answer_is_json(anybody: Caller, accept: str) -> None:
+    answer = anybody.get("/api/tickets", headers={"Accept": accept})
+
+    assert (answer.status_code, answer.content_type) == (200, JSON)
+
+
+def test_head_has_the_headers_of_get_and_no_body(agent: Caller) -> None:
+    head, get = (call("/api/tickets") for call in (agent.head, agent.get))
+
+    assert head.data == b""
+    assert dict(head.headers) == dict(get.headers)
+
+
+def test_a_fault_of_ours_is_500_in_the_envelope(app_with: Any, monkeypatch: Any) -> None:
+    app = app_with(TESTING=False, PUBLIC_READS=["tickets"])
+    monkeypatch.setattr("omnidesk.tickets.models.Ticket.matching", lambda: 1 / 0)
+
+    answer = Caller(app).get("/api/tickets", headers={"Origin": "http://localhost:3000"})
+
+    assert (answer.status_code, answer.json) == (500, {"detail": "Internal Server Error"})
+    assert answer.headers["Access-Control-Allow-Origin"] == "http://localhost:3000"
+
+
+@pytest.mark.parametrize("url", ["sqlite:////nowhere/desk.db", "postgresql://x@127.0.0.1:1/x"])
+@pytest.mark.parametrize("path", ["/api/tickets", "/readyz"])
+def test_a_database_that_is_away_is_503(app_with: Any, url: str, path: str) -> None:
+    app = app_with(DATABASE_URL=url)
+
+    answer = Caller(app).get(path)
+
+    assert (answer.status_code, answer.json) == (503, {"detail": "Service Unavailable"})
+    assert int(answer.headers["Retry-After"]) > 0
+    assert Caller(app).get("/healthz").json == {"status": "ok"}
+
+
+def test_a_file_that_is_no_database_is_503(app_with: Any, tmp_path: Any) -> None:
+    (tmp_path / "desk.db").write_bytes(b"garbage" * 1000)
+
+    app = app_with(DATABASE_URL=f"sqlite:///{tmp_path}/desk.db")
+
+    assert Caller(app).get("/api/tickets").status_code == 503
+
+
+def test_a_database_without_a_schema_is_not_ready(app_with: Any, tmp_path: Any) -> None:
+    app = app_with(DATABASE_URL=f"sqlite:///{tmp_path}/desk.db")
+
+    answer = Caller(app).get("/readyz")
+
+    assert answer.status_code == 503
+    assert "init-db" in answer.json["errors"]["database"][0]
+
+
+def test_a_database_with_its_schema_is_ready(anybody: Caller) -> None:
+    assert anybody.get("/readyz").json == {"status": "ok"}
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_a_locked_sqlite_is_503_for_writers_and_open_to_readers(agent: Caller) -> None:
+    with db.engine.connect() as writer:
+        writer.execute(text("UPDATE client SET full_name = 'x'"))
+        assert agent.get("/api/tickets").status_code == 200
+        answer = agent.post("/api/clients", json={"full_name": "Ada"})
+    assert (answer.status_code, answer.json) == (503, {"detail": "Service Unavailable"})
+    assert agent.post("/api/clients", json={"full_name": "Ada"}).status_code == 201

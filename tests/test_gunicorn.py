@@ -1,0 +1,240 @@
+"""Real gunicorn with two workers, and races that only real servers have."""
+
+import socket
+import subprocess
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+from sqlalchemy import create_engine, func, select, text
+
+from omnidesk.db import db
+from omnidesk.tickets.models import Ticket
+from omnidesk.users.models import User
+from tests.conftest import Caller, make_client, make_conversation
+from tests.servers import BIN, ROOT, environ, flask, gunicorn
+
+
+@pytest.fixture(scope="module")
+def server(migrated_app: Any, environment: dict[str, str], tmp_path_factory: Any) -> Iterator[str]:
+    """The address of gunicorn with two workers, on the tests' own database."""
+    with gunicorn(environment, tmp_path_factory.mktemp("gunicorn")) as address:
+        yield address
+
+
+def at_once(count: int, act: Callable[[int], Any]) -> list[Any]:
+    """Give what acting that many times at once gave."""
+    start, results = threading.Barrier(count), []
+
+    def run(number: int) -> None:
+        start.wait()
+        results.append(act(number))
+
+    threads = [threading.Thread(target=run, args=(number,)) for number in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return results
+
+
+def test_the_contract_is_served(server: str, agent: Caller) -> None:
+    login = requests.post(
+        f"{server}/api/login",
+        json={"username": "emp1", "password": "correct horse"},
+        timeout=5,
+    )
+
+    token = login.json()["access_token"]
+    summary = requests.get(
+        f"{server}/api/summary", headers={"Authorization": f"Bearer {token}"}, timeout=5
+    )
+
+    assert summary.json()["users_count"] == 1
+
+
+def test_a_token_dies_on_every_worker_at_once(server: str, agent: Caller) -> None:
+    agent.user.active = False
+    db.session.commit()
+
+    answers = [
+        requests.get(f"{server}/api/summary", headers=agent.headers, timeout=5).status_code
+        for _ in range(20)
+    ]
+
+    assert answers == [401] * 20
+
+
+def test_one_name_is_taken_once(server: str, admin: Caller) -> None:
+    body = {"full_name": "New", "username": "new", "password": "ClearTextPassword!"}
+
+    def create(_: int) -> int:
+        return requests.post(
+            f"{server}/api/users", json=body, headers=admin.headers, timeout=30
+        ).status_code
+
+    assert Counter(at_once(20, create)) == {201: 1, 409: 19}
+    assert db.session.scalar(select(func.count()).where(User.username == "new")) == 1
+    db.session.rollback()
+
+
+def test_a_retry_that_arrives_at_once_is_one_message(server: str, agent: Caller) -> None:
+    conversation = make_conversation()
+    url = f"{server}/api/conversations/{conversation.conversation_id}/messages"
+    body = {"sender": "client", "content": "Hello", "external_message_id": "wamid.1"}
+
+    def send(_: int) -> tuple[int, int]:
+        answer = requests.post(url, json=body, headers=agent.headers, timeout=30)
+        return answer.status_code, answer.json()["message_id"]
+
+    answers = at_once(20, send)
+
+    assert Counter(status for status, _ in answers) == {201: 1, 200: 19}
+    assert len({message_id for _, message_id in answers}) == 1
+
+
+def test_no_ticket_is_lost_or_doubled(server: str, agent: Caller) -> None:
+    client_id = make_client().client_id
+
+    def work(number: int) -> list[tuple[int, int]]:
+        with requests.Session() as session:
+            session.headers.update(agent.headers)
+            body = {"client_id": client_id, "subject": f"Ticket of {number}"}
+            answers = [
+                session.post(f"{server}/api/tickets", json=body, timeout=30) for _ in range(10)
+            ]
+            return [(answer.status_code, answer.json()["ticket_id"]) for answer in answers]
+
+    answers = [answer for each in at_once(16, work) for answer in each]
+
+    assert {status for status, _ in answers} == {201}
+    assert len({ticket_id for _, ticket_id in answers}) == 160
+    assert db.session.scalar(select(func.count(Ticket.ticket_id))) == 160
+    db.session.rollback()
+
+
+def raw(server: str, request: bytes) -> bytes:
+    """Send bytes as they are and give what comes back until the server is done."""
+    host, _, port = server.removeprefix("http://").partition(":")
+    with socket.create_connection((host, int(port)), timeout=5) as connection:
+        connection.sendall(request)
+        connection.shutdown(socket.SHUT_WR)
+        answer = b""
+        while chunk := connection.recv(65536):
+            answer += chunk
+        return answer
+
+
+def test_a_body_without_a_length_is_limited_too(server: str, agent: Caller) -> None:
+    def body() -> Iterator[bytes]:
+        for _ in range(64):
+            yield b" " * 65536
+
+    answer = requests.post(
+        f"{server}/api/tickets",
+        data=body(),
+        headers={**agent.headers, "Content-Type": "application/json"},
+        timeout=30,
+    )
+
+    assert (answer.status_code, answer.json()) == (413, {"detail": "Request Entity Too Large"})
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        b"GET /healthz HTTP/1.1\r\n\r\n",
+        b"GET /healthz HTTP/1.1\r\nHost: a\r\nHost: b\r\nConnection: close\r\n\r\n",
+        b"GET /api/tickets HTTP/1.1\r\nHost: a\r\nSCRIPT_NAME: /x\r\nConnection: close\r\n\r\n",
+        b"GET /api/tickets HTTP/1.1\r\nHost: a\r\nPATH_INFO: /x\r\nConnection: close\r\n\r\n",
+        b"GET http://evil/api/tickets HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
+        b"GET /api/tickets?x=%ff%fe HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
+        b"GET /api/tickets?\xff=\xfe HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
+        b"GET /api/\xff HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
+        b"GET /" + b"x" * 5000 + b" HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a\r\nX: " + b"x" * 9000 + b"\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a\r\n" + b"X: y\r\n" * 101 + b"\r\n",
+        b"POST /api/login HTTP/1.1\r\nHost: a\r\nContent-Length: 500\r\n\r\n{",
+        b"POST /api/login HTTP/1.1\r\nHost: a\r\nContent-Length: -1\r\n\r\n{}",
+        b"POST /api/login HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n{}",
+        b"garbage\r\n\r\n",
+    ],
+    ids=lambda request: repr(request[:40]),
+)
+def test_no_request_makes_a_500(server: str, request_: bytes) -> None:
+    status = raw(server, request_).split(b"\r\n")[0]
+
+    assert not status.startswith(b"HTTP/1.1 5"), status
+    assert requests.get(f"{server}/healthz", timeout=5).status_code == 200
+
+
+def test_two_requests_in_one_go_are_answered_in_order(server: str) -> None:
+    first = b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n"
+    second = b"GET /nothing HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+
+    answer = raw(server, first + second)
+
+    assert answer.index(b"200 OK") < answer.index(b"404 NOT FOUND")
+
+
+@pytest.mark.parametrize(
+    ("settings", "line"),
+    [
+        ({}, "SECRET_KEY"),
+        ({"SECRET_KEY": "short"}, "at least 32 bytes"),
+        ({"SECRET_KEY": "x" * 48, "DATABASE_URL": "mysql://nobody@nowhere"}, "DATABASE_URL"),
+    ],
+)
+def test_a_bad_setting_ends_the_start_with_one_line(settings: dict[str, str], line: str) -> None:
+    start = subprocess.run(
+        [BIN / "gunicorn", "wsgi:app"],
+        env=environ(settings),
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=False,
+    )
+
+    assert start.returncode == 1
+    said = [each for each in start.stderr.splitlines() if "[INFO]" not in each]
+    assert len(said) == 1
+    assert line in said[0]
+
+
+def test_a_server_with_an_unready_database_says_so(
+    postgres_url: str, tmp_path: Path, environment: dict[str, str]
+) -> None:
+    away = environment | {"DATABASE_URL": "postgresql://nobody@127.0.0.1:1/nothing"}
+    with gunicorn(away, tmp_path) as address:
+        answer = requests.get(f"{address}/readyz", timeout=10)
+
+    assert (answer.status_code, answer.json()) == (503, {"detail": "Service Unavailable"})
+    assert "The database does not answer" in (tmp_path / "gunicorn.log").read_text()
+
+
+def test_two_init_dbs_at_once_do_no_harm(
+    database_url: str, environment: dict[str, str], tmp_path: Path
+) -> None:
+    if database_url.startswith("sqlite"):
+        environment = environment | {"DATABASE_URL": f"sqlite:///{tmp_path}/new.db"}
+    else:
+        environment = environment | {"DATABASE_URL": new_database(database_url)}
+
+    runs = at_once(3, lambda _: flask(environment, "init-db"))
+
+    assert [run.returncode for run in runs] == [0, 0, 0], [run.stderr for run in runs]
+
+
+def new_database(url: str) -> str:
+    """Make an empty database beside the given one and give its URL."""
+    engine = create_engine(url, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(text("DROP DATABASE IF EXISTS new"))
+        connection.execute(text("CREATE DATABASE new"))
+    engine.dispose()
+    return url.replace("/postgres", "/new")

@@ -1,0 +1,157 @@
+"""The house keeps its order: who may import whom, and how much each request asks the database."""
+
+import ast
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import event
+
+from omnidesk.db import db
+from tests.conftest import (
+    Caller,
+    make_client,
+    make_conversation,
+    make_event,
+    make_message,
+    make_ticket,
+    make_user,
+)
+from tests.servers import ROOT
+
+# Low to high: what stands further down may import what stands above it.
+LADDER = [
+    ["db"],
+    ["api"],
+    ["users", "clients"],
+    ["auth", "tickets"],
+    ["events", "conversations"],
+    ["summary"],
+    ["migrations"],
+    ["demo", "seeds", "health"],
+    ["cli"],
+    [""],
+]
+RUNG = {name: rung for rung, names in enumerate(LADDER) for name in names}
+# Within a resource: models below schemas below views.
+FLOOR = {"passwords": 0, "models": 1, "tokens": 2, "schemas": 2, "views": 3}
+MODULES = sorted(
+    path for path in (ROOT / "omnidesk").rglob("*.py") if path.parent.name != "versions"
+)
+
+
+def parts(path: Path) -> tuple[str, str]:
+    """Give a module's place: its room, and its name in there."""
+    room, *rest = path.relative_to(ROOT / "omnidesk").with_suffix("").parts
+    return ("" if room == "__init__" else room), (rest[0] if rest else "__init__")
+
+
+def imports(path: Path) -> Iterator[tuple[str, str]]:
+    """Give what a module of ours imports of ours, as rooms and names."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("omnidesk"):
+            _, *place = (node.module or "").split(".")
+            for alias in node.names:
+                room, name = [*place, alias.name, ""][:2]
+                yield room, name
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_nobody_imports_upwards(path: Path) -> None:
+    room, name = parts(path)
+
+    for other, their in imports(path):
+        if other == room:
+            assert FLOOR.get(their, 0) <= FLOOR.get(name, 9), (their, name)
+        else:
+            assert RUNG[other] < RUNG[room], (other, room)
+            assert their != "views" or room == "", "only create_app knows another's views"
+
+
+def test_only_the_edge_and_the_views_know_http() -> None:
+    for path in MODULES:
+        if parts(path)[1] in ("models", "schemas", "passwords"):
+            assert "from flask import request" not in path.read_text()
+
+
+def test_views_are_short_and_files_are_not_long() -> None:
+    for path in MODULES:
+        text = path.read_text()
+        assert len(text.splitlines()) <= 250, path
+        for node in ast.parse(text).body:
+            if (
+                path.name == "views.py"
+                and isinstance(node, ast.FunctionDef)
+                and node.decorator_list
+            ):
+                assert len(node.body) <= 8, (path, node.name)
+
+
+@contextmanager
+def statements() -> Iterator[list[str]]:
+    """Give the SQL that is run meanwhile, without begin and commit."""
+    run: list[str] = []
+
+    def note(_c: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        if not statement.startswith("BEGIN"):
+            run.append(statement)
+
+    event.listen(db.engine, "before_cursor_execute", note)
+    try:
+        yield run
+    finally:
+        event.remove(db.engine, "before_cursor_execute", note)
+
+
+@pytest.fixture
+def desk(agent: Caller) -> None:
+    """A desk with fifty of everything."""
+    client_id = make_client().client_id
+    conversation = make_conversation(client_id=client_id)
+    for number in range(50):
+        make_client()
+        make_ticket(client_id, assigned_to=agent.user.user_id)
+        make_event(created_by=agent.user.user_id)
+        make_user(f"other{number}")
+        make_conversation(client_id=client_id)
+        make_message(conversation, sender="bot")
+
+
+@pytest.mark.parametrize(
+    ("path", "most"),
+    [
+        ("/api/tickets", 2),
+        ("/api/tickets?status=abierto&priority=media&assigned_to=1&client_id=1", 2),
+        ("/api/events", 2),
+        ("/api/users", 2),
+        ("/api/clients", 2),
+        ("/api/conversations", 2),
+        ("/api/conversations/1/messages", 2),
+        ("/api/tickets/1", 2),
+        ("/api/events/1", 2),
+        ("/api/conversations/1", 2),
+        ("/api/summary", 2),
+        ("/healthz", 0),
+    ],
+)
+def test_a_read_asks_the_database_twice_at_the_most(
+    agent: Caller, desk: None, path: str, most: int
+) -> None:
+    with statements() as run:
+        answer = agent.get(path)
+
+    assert answer.status_code == 200
+    if isinstance(answer.json, list):
+        assert len(answer.json) == 50
+    assert len(run) <= most, run
+
+
+def test_a_new_ticket_costs_its_checks_and_one_insert(agent: Caller) -> None:
+    body = {"client_id": make_client().client_id, "subject": "Help", "assigned_to": 1}
+
+    with statements() as run:
+        assert agent.post("/api/tickets", json=body).status_code == 201
+
+    assert len(run) == 3, run

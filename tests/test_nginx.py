@@ -1,0 +1,304 @@
+"""The contract through real nginx and real gunicorn, in production mode on PostgreSQL."""
+
+import re
+import shutil
+import socket
+import ssl
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+import requests
+
+from tests.conftest import KEY, make_conversation
+from tests.postgres import free_port
+from tests.servers import ROOT, flask, gunicorn, process, wait_for
+
+pytestmark = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True, scope="session")
+
+FRAME = """\
+daemon off;
+pid {folder}/nginx.pid;
+error_log {folder}/error.log;
+events {{ worker_connections 256; }}
+http {{
+    access_log off;
+    client_body_temp_path {folder}/body;
+    proxy_temp_path {folder}/proxy;
+    fastcgi_temp_path {folder}/fastcgi;
+    uwsgi_temp_path {folder}/uwsgi;
+    scgi_temp_path {folder}/scgi;
+    include {folder}/site.conf;
+}}
+"""
+
+
+class Site(NamedTuple):
+    """Where nginx listens."""
+
+    tls: int
+    plain: int
+    certificate: Path
+
+    @property
+    def url(self) -> str:
+        """The address of the API."""
+        return f"https://localhost:{self.tls}"
+
+
+def certify(folder: Path) -> None:
+    """Make a certificate for localhost."""
+    subprocess.run(
+        [
+            *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"),
+            *("-nodes", "-days", "2", "-subj", "/CN=localhost"),
+            *("-addext", "subjectAltName=DNS:localhost"),
+            *("-keyout", folder / "privkey.pem", "-out", folder / "fullchain.pem"),
+        ],
+        check=True,
+        capture_output=True,
+    )
+
+
+def shipped_site(folder: Path, gunicorn_port: str, tls: int, plain: int) -> str:
+    """Give deploy/nginx.conf with ports and paths of our own, and nothing else changed."""
+    site = (ROOT / "deploy/nginx.conf").read_text()
+    site = re.sub(r"\n *listen \[::\].*", "", site)
+    for shipped, ours in (
+        ("127.0.0.1:8000", f"127.0.0.1:{gunicorn_port}"),
+        ("listen 443", f"listen 127.0.0.1:{tls}"),
+        ("listen 80", f"listen 127.0.0.1:{plain}"),
+        ("/etc/letsencrypt/live/desk.example.com", str(folder)),
+        ("desk.example.com", "localhost"),
+    ):
+        assert shipped in site
+        site = site.replace(shipped, ours)
+    return site
+
+
+@pytest.fixture(scope="module")
+def folder(database_url: str, tmp_path_factory: Any) -> Path:
+    """A folder that nginx's own user may enter."""
+    path: Path = tmp_path_factory.mktemp("nginx")
+    for parent in (path, *path.parents[:2]):
+        parent.chmod(0o755)
+    certify(path)
+    return path
+
+
+def nginx(folder: Path, upstream: str) -> Any:
+    """Start nginx in front of an address and give where it listens."""
+    site = Site(free_port(), free_port(), folder / "fullchain.pem")
+    own = folder / str(site.tls)
+    own.mkdir(mode=0o755)
+    (own / "site.conf").write_text(shipped_site(folder, upstream, site.tls, site.plain))
+    (own / "nginx.conf").write_text(FRAME.format(folder=own))
+    program = shutil.which("nginx") or "/usr/sbin/nginx"
+    command = [program, "-p", own, "-c", own / "nginx.conf", "-e", own / "error.log"]
+    return site, process(command, own / "nginx.log")
+
+
+@pytest.fixture(scope="module")
+def production(environment: dict[str, str]) -> dict[str, str]:
+    """What an operator would set."""
+    return {"DATABASE_URL": environment["DATABASE_URL"], "SECRET_KEY": KEY}
+
+
+@pytest.fixture(scope="module")
+def site(migrated_app: Any, production: dict[str, str], folder: Path) -> Iterator[Site]:
+    """The whole thing, as an operator would run it."""
+    with gunicorn(production, folder) as address:
+        site, running = nginx(folder, address.rpartition(":")[2])
+        with running:
+            wait_for(
+                f"{site.url}/healthz", folder / f"{site.tls}/error.log", verify=site.certificate
+            )
+            yield site
+
+
+@pytest.fixture
+def session(site: Site) -> Iterator[requests.Session]:
+    """A client that trusts the certificate."""
+    with requests.Session() as session:
+        session.trust_env = False  # no other certificates
+        session.verify = str(site.certificate)
+        yield session
+
+
+def create_admin(production: dict[str, str]) -> None:
+    """Create the first user, as an operator does."""
+    made = flask(
+        production, "create-user", "boss", "--role", "admin", "--password", "correct horse"
+    )
+    assert made.returncode == 0, made.stderr
+
+
+def test_the_contract_is_served(
+    app: Any, site: Site, session: requests.Session, production: dict[str, str]
+) -> None:
+    create_admin(production)
+    assert session.get(f"{site.url}/api/tickets").status_code == 401
+
+    credentials = {"username": "boss", "password": "correct horse"}
+    login = session.post(f"{site.url}/api/login", json=credentials)
+    session.headers["Authorization"] = f"Bearer {login.json()['access_token']}"
+
+    def create(path: str, **body: Any) -> Any:
+        answer = session.post(f"{site.url}{path}", json=body)
+        assert answer.status_code == 201, answer.text
+        assert session.get(f"{site.url}{answer.headers['Location']}").json() == answer.json()
+        assert answer.json() in session.get(f"{site.url}{path}").json()
+        return answer.json()
+
+    client = create("/api/clients", full_name="Ada Lovelace")
+    ticket = create("/api/tickets", client_id=client["client_id"], subject="Cannot login")
+    times = {"start_time": "2025-11-01T15:00:00Z", "end_time": "2025-11-01T15:30:00Z"}
+    create("/api/events", title="Demo", ticket_id=ticket["ticket_id"], **times)
+    create("/api/users", full_name="New Agent", username="agent2", password="ClearTextPassword!")
+    conversation = make_conversation(client_id=client["client_id"])
+    number = conversation.conversation_id
+    create(f"/api/conversations/{number}/messages", sender="client", content="Hello")
+    shown = session.get(f"{site.url}/api/conversations").json()
+    assert shown == [session.get(f"{site.url}/api/conversations/{number}").json()]
+    assert session.get(f"{site.url}/api/summary").json() == {
+        "users_count": 2,
+        "tickets": {"open": 1, "in_progress": 0, "closed": 0},
+        "upcoming_events": 0,
+        "unread_messages": 0,
+    }
+
+
+def test_nothing_is_open_in_production(app: Any, site: Site, session: requests.Session) -> None:
+    document = session.get(f"{site.url}/api/openapi.json").json()
+
+    open_operations = [
+        operation["operationId"]
+        for path in document["paths"].values()
+        for method, operation in path.items()
+        if method in ("get", "post") and operation["security"] == []
+    ]
+    assert sorted(open_operations) == ["live", "login", "ready"]
+
+
+def test_the_docs_are_served(site: Site, session: requests.Session) -> None:
+    page = session.get(f"{site.url}/api/docs").text
+
+    assets = re.findall('(?:src|href)="([^"]*)"', page)
+    assert len(assets) == 3
+    for asset in assets:
+        assert session.get(f"{site.url}{asset}").status_code == 200
+
+
+def test_every_answer_asks_for_tls_and_hides_versions(
+    site: Site, session: requests.Session
+) -> None:
+    answer = session.get(f"{site.url}/healthz")
+
+    assert "max-age" in answer.headers["Strict-Transport-Security"]
+    assert answer.headers["Server"] == "nginx"
+
+
+@pytest.mark.parametrize(
+    ("request_", "status", "detail"),
+    [
+        ({"path": "/nothing"}, 404, "Not Found"),
+        ({"path": "/" + "x" * 5000}, 414, "Request URI Too Long"),
+        ({"headers": {"X-Long": "x" * 9000}}, 431, "Request Header Fields Too Large"),
+        ({"headers": {"Authorization": "x" * 20_000}}, 431, "Request Header Fields Too Large"),
+        ({"headers": {f"X-{n}": "" for n in range(150)}}, 431, "Request Header Fields Too Large"),
+        ({"path": "/api/login", "data": b" " * 2**21}, 413, "Request Entity Too Large"),
+        ({"path": "/omnidesk_error"}, 404, "Not Found"),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+def test_errors_before_the_app_speak_its_words(
+    site: Site, session: requests.Session, request_: dict[str, Any], status: int, detail: str
+) -> None:
+    path = request_.pop("path", "/healthz")
+    method = "POST" if "data" in request_ else "GET"
+
+    answer = session.request(method, f"{site.url}{path}", **request_)
+
+    assert (answer.status_code, answer.json()) == (status, {"detail": detail})
+    assert answer.headers["Content-Type"] == "application/json"
+
+
+def raw(site: Site, port: int, request_: bytes, *, tls: bool) -> bytes:
+    """Send bytes as they are and give the answer."""
+    context = ssl.create_default_context(cafile=site.certificate)
+    with socket.create_connection(("127.0.0.1", port), timeout=5) as plain:
+        wrapped = context.wrap_socket(plain, server_hostname="localhost") if tls else plain
+        with wrapped as connection:
+            connection.sendall(request_)
+            answer = b""
+            while chunk := connection.recv(65536):
+                answer += chunk
+            return answer
+
+
+@pytest.mark.parametrize("tls", [True, False])
+@pytest.mark.parametrize("request_", [b"garbage\r\n\r\n", b"GET /healthz HTTP/1.1\r\n\r\n"])
+def test_what_is_no_request_is_400(site: Site, request_: bytes, tls: bool) -> None:
+    answer = raw(site, site.tls if tls else site.plain, request_, tls=tls)
+
+    assert b'{"detail":"Bad Request"}' in answer
+    assert answer.startswith(b"HTTP/1.1 400") or not answer.startswith(b"HTTP")
+
+
+def test_a_request_in_the_clear_is_refused_and_not_sent_on(site: Site) -> None:
+    to_tls_port = raw(
+        site, site.tls, b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n", tls=False
+    )
+    answer = requests.get(f"http://localhost:{site.plain}/api/tickets", timeout=5)
+
+    assert to_tls_port.startswith(b"HTTP/1.1 400")
+    assert b'{"detail":"Bad Request"}' in to_tls_port
+    assert (answer.status_code, answer.json()) == (400, {"detail": "Bad Request"})
+
+
+def test_what_a_client_says_of_its_way_here_is_not_believed(
+    app: Any, site: Site, session: requests.Session
+) -> None:
+    spoofed = {
+        "X-Forwarded-Host": "evil.example",
+        "X-Forwarded-Prefix": "/evil",
+        "X-Forwarded-Proto": "http",
+        "Forwarded": "host=evil.example",
+        "SCRIPT_NAME": "/evil",
+        "Script-Name": "/evil",
+    }
+
+    answer = session.get(f"{site.url}/api/openapi.json", headers=spoofed)
+
+    assert answer.status_code == 200
+    assert "evil" not in answer.text + str(answer.headers)
+
+
+def test_one_connection_serves_many_requests(
+    site: Site, session: requests.Session, folder: Path
+) -> None:
+    for _ in range(50):
+        assert session.get(f"{site.url}/healthz").status_code == 200
+
+
+def test_a_server_that_is_away_is_503(folder: Path) -> None:
+    site, running = nginx(folder, str(free_port()))
+    with running:
+        wait_for(f"{site.url}/healthz", folder / f"{site.tls}/error.log", verify=site.certificate)
+        answer = requests.get(f"{site.url}/api/tickets", verify=site.certificate, timeout=5)
+
+    assert (answer.status_code, answer.json()) == (503, {"detail": "Service Unavailable"})
+    assert answer.headers["Retry-After"] == "5"
+
+
+def test_a_database_without_a_schema_is_told_to_the_operator(
+    production: dict[str, str], tmp_path: Path
+) -> None:
+    url = f"sqlite:///{tmp_path}/empty.db"
+    with gunicorn(production | {"DATABASE_URL": url}, tmp_path) as address:
+        answer = requests.get(f"{address}/readyz", timeout=5)
+
+    assert answer.status_code == 503
+    assert "run init-db" in (tmp_path / "gunicorn.log").read_text()

@@ -1,0 +1,159 @@
+"""The OpenAPI document tells the whole truth about this server."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask import Flask
+from openapi_spec_validator import validate
+
+from tests.conftest import Caller
+from tests.servers import flask
+
+METHODS = ("get", "post", "put", "patch", "delete")
+CONTRACT = """
+    POST /api/login
+    GET  /api/summary
+    GET  /api/events
+    GET  /api/events/{event_id}
+    POST /api/events
+    GET  /api/tickets
+    GET  /api/tickets/{ticket_id}
+    POST /api/tickets
+    GET  /api/users
+    POST /api/users
+    GET  /api/conversations
+    GET  /api/conversations/{conversation_id}
+    GET  /api/conversations/{conversation_id}/messages
+    POST /api/conversations/{conversation_id}/messages
+"""
+
+
+@pytest.fixture
+def document(anybody: Caller) -> Any:
+    """The document as it is served."""
+    return anybody.get("/api/openapi.json").json
+
+
+def operations(document: Any) -> dict[str, Any]:
+    """Give each operation by its method and path."""
+    return {
+        f"{method.upper()} {path}": operation
+        for path, item in document["paths"].items()
+        for method, operation in item.items()
+        if method in METHODS
+    }
+
+
+def test_it_is_an_openapi_document(document: Any) -> None:
+    validate(document)
+
+
+def test_it_has_every_route_of_the_app_and_no_other(app: Flask, document: Any) -> None:
+    documented = {re.sub("{.*?}", "*", each) for each in operations(document)}
+
+    served = {
+        f"{method} {re.sub('<.*?>', '*', rule.rule)}"
+        for rule in app.url_map.iter_rules()
+        if not rule.endpoint.startswith(("api-docs.", "assets."))
+        for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
+    }
+
+    assert documented == served
+
+
+def test_it_has_every_operation_of_the_contract(document: Any) -> None:
+    wanted = {" ".join(line.split()) for line in CONTRACT.strip().splitlines()}
+
+    assert wanted <= set(operations(document))
+
+
+def test_each_operation_says_what_it_is(document: Any) -> None:
+    names = []
+    for name, operation in operations(document).items():
+        names.append(operation["operationId"])
+        assert operation["summary"], name
+        assert operation["tags"], name
+        assert operation["security"] in ([], [{"BearerAuth": []}]), name
+        assert {"400", "500"} < set(operation["responses"]), name
+    assert len(names) == len(set(names))
+
+
+def test_each_operation_has_its_examples(document: Any) -> None:
+    for name, operation in operations(document).items():
+        contents = [operation.get("requestBody", {}).get("content")]
+        contents += [
+            answer.get("content")
+            for status, answer in operation["responses"].items()
+            if status.startswith("2")
+        ]
+        for content in filter(None, contents):
+            assert content["application/json"]["example"], name
+        for parameter in operation.get("parameters", []):
+            facts = parameter | parameter["schema"]
+            assert "example" in facts, (name, parameter["name"])
+
+
+def test_a_token_is_asked_for_where_it_is_needed(app: Flask, document: Any, app_with: Any) -> None:
+    closed = Caller(app_with(PUBLIC_READS=[])).get("/api/openapi.json").json
+
+    assert document["components"]["securitySchemes"]["BearerAuth"]["bearerFormat"] == "JWT"
+    for name, operation in operations(document).items():
+        is_read = name.startswith("GET") and operation["tags"][0] in app.config["PUBLIC_READS"]
+        is_open = is_read or operation["tags"] == ["health"] or name == "POST /api/login"
+        assert operation["security"] == ([] if is_open else [{"BearerAuth": []}]), name
+        if is_read:
+            assert operations(closed)[name]["security"] == [{"BearerAuth": []}]
+
+
+def test_lists_have_their_headers_and_preference(document: Any) -> None:
+    for name, operation in operations(document).items():
+        if any(each["name"] == "limit" for each in operation.get("parameters", [])):
+            assert {"Link", "X-Total-Count"} < set(operation["responses"]["200"]["headers"]), name
+            assert "Prefer" in {each["name"] for each in operation["parameters"]}
+
+
+def test_every_row_that_is_made_has_an_address(document: Any) -> None:
+    for name, operation in operations(document).items():
+        if "201" in operation["responses"]:
+            assert "Location" in operation["responses"]["201"]["headers"], name
+
+
+def test_a_ticket_is_shown_as_it_is(document: Any) -> None:
+    ticket = document["components"]["schemas"]["Ticket"]
+
+    assert set(ticket["required"]) == set(ticket["properties"])
+    assert document["components"]["schemas"]["TicketCreate"]["required"] == ["client_id", "subject"]
+
+
+def test_no_password_goes_out(document: Any) -> None:
+    for name, schema in document["components"]["schemas"].items():
+        if name not in ("UserCreate", "Login"):
+            assert not any(
+                "password" in key and key != "password_changed_at" for key in schema["properties"]
+            ), name
+
+
+def test_swagger_ui_is_served_from_here_alone(anybody: Caller) -> None:
+    page = anybody.get("/api/docs").text
+
+    assets = re.findall('(?:src|href)="([^"]*)"', page)
+    assert len(assets) == 3
+    for asset in assets:
+        assert asset.startswith("/api/docs/assets/")
+        assert anybody.get(asset).status_code == 200
+    assert "/api/openapi.json" in page
+    assert "https:" not in page
+
+
+def test_the_document_can_be_written_to_a_file(
+    environment: dict[str, str], tmp_path: Path, document: Any
+) -> None:
+    written = tmp_path / "openapi.json"
+
+    run = flask(environment, "openapi", "write", str(written))
+
+    assert run.returncode == 0, run.stderr
+    assert json.loads(written.read_text()) == document

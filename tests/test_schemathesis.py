@@ -1,0 +1,52 @@
+"""The server does what its OpenAPI document says, whatever it is sent."""
+
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from omnidesk import demo
+from tests.servers import BIN, environ, gunicorn
+
+HERE = Path(__file__).parent
+OPTIONS = (
+    *("--phases", "examples,coverage,fuzzing", "--checks", "all", "--max-examples", "10"),
+    *("--no-color", "--seed", "7", "--generation-database", "none"),
+)
+
+
+@pytest.mark.parametrize("token", [True, False], ids=["with a token", "without a token"])
+def test_schemathesis_finds_nothing(
+    app: Any, environment: dict[str, str], tmp_path: Path, token: bool
+) -> None:
+    demo.add()
+    with gunicorn(environment, tmp_path) as address:
+        headers = ["--header", f"Authorization: Bearer {log_in(address)}"] if token else []
+        run = subprocess.run(
+            [
+                *(BIN / "schemathesis", "--config-file", HERE / "schemathesis.toml", "run"),
+                *(f"{address}/api/openapi.json", *OPTIONS, *headers),
+            ],
+            env=environ({"HOME": str(tmp_path)}),
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=240,
+            check=False,
+        )
+        operations = len(
+            re.findall('"operationId"', requests.get(f"{address}/api/openapi.json", timeout=5).text)
+        )
+
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert f"Tested: {operations}" in run.stdout
+
+
+def log_in(address: str) -> str:
+    """Give the demo admin's token."""
+    credentials = {"username": "admin", "password": demo.PASSWORD}
+    answer = requests.post(f"{address}/api/login", json=credentials, timeout=5)
+    return str(answer.json()["access_token"])
