@@ -238,3 +238,38 @@ def new_database(url: str) -> str:
         connection.execute(text("CREATE DATABASE new"))
     engine.dispose()
     return url.replace("/postgres", "/new")
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True, scope="session")
+def test_no_connection_is_there_before_a_request_needs_one(
+    app: Any, environment: dict[str, str], tmp_path: Path
+) -> None:
+    url = environment["DATABASE_URL"] + "?application_name=counted"
+    connections = text("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'counted'")
+    with gunicorn(environment | {"DATABASE_URL": url}, tmp_path) as address:
+        assert db.session.scalar(connections) == 0
+        at_once(8, lambda _: requests.get(f"{address}/api/tickets", timeout=5))
+        db.session.rollback()
+        assert 0 < (db.session.scalar(connections) or 0) <= 2 * 4
+    db.session.rollback()
+
+
+def test_no_control_socket_is_opened(environment: dict[str, str], tmp_path: Path) -> None:
+    home = {"HOME": str(tmp_path), "XDG_RUNTIME_DIR": str(tmp_path)}
+    with gunicorn(environment | home, tmp_path):
+        assert [path.name for path in tmp_path.rglob("*")] == ["gunicorn.log"]
+
+
+@pytest.mark.parametrize("zone", ["America/Bogota", "Asia/Kathmandu"])
+def test_the_machines_time_zone_changes_nothing(
+    environment: dict[str, str], tmp_path: Path, agent: Caller, zone: str
+) -> None:
+    event = {"title": "Call", "start_time": "2025-11-01T15:00:00Z"}
+    event["end_time"] = "2025-11-01T17:30:00+02:00"
+    with gunicorn(environment | {"TZ": zone}, tmp_path, workers=1) as address:
+        url = f"{address}/api/events"
+        made = requests.post(url, json=event, headers=agent.headers, timeout=5).json()
+        found = requests.get(f"{url}?start=2025-11-01T15:00:00Z", timeout=5).json()
+
+    assert made["end_time"] == "2025-11-01T15:30:00Z"
+    assert found == [made]
