@@ -7,7 +7,7 @@ from sqlalchemy import func, select
 
 from omnidesk.api import Answer, Blueprint
 from omnidesk.conversations.models import Message
-from omnidesk.db import Base, db, utcnow
+from omnidesk.db import Base, read, utcnow
 from omnidesk.events.models import Event
 from omnidesk.tickets.models import Ticket
 from omnidesk.users.models import User
@@ -49,5 +49,5 @@ def get_summary() -> dict[str, Any]:
         "upcoming_events": count(Event, Event.start_time >= utcnow()),
         "unread_messages": count(Message, Message.unread),
     }
-    row = db.session.execute(select(*(n.label(name) for name, n in counts.items()))).one()
+    (row,) = read(select(*(number.label(name) for name, number in counts.items())))
     return {**row._asdict(), "tickets": row._asdict()}

@@ -2,6 +2,6 @@
 
 from omnidesk.api.blueprint import Blueprint
 from omnidesk.api.openapi import Api
-from omnidesk.api.schemas import Answer, PageQuery, Schema
+from omnidesk.api.schemas import Answer, PageQuery, Schema, TimelineQuery
 
-__all__ = ["Answer", "Api", "Blueprint", "PageQuery", "Schema"]
+__all__ = ["Answer", "Api", "Blueprint", "PageQuery", "Schema", "TimelineQuery"]

@@ -1,29 +1,57 @@
 """How a resource is served: who may, what comes in, what goes out, and all of it documented."""
 
 import json
+from collections import Counter
 from collections.abc import Callable
 from functools import wraps
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 
 import marshmallow as ma
-from flask import Request, current_app, request, url_for
+from flask import Request, Response, current_app, request, url_for
 from flask_jwt_extended import current_user, verify_jwt_in_request
 from flask_jwt_extended.exceptions import JWTExtendedException
 from flask_smorest import Blueprint as SmorestBlueprint
 from jwt.exceptions import PyJWTError
 from webargs.flaskparser import FlaskParser
+from werkzeug.exceptions import HTTPException
 
 from omnidesk.api.errors import failure, title
-from omnidesk.api.paging import HEADERS, PREFER, paged
-from omnidesk.api.schemas import Schema, unknown_fields
-from omnidesk.db import SAFE_METHODS
+from omnidesk.api.paging import HEADERS, PREFER, page
+from omnidesk.api.rows import find
+from omnidesk.api.schemas import PageQuery, Schema, printable, unknown_fields
 
 View = Callable[..., Any]
+SAFE_METHODS = frozenset({"GET", "HEAD"})
 
 
 def refuse_constant(name: str) -> NoReturn:
     """Refuse NaN and Infinity, which Python reads and JSON does not have (RFC 8259)."""
     raise ValueError(name)
+
+
+def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Give a JSON object; raises 400 for a name given twice, of which readers differ."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        times = Counter(name for name, _ in pairs)
+        twice = {name: ["Given more than once."] for name in found if times[name] > 1}
+        raise failure(400, printable(twice))
+    return found
+
+
+def whole_body(req: Request) -> str:
+    """Give the body as text; raises 400 or 413 unless it came as announced."""
+    try:
+        body = req.get_data()
+    except HTTPException:
+        raise
+    except Exception:  # noqa: BLE001 - what WSGI servers raise for a broken body has no common class
+        raise failure(400, {"_schema": ["The body could not be read."]}) from None
+    if req.content_length is None and len(body) == req.max_content_length:
+        raise failure(413)  # werkzeug cuts a body without a length short, and says nothing
+    if req.content_length not in (None, len(body)):
+        raise failure(400, {"_schema": ["The body is shorter than its Content-Length."]})
+    return body.decode()
 
 
 class Parser(FlaskParser):
@@ -35,11 +63,10 @@ class Parser(FlaskParser):
     def _raw_load_json(self, req: Request) -> Any:
         if not req.is_json:
             raise failure(415)
-        body = req.get_data()
-        if req.content_length is None and len(body) == req.max_content_length:
-            raise failure(413)  # werkzeug cuts a body without a length short, and says nothing
         try:
-            return json.loads(body.decode(), parse_constant=refuse_constant)
+            return json.loads(
+                whole_body(req), parse_constant=refuse_constant, object_pairs_hook=unique
+            )
         except (ValueError, RecursionError):
             raise failure(400, {"_schema": ["Invalid JSON body."]}) from None
 
@@ -118,7 +145,8 @@ class Blueprint(SmorestBlueprint):  # type: ignore[misc]
         """Read the body or the query with a schema, documented with its example."""
         if location == "json":
             kwargs["example"] = example_of(schema)
-        read = super().arguments(schema, location=location, **kwargs)
+        # An instance, made once: webargs would make one of a class for each request.
+        read = super().arguments(schema(), location=location, **kwargs)
         mark = self._mark(**{f"reads_{location}": True})
         return lambda view: mark(read(view))
 
@@ -131,9 +159,34 @@ class Blueprint(SmorestBlueprint):  # type: ignore[misc]
         example = example_of(schema)
         return super().alt_response(status_code, schema=schema, example=example, success=True)
 
-    def page(self, view: View) -> View:
-        """Send one page of the rows that the view selects."""
-        return self._mark(pages=True)(paged(view))
+    def page(self, schema: type[Schema], then: Any = None) -> Callable[[View], View]:
+        """Answer with one page of the rows that the view selects; then look at what was found."""
+        document = self.response(200, schema(many=True), headers=HEADERS)
+
+        def decorator(view: View) -> View:
+            @wraps(view)
+            def paged(query: dict[str, Any], **path: Any) -> Response:
+                part = {name: query.pop(name) for name in PageQuery.PARTS if name in query}
+                return page(view(query, **path), schema, part, then)
+
+            return self._mark(pages=True)(document(paged))
+
+        return decorator
+
+    def item(self, schema: type[Schema]) -> Callable[[View], View]:
+        """Answer with the one row that the view selects, or 404."""
+        document = self.response(200, schema)
+
+        def decorator(view: View) -> View:
+            @wraps(view)
+            def one(**path: Any) -> Response:
+                if shown := find(view(**path), schema).shown:
+                    return cast("Response", current_app.json.response(shown[0]))
+                raise failure(404)
+
+            return document(one)  # type: ignore[no-any-return]
+
+        return decorator
 
     def created(self, schema: type[Schema], endpoint: str) -> Callable[[View], View]:
         """Answer 201 with the new row and its own address, which the endpoint serves."""
@@ -180,7 +233,6 @@ class Blueprint(SmorestBlueprint):  # type: ignore[misc]
             if given:
                 responses.setdefault(status, title(status))
         if facts.get("pages"):
-            responses[200]["headers"] = HEADERS
             doc["parameters"].append(PREFER)
         doc["operationId"] = facts["operation_id"]
         doc["security"] = [] if is_open else [{"BearerAuth": []}]

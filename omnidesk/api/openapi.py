@@ -11,14 +11,15 @@ from werkzeug.routing import BaseConverter, Map
 from werkzeug.wrappers import Response
 
 from omnidesk.api import errors
+from omnidesk.api.encoding import Json
 from omnidesk.db import LARGEST_ID
 
 ASSETS = "/api/docs/assets"
 DESCRIPTION = """\
 Tickets, clients, calendar events, users and conversations of a help desk.
 
-Every time is ISO 8601 in UTC (`2025-10-29T12:34:56Z`). Lists take `limit` (50) and `offset` (0)
-and are bare arrays; a `Link` header leads to the next page. Every error is
+Every time is ISO 8601 in UTC (`2025-10-29T12:34:56Z`). Lists are bare arrays of `limit` (50) rows;
+their `Link` header leads to the next page. Every error is
 `{"detail": "<reason phrase>"}`, with `errors` keyed by field where fields are to blame.
 """
 BEARER = {
@@ -79,7 +80,7 @@ class Api(SmorestApi):  # type: ignore[misc]
             "OPENAPI_SWAGGER_UI_URL": f"{ASSETS}/",
             "OPENAPI_SWAGGER_UI_CONFIG": {"persistAuthorization": True, "validatorUrl": None},
         }
-        app.json.sort_keys = False  # type: ignore[attr-defined]
+        app.json = Json(app)
         app.url_map.merge_slashes = False
         app.url_map.converters["id"] = IdConverter
         app.register_blueprint(

@@ -1,20 +1,23 @@
 """Lists: the edge cuts a page out of a view's select and says where the next one is."""
 
-from collections.abc import Callable, Sequence
-from functools import wraps
-from typing import Any
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple, cast
+from urllib.parse import urlencode
 
-from flask import request, url_for
-from sqlalchemy import Select, func, select
+from flask import Response, current_app, request
+from sqlalchemy import ColumnElement, Select, UnaryExpression, func, literal, select, tuple_
 from werkzeug.http import parse_dict_header
 
-from omnidesk.db import db
+from omnidesk.api.errors import failure
+from omnidesk.api.rows import find
+from omnidesk.api.schemas import Schema
+from omnidesk.db import UtcDateTime, read
 
 HEADERS = {
     "Link": {
         "description": "The pages beside this one (RFC 8288): rel=next, rel=prev",
         "schema": {"type": "string"},
-        "example": '</api/tickets?limit=20&offset=20>; rel="next"',
+        "example": '</api/tickets?limit=20&cursor=a00000064>; rel="next"',
     },
     "X-Total-Count": {
         "description": "How many rows there are in all; sent when Prefer asks for it",
@@ -32,35 +35,95 @@ PREFER = {
     "schema": {"type": "string"},
     "example": "count=exact",
 }
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MICROSECOND = timedelta(microseconds=1)
+AFTER, BEFORE = "a", "b"
 
 
-def paged(view: Callable[..., Select[Any]]) -> Callable[..., Any]:
-    """Send one page of the rows that the view selects, with its neighbours' addresses."""
+class Order(NamedTuple):
+    """What a select is ordered by: columns that are unique together, all up or all down."""
 
-    @wraps(view)
-    def page(query: dict[str, Any], **path: Any) -> tuple[Sequence[Any], dict[str, str]]:
-        limit, offset = query.pop("limit"), query.pop("offset")
-        rows = view(query, **path)
-        found = db.session.scalars(rows.limit(limit + 1).offset(offset)).all()
-        headers = links(limit, offset, more=len(found) > limit) | total(rows)
-        return found[:limit], headers
+    columns: list[Any]
+    descending: bool
 
-    return page
+    @classmethod
+    def of(cls, rows: Select[Any]) -> "Order":
+        """Give the order of a select."""
+        clauses = rows._order_by_clauses
+        descending = isinstance(clauses[0], UnaryExpression)
+        return cls([getattr(clause, "element", clause) for clause in clauses], descending)
+
+    @property
+    def keys(self) -> list[Any]:
+        """The columns, under names that nothing else has."""
+        return [column.label(f"_key_{n}") for n, column in enumerate(self.columns)]
+
+    def cursor(self, direction: str, row: Any) -> str:
+        """Give a cursor at a row: hexadecimal digits, 14 for a time and 8 for a number."""
+        return direction + "".join(digits(value) for value in row[-len(self.columns) :])
+
+    def beyond(self, cursor: str) -> ColumnElement[bool]:
+        """Tell of a row whether it comes after the cursor, or before if it leads back."""
+        values, rest = [], cursor[1:]
+        for column in self.columns:
+            length = 14 if isinstance(column.type, UtcDateTime) else 8
+            number, rest = int(rest[:length], 16), rest[length:]
+            value = EPOCH + number * MICROSECOND if length == 14 else number
+            values.append(literal(value, column.type))
+        here, there = tuple_(*self.columns), tuple_(*values)
+        return here > there if (cursor[0] == AFTER) != self.descending else here < there
+
+    def reversed(self) -> list[Any]:
+        """Give the opposite order."""
+        return [c.asc() if self.descending else c.desc() for c in self.columns]
 
 
-def links(limit: int, offset: int, *, more: bool) -> dict[str, str]:
-    """Give the Link header of a page, its other parameters kept."""
-    pages = {}
-    if more:
-        pages["next"] = offset + limit
+def digits(value: datetime | int) -> str:
+    """Give a part of a cursor: microseconds since 1970 for a time."""
+    if isinstance(value, datetime):
+        return f"{(value - EPOCH) // MICROSECOND:014x}"
+    return f"{value:08x}"
+
+
+def page(rows: Select[Any], schema: type[Schema], query: dict[str, Any], then: Any) -> Response:
+    """Answer with one page of the rows, and with its neighbours' addresses."""
+    limit, offset, cursor = query["limit"], query["offset"], query.get("cursor", "")
+    if cursor and offset:
+        raise failure(400, {"cursor": ["Not together with offset."]})
+    order, backwards = Order.of(rows), cursor.startswith(BEFORE)
+    part = rows.limit(limit + 1).offset(offset)
+    if cursor:
+        part = part.where(order.beyond(cursor))
+    if backwards:
+        part = part.order_by(None).order_by(*order.reversed())
+    shown, found = find(part, schema, *order.keys)
+    more, step = len(found) > limit, -1 if backwards else 1
+    shown, found = shown[:limit][::step], found[:limit][::step]
+    if then is not None:
+        then(found, **(request.view_args or {}))
+    answer = cast("Response", current_app.json.response(shown))
+    neighbours = {}
+    if found and (more or backwards):
+        neighbours["next"] = {"cursor": order.cursor(AFTER, found[-1])}
     if offset:
-        pages["prev"] = max(0, offset - limit)
-    here = {**request.args, **(request.view_args or {}), "limit": limit}
-    addresses = [
-        f'<{url_for(request.endpoint or "", **{**here, "offset": start})}>; rel="{rel}"'
-        for rel, start in pages.items()
-    ]
-    return {"Link": ", ".join(addresses)} if addresses else {}
+        neighbours["prev"] = {"offset": max(0, offset - limit)}
+    elif found and cursor and (more or not backwards):
+        neighbours["prev"] = {"cursor": order.cursor(BEFORE, found[0])}
+    answer.headers.extend(links(neighbours, limit) | total(rows))
+    return answer
+
+
+def links(neighbours: dict[str, Any], limit: int) -> dict[str, str]:
+    """Give the Link header of a page, its other parameters kept."""
+    if not neighbours:
+        return {}
+    kept = {name: value for name, value in request.args.items() if name not in ("offset", "cursor")}
+    path = request.script_root + request.path
+    addresses = (
+        f'<{path}?{urlencode(kept | {"limit": limit} | place)}>; rel="{rel}"'
+        for rel, place in neighbours.items()
+    )
+    return {"Link": ", ".join(addresses)}
 
 
 def total(rows: Select[Any]) -> dict[str, str]:
@@ -68,5 +131,5 @@ def total(rows: Select[Any]) -> dict[str, str]:
     preferences = parse_dict_header(", ".join(request.headers.getlist("Prefer")))
     if preferences.get("count") != "exact":
         return {}
-    count = db.session.scalar(select(func.count()).select_from(rows.order_by(None).subquery()))
+    ((count,),) = read(select(func.count()).select_from(rows.order_by(None).subquery()))
     return {"X-Total-Count": str(count), "Preference-Applied": "count=exact"}

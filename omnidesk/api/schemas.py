@@ -7,9 +7,11 @@ from typing import Any
 import marshmallow as ma
 from marshmallow.validate import Range
 
-from omnidesk.api.fields import IntegerParam
+from omnidesk.api.fields import IntegerParam, Text
 
 LARGEST_LIMIT = 200
+NUMBER, TIME = "[0-7][0-9a-f]{7}", "[01][0-9a-f]{13}"
+CURSOR, TIMELINE_CURSOR = f"[ab]{NUMBER}", f"[ab]{TIME}{NUMBER}"
 LARGEST_OFFSET = 2**53 - 1  # the largest integer that every JSON reader holds exactly
 
 
@@ -18,10 +20,15 @@ def unknown_fields(names: list[str], known: list[str]) -> dict[str, list[str]]:
     errors = {}
     for position, name in enumerate(names):
         # Comparing costs time, and nobody misspells a hundred names.
-        near = get_close_matches(name[:64], known, n=1) if position < 10 else []
+        near = get_close_matches(name[:64], known, n=1, cutoff=0.75) if position < 10 else []
         hint = f" Did you mean {near[0]!r}?" if near else ""
-        errors[name.encode(errors="backslashreplace").decode()] = [f"Unknown field.{hint}"]
-    return errors
+        errors[name] = [f"Unknown field.{hint}"]
+    return printable(errors)
+
+
+def printable(errors: dict[str, list[str]]) -> dict[str, list[str]]:
+    """Give errors whose names, which a client chose, can be written as UTF-8."""
+    return {name.encode(errors="backslashreplace").decode(): why for name, why in errors.items()}
 
 
 class Schema(ma.Schema):
@@ -56,7 +63,16 @@ class Answer(Schema):
 
 
 class PageQuery(Schema):
-    """The part of a list to send."""
+    """The part of a list to send, which is ordered by a number."""
+
+    PARTS = ("limit", "offset", "cursor")
 
     limit = IntegerParam(load_default=50, validate=Range(min=1, max=LARGEST_LIMIT), example=20)
     offset = IntegerParam(load_default=0, validate=Range(min=0, max=LARGEST_OFFSET), example=0)
+    cursor = Text(pattern=CURSOR, longest=9, example="a00000064")
+
+
+class TimelineQuery(PageQuery):
+    """The part of a list to send, which is ordered by a time and a number."""
+
+    cursor = Text(pattern=TIMELINE_CURSOR, longest=23, example="a0642427ad5680000000002a")

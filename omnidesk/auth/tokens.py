@@ -4,19 +4,21 @@ import re
 from hmac import compare_digest
 from typing import Any
 
-from flask import current_app, request
+from flask import current_app
 from flask_jwt_extended import JWTManager, create_access_token
+from sqlalchemy import Row, bindparam, select
 
-from omnidesk.db import SAFE_METHODS, db
-from omnidesk.users.models import User
+from omnidesk.db import read
+from omnidesk.users.models import User, credentials_mark
 
 jwt = JWTManager()
+BEARER = select(User.__table__).where(User.user_id == bindparam("user_id"))
 
 
 def issue(user: User) -> dict[str, Any]:
     """Give the answer to a login: a token, how long it lives in seconds, and whose it is."""
     lifetime = current_app.config["JWT_ACCESS_TOKEN_EXPIRES"]
-    claims = {"credentials": user.credentials_mark}
+    claims = {"credentials": credentials_mark(user.password_hash)}
     return {
         "access_token": create_access_token(str(user.user_id), additional_claims=claims),
         "token_type": "bearer",
@@ -26,15 +28,12 @@ def issue(user: User) -> dict[str, Any]:
 
 
 @jwt.user_lookup_loader
-def bearer(_header: dict[str, Any], claims: dict[str, Any]) -> User | None:
+def bearer(_header: dict[str, Any], claims: dict[str, Any]) -> Row[Any] | None:
     """Give the user whom a token names, as the database knows them now; None to refuse it."""
     if not re.fullmatch("[1-9][0-9]{0,8}", claims["sub"]):
         return None
-    user = db.session.get(User, int(claims["sub"]))
-    if request.method not in SAFE_METHODS:
-        # The work begins in a transaction of its own: hashing must not hold a write lock.
-        db.session.commit()
-    if user is None or not user.active:
+    found = read(BEARER, user_id=int(claims["sub"]))
+    if not found or not found[0].active:
         return None
-    mark = str(claims.get("credentials"))
-    return user if compare_digest(mark.encode(), user.credentials_mark.encode()) else None
+    mark, now = str(claims.get("credentials")), credentials_mark(found[0].password_hash)
+    return found[0] if compare_digest(mark.encode(), now.encode()) else None

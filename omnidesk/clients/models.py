@@ -25,6 +25,6 @@ class Client(Base):
     __table_args__ = {"sqlite_autoincrement": True}
 
     @classmethod
-    def matching(cls) -> Select[Self]:
-        """Select the clients, in the order they came."""
-        return select(cls).order_by(cls.client_id)
+    def matching(cls, **filters: object) -> Select[Self]:
+        """Select the clients with these values, in the order they came."""
+        return select(cls).filter_by(**filters).order_by(cls.client_id)

@@ -14,11 +14,10 @@ blp = Blueprint("clients", description="Who asks for help")
 
 @blp.get("/clients")
 @blp.arguments(PageQuery, location="query")
-@blp.response(200, ClientSchema(many=True))
-@blp.page
-def list_clients(_: dict[str, Any]) -> Select[Any]:
+@blp.page(ClientSchema)
+def list_clients(filters: dict[str, Any]) -> Select[Any]:
     """List clients"""
-    return Client.matching()
+    return Client.matching(**filters)
 
 
 @blp.post("/clients")
@@ -33,7 +32,7 @@ def create_client(data: dict[str, Any]) -> Client:
 
 
 @blp.get("/clients/<id(example=55):client_id>")
-@blp.response(200, ClientSchema)
-def get_client(client_id: int) -> Client:
+@blp.item(ClientSchema)
+def get_client(client_id: int) -> Select[Any]:
     """Show a client"""
-    return db.get_or_404(Client, client_id)
+    return Client.matching(client_id=client_id)

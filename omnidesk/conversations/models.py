@@ -47,9 +47,13 @@ class Conversation(Base):
     )
 
     @classmethod
-    def matching(cls) -> Select[Self]:
-        """Select the conversations, latest activity first."""
-        return select(cls).order_by(cls.updated_at.desc(), cls.conversation_id.desc())
+    def matching(cls, **filters: object) -> Select[Self]:
+        """Select the conversations with these values, latest activity first."""
+        return (
+            select(cls)
+            .filter_by(**filters)
+            .order_by(cls.updated_at.desc(), cls.conversation_id.desc())
+        )
 
     def receive(
         self, *, sender: str, content: str, external_message_id: str | None = None
@@ -126,9 +130,9 @@ class Message(Base):
         db.session.execute(unread.values(read_at=utcnow()))
 
     @classmethod
-    def of(cls, conversation_id: int) -> Select[Self]:
-        """Select the messages of a conversation, oldest first."""
-        return select(cls).filter_by(conversation_id=conversation_id).order_by(cls.message_id)
+    def matching(cls, **filters: object) -> Select[Self]:
+        """Select the messages with these values, oldest first."""
+        return select(cls).filter_by(**filters).order_by(cls.message_id)
 
 
 Index(

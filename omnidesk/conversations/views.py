@@ -1,8 +1,6 @@
 """Conversations and their messages over HTTP."""
 
-from collections.abc import Callable
 from contextlib import suppress
-from functools import wraps
 from typing import Any
 
 from flask import request
@@ -10,62 +8,49 @@ from flask_jwt_extended import current_user
 from sqlalchemy import Select
 from sqlalchemy.exc import DBAPIError
 
-from omnidesk.api import Blueprint, PageQuery
+from omnidesk.api import Blueprint, PageQuery, TimelineQuery
+from omnidesk.api.errors import failure
 from omnidesk.conversations.models import Conversation, Message
 from omnidesk.conversations.schemas import ConversationSchema, MessageCreate, MessageSchema
-from omnidesk.db import db
+from omnidesk.db import db, read
 
 blp = Blueprint("conversations", description="What clients and staff say to each other")
 
 
 @blp.get("/conversations")
-@blp.arguments(PageQuery, location="query")
-@blp.response(200, ConversationSchema(many=True))
-@blp.page
-def list_conversations(_: dict[str, Any]) -> Select[Any]:
+@blp.arguments(TimelineQuery, location="query")
+@blp.page(ConversationSchema)
+def list_conversations(filters: dict[str, Any]) -> Select[Any]:
     """List conversations, latest activity first"""
-    return Conversation.matching()
+    return Conversation.matching(**filters)
 
 
 @blp.get("/conversations/<id:conversation_id>")
-@blp.response(200, ConversationSchema)
-def get_conversation(conversation_id: int) -> Conversation:
+@blp.item(ConversationSchema)
+def get_conversation(conversation_id: int) -> Select[Any]:
     """Show a conversation"""
-    return db.get_or_404(Conversation, conversation_id)
+    return Conversation.matching(conversation_id=conversation_id)
 
 
-def reading(page: Callable[..., Any]) -> Callable[..., Any]:
+def note_read(messages: Any, conversation_id: int) -> None:
     """Note that staff has read the messages they are sent; 404 where there is no conversation."""
-
-    @wraps(page)
-    def read(query: dict[str, Any], conversation_id: int) -> Any:
-        messages, headers = page(query, conversation_id=conversation_id)
-        if not messages:
-            db.get_or_404(Conversation, conversation_id)
-        if current_user and request.method == "GET" and any(m.unread for m in messages):
-            note_read(conversation_id, messages[-1].message_id)
-        return messages, headers
-
-    return read
-
-
-def note_read(conversation_id: int, upto: int) -> None:
-    """Mark messages read after the answer was read from the database, in a write of its own."""
-    db.session.commit()
+    if not messages and not read(Conversation.matching(conversation_id=conversation_id)):
+        raise failure(404)
+    if not current_user or request.method != "GET" or not any(m.unread for m in messages):
+        return
     # A reader is not turned away because this cannot be written now: the next reading notes it.
     with suppress(DBAPIError):
-        Message.mark_read(conversation_id, upto=upto)
+        Message.mark_read(conversation_id, upto=messages[-1].message_id)
         db.session.commit()
 
 
 @blp.get("/conversations/<id:conversation_id>/messages")
 @blp.arguments(PageQuery, location="query")
-@blp.response(200, MessageSchema(many=True))
-@reading
-@blp.page
-def list_messages(_: dict[str, Any], conversation_id: int) -> Select[Any]:
+@blp.page(MessageSchema, then=note_read)
+def list_messages(filters: dict[str, Any], conversation_id: int) -> Select[Any]:
     """List the messages of a conversation, oldest first"""
-    return Message.of(conversation_id)
+    messages = Message.matching(conversation_id=conversation_id, **filters)
+    return messages.add_columns(Message.unread.label("unread"))
 
 
 @blp.post("/conversations/<id:conversation_id>/messages")
@@ -82,7 +67,7 @@ def create_message(data: dict[str, Any], conversation_id: int) -> Any:
 
 
 @blp.get("/conversations/<id:conversation_id>/messages/<id:message_id>")
-@blp.response(200, MessageSchema)
-def get_message(conversation_id: int, message_id: int) -> Any:
+@blp.item(MessageSchema)
+def get_message(conversation_id: int, message_id: int) -> Select[Any]:
     """Show a message"""
-    return db.first_or_404(Message.of(conversation_id).filter_by(message_id=message_id))
+    return Message.matching(conversation_id=conversation_id, message_id=message_id)

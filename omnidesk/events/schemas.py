@@ -5,14 +5,14 @@ from typing import Any
 
 from marshmallow import ValidationError, validates_schema
 
-from omnidesk.api import Answer, PageQuery, Schema
+from omnidesk.api import Answer, Schema, TimelineQuery
 from omnidesk.api.fields import ANY, Id, IdParam, Text, Time
 from omnidesk.events.models import Event
 
 LONGEST = timedelta(days=366)
 
 
-class EventQuery(PageQuery):
+class EventQuery(TimelineQuery):
     """Which events to list."""
 
     start = Time(example="2025-11-01T00:00:00Z")

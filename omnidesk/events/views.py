@@ -15,8 +15,7 @@ blp = Blueprint("events", description="What is in the calendar")
 
 @blp.get("/events")
 @blp.arguments(EventQuery, location="query")
-@blp.response(200, EventSchema(many=True))
-@blp.page
+@blp.page(EventSchema)
 def list_events(filters: dict[str, Any]) -> Select[Any]:
     """List events, earliest first"""
     return Event.matching(**filters)
@@ -34,7 +33,7 @@ def create_event(data: dict[str, Any]) -> Event:
 
 
 @blp.get("/events/<id(example=42):event_id>")
-@blp.response(200, EventSchema)
-def get_event(event_id: int) -> Event:
+@blp.item(EventSchema)
+def get_event(event_id: int) -> Select[Any]:
     """Show an event"""
-    return db.get_or_404(Event, event_id)
+    return Event.matching(event_id=event_id)

@@ -14,8 +14,7 @@ blp = Blueprint("tickets", description="What clients ask for")
 
 @blp.get("/tickets")
 @blp.arguments(TicketQuery, location="query")
-@blp.response(200, TicketSchema(many=True))
-@blp.page
+@blp.page(TicketSchema)
 def list_tickets(filters: dict[str, Any]) -> Select[Any]:
     """List tickets, newest first"""
     return Ticket.matching(**filters)
@@ -33,7 +32,7 @@ def create_ticket(data: dict[str, Any]) -> Ticket:
 
 
 @blp.get("/tickets/<id(example=100):ticket_id>")
-@blp.response(200, TicketSchema)
-def get_ticket(ticket_id: int) -> Ticket:
+@blp.item(TicketSchema)
+def get_ticket(ticket_id: int) -> Select[Any]:
     """Show a ticket"""
-    return db.get_or_404(Ticket, ticket_id)
+    return Ticket.matching(ticket_id=ticket_id)

@@ -7,7 +7,7 @@ from typing import Self
 from sqlalchemy import Boolean, Index, Select, String, func, select, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from omnidesk.db import Base, choice, db, utcnow
+from omnidesk.db import Base, choice, db, read, utcnow
 from omnidesk.users import passwords
 
 ROLES = ("admin", "empleado")
@@ -56,13 +56,13 @@ class User(Base):
     @classmethod
     def log_in(cls, username: str, password: str) -> Self | None:
         """Give the active user whom these credentials name, noting the time; else None."""
-        named = select(cls).where(func.lower(cls.username) == username.lower())
-        user = db.session.scalar(named)
-        # Hashing takes a while: end the transaction, so that no other writer waits for it.
-        db.session.commit()
-        stored = user.password_hash if user else passwords.unknown()
-        if not passwords.verify(stored, password) or user is None or not user.active:
+        named = func.lower(cls.username) == username.lower()
+        hashes = read(select(cls.password_hash).where(named, cls.active))
+        # Before the transaction begins: hashing takes a while, and nobody should wait for it.
+        stored = hashes[0].password_hash if hashes else passwords.unknown()
+        if not passwords.verify(stored, password) or not hashes:
             return None
+        user = db.session.scalars(select(cls).where(named)).one()
         user.last_login_at = utcnow()
         return user
 
@@ -71,7 +71,7 @@ class User(Base):
         self.password_hash = passwords.hashed(password)
         self.password_changed_at = utcnow()
 
-    @property
-    def credentials_mark(self) -> str:
-        """A short digest that changes with the password: tokens carry it."""
-        return hashlib.sha256(self.password_hash.encode()).hexdigest()[:16]
+
+def credentials_mark(password_hash: str) -> str:
+    """Give a short digest that changes with the password: tokens carry it."""
+    return hashlib.sha256(password_hash.encode()).hexdigest()[:16]

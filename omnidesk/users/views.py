@@ -14,8 +14,7 @@ blp = Blueprint("users", description="Who works at the desk")
 
 @blp.get("/users")
 @blp.arguments(UserQuery, location="query")
-@blp.response(200, UserSchema(many=True))
-@blp.page
+@blp.page(UserSchema)
 def list_users(filters: dict[str, Any]) -> Select[Any]:
     """List users"""
     return User.matching(**filters)
@@ -35,7 +34,7 @@ def create_user(data: dict[str, Any]) -> User:
 
 
 @blp.get("/users/<id(example=2):user_id>")
-@blp.response(200, UserSchema)
-def get_user(user_id: int) -> User:
+@blp.item(UserSchema)
+def get_user(user_id: int) -> Select[Any]:
     """Show a user"""
-    return db.get_or_404(User, user_id)
+    return User.matching(user_id=user_id)
