@@ -1,7 +1,9 @@
 """Settings, each read once from the environment."""
 
 import os
+import re
 import secrets
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
@@ -28,10 +30,30 @@ def database_url(text: str) -> URL:
     except ArgumentError:
         raise ValidationError("is not a database URL") from None
     if url.drivername == "sqlite":
+        if url.database in (None, "", ":memory:"):
+            raise ValidationError("must name a file: a database in memory is not shared")
         return url
     if url.drivername in ("postgres", "postgresql", "postgresql+psycopg"):
         return url.set(drivername="postgresql+psycopg")
     raise ValidationError("must begin with sqlite:/// or postgresql://")
+
+
+def origin(text: str) -> None:
+    """Refuse what no browser sends as an Origin (RFC 6454, section 7)."""
+    if not re.fullmatch(
+        r"null|https?://[a-z0-9.-]+(:[0-9]+)?|https?://\[[0-9a-f:]+\](:[0-9]+)?", text
+    ):
+        raise ValidationError("may hold only origins such as https://desk.example.com, or null")
+
+
+def each(check: Callable[[str], None]) -> Callable[[list[str]], None]:
+    """Give the check of a list by the check of one of its items."""
+
+    def check_all(items: list[str]) -> None:
+        for item in items:
+            check(item)
+
+    return check_all
 
 
 def long_enough(key: str) -> None:
@@ -58,7 +80,8 @@ def kept_key(path: Path) -> str:
 
 def engine_options(url: URL, threads: int) -> dict[str, Any]:
     """Give what keeps a request from waiting for a database for ever."""
-    pool = {"pool_size": threads, "max_overflow": 0, "pool_timeout": 5}
+    pool: dict[str, Any] = {"pool_size": threads, "max_overflow": 0, "pool_timeout": 5}
+    pool["hide_parameters"] = True  # what clients send belongs in no log
     if url.drivername == "sqlite":
         return pool
     limits = {
@@ -91,11 +114,15 @@ class Production:
             subcast=str.strip,
             validate=ContainsOnly(READABLE, error=f"may name only {', '.join(READABLE)}"),
         )
-        self.CORS_ORIGINS = env.list("CORS_ORIGINS", self.CORS_ORIGINS, subcast=str.strip)
-        threads = env.int("THREADS", 4, validate=Range(min=1, max=64))
+        self.CORS_ORIGINS = env.list(
+            "CORS_ORIGINS", self.CORS_ORIGINS, subcast=str.strip, validate=each(origin)
+        )
+        self.PORT = env.int("PORT", 8000, validate=Range(min=1, max=65_535))
+        self.WEB_CONCURRENCY = env.int("WEB_CONCURRENCY", 2, validate=Range(min=1, max=256))
+        self.THREADS = env.int("THREADS", 4, validate=Range(min=1, max=64))
         env.seal()
         self.SQLALCHEMY_DATABASE_URI = database_url(url)
-        self.SQLALCHEMY_ENGINE_OPTIONS = engine_options(self.SQLALCHEMY_DATABASE_URI, threads)
+        self.SQLALCHEMY_ENGINE_OPTIONS = engine_options(self.SQLALCHEMY_DATABASE_URI, self.THREADS)
 
     def read_key(self, env: Env) -> str:
         """Give the key that signs tokens: the operator's own, never a default."""

@@ -1,16 +1,21 @@
 """What `gunicorn wsgi:app` reads."""
 
-import os
 import signal
+import sys
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from gunicorn import util
+from werkzeug.http import HTTP_STATUS_CODES
 
-bind = f"127.0.0.1:{os.environ.get('PORT', '8000')}"
-workers = int(os.environ.get("WEB_CONCURRENCY", "2"))
+sys.path.insert(0, str(Path(__file__).parent))
+settings = import_module("config").from_environment()  # a bad one ends the start here
+
+bind = f"127.0.0.1:{settings.PORT}"
+workers = settings.WEB_CONCURRENCY
 worker_class = "gthread"
-threads = int(os.environ.get("THREADS", "4"))
+threads = settings.THREADS
 keepalive = 75  # longer than nginx keeps an idle connection to us, so that nginx closes first
 timeout = 30
 graceful_timeout = 30
@@ -26,6 +31,7 @@ worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108
 
 def write_error(sock: Any, status: int, reason: str, _message: str) -> None:
     """Answer a request that never reaches the app in the API's envelope."""
+    reason = HTTP_STATUS_CODES.get(status, reason)
     body = f'{{"detail":"{reason}"}}\n'
     head = f"HTTP/1.1 {status} {reason}\r\nConnection: close\r\nContent-Type: application/json"
     util.write_nonblock(sock, f"{head}\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode())

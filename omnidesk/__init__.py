@@ -45,7 +45,7 @@ def create_app(settings: config.Production | None = None) -> Flask:
         origins=app.config["CORS_ORIGINS"],
         methods=["GET", "HEAD", "POST", "OPTIONS"],
         allow_headers=["Authorization", "Content-Type", "Prefer"],
-        expose_headers=["Link", "Location", "Retry-After", "X-Total-Count"],
+        expose_headers=["Link", "Location", "Preference-Applied", "Retry-After", "X-Total-Count"],
         always_send=False,
     )
     return app

@@ -6,7 +6,8 @@ import click
 from flask import Flask, current_app
 from flask.cli import with_appcontext
 from marshmallow import ValidationError
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import TimeoutError as SQLAlchemyTimeout
 
 from omnidesk import migrations
 from omnidesk.db import db, refusal
@@ -14,7 +15,19 @@ from omnidesk.users.models import ROLES, User
 from omnidesk.users.schemas import UserCreate
 
 
-@click.command()
+class DeskCommand(click.Command):
+    """A command that says in one line what the database refuses to do."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except (DBAPIError, SQLAlchemyTimeout) as error:
+            reason = str(getattr(error, "orig", error)).strip().partition("\n")[0]
+            raise click.ClickException(f"{reason} (has init-db been run?)") from None
+
+
+@click.command(cls=DeskCommand)
 @click.option("--demo", is_flag=True, help="Add the demo data to a desk that has no users.")
 @with_appcontext
 def init_db(demo: bool) -> None:
@@ -31,7 +44,7 @@ def init_db(demo: bool) -> None:
         click.echo("The demo data was added." if added else "There are users: no demo data added.")
 
 
-@click.command()
+@click.command(cls=DeskCommand)
 @click.argument("username")
 @click.option("--full-name", help="Defaults to the user name.")
 @click.option("--email")
@@ -58,7 +71,7 @@ def explain(errors: dict[str, list[str]]) -> str:
     return "; ".join(f"{field}: {' '.join(messages)}" for field, messages in errors.items())
 
 
-@click.command()
+@click.command(cls=DeskCommand)
 @click.option("--tickets", type=click.IntRange(0), required=True, help="How many tickets to add.")
 @click.option("--messages", type=click.IntRange(0), default=0, help="How many messages to add.")
 @click.option("--random-seed", default=7, show_default=True, help="The same gives the same rows.")

@@ -104,6 +104,19 @@ def test_a_user_with_a_fault_is_not_created(
     assert count(User) == 1
 
 
+@pytest.mark.parametrize(
+    "command", [["create-user", "boss", "--password", PASSWORD], ["seed", "--tickets", "1"]]
+)
+def test_a_command_before_init_db_says_so_in_one_line(tmp_path: Path, command: list[str]) -> None:
+    settings = {"SECRET_KEY": "k" * 48, "DATABASE_URL": f"sqlite:///{tmp_path}/new.db"}
+
+    result = flask(settings, *command)
+
+    assert result.returncode == 1
+    assert "has init-db been run?" in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+
+
 def rows(model: type[Base]) -> list[Any]:
     """Give all rows of a model."""
     table = model.__table__

@@ -78,6 +78,13 @@ def test_lists_may_have_spaces(monkeypatch: pytest.MonkeyPatch) -> None:
         ("PUBLIC_READS", "tickets,user"),
         ("THREADS", "0"),
         ("THREADS", "many"),
+        ("PORT", "99999"),
+        ("WEB_CONCURRENCY", "0"),
+        ("DATABASE_URL", "sqlite://"),
+        ("DATABASE_URL", "sqlite:///:memory:"),
+        ("CORS_ORIGINS", "*"),
+        ("CORS_ORIGINS", "https://desk.example.com/"),
+        ("CORS_ORIGINS", "http://localhost:3000,localhost:3000"),
     ],
 )
 def test_a_bad_setting_is_named_in_one_line(

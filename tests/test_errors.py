@@ -104,6 +104,21 @@ def test_a_body_that_is_no_json_is_400(admin: Caller, path: str, body: bytes) ->
     assert (answer.status_code, answer.json) == (400, INVALID)
 
 
+def test_a_name_given_twice_is_refused_by_name(agent: Caller) -> None:
+    body = b'{"full_name": "Ada", "full_name": "Bob", "email": null}'
+
+    answer = agent.post("/api/clients", data=body, content_type=JSON)
+
+    assert answer.status_code == 400
+    assert answer.json["errors"] == {"full_name": ["Given more than once."]}
+
+
+def test_a_field_of_the_servers_own_is_not_taken_for_another(agent: Caller) -> None:
+    answer = agent.post("/api/tickets", json={"client_id": 1, "subject": "a", "ticket_id": 1})
+
+    assert answer.json["errors"] == {"ticket_id": ["Unknown field."]}
+
+
 @pytest.mark.parametrize("path", POSTS)
 @pytest.mark.parametrize("body", [None, [], "x", 1, True, [{}]])
 def test_a_body_that_is_no_object_is_400(admin: Caller, path: str, body: object) -> None:

@@ -144,6 +144,28 @@ def test_a_body_without_a_length_is_limited_too(server: str, agent: Caller) -> N
     assert (answer.status_code, answer.json()) == (413, {"detail": "Request Entity Too Large"})
 
 
+LOGIN = b"POST /api/login HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
+BODY = b'{"username":"nobody","password":"nothing"}'
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [
+        b"Content-Length: 500\r\n\r\n" + BODY,
+        b"Transfer-Encoding: chunked\r\n\r\nzz\r\n" + BODY + b"\r\n0\r\n\r\n",
+        b"Transfer-Encoding: chunked\r\n\r\n-2\r\n{}\r\n0\r\n\r\n",
+        b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}XX0\r\n\r\n",
+        b"Transfer-Encoding: chunked\r\n\r\n2a\r\n" + BODY + b"\r\n",
+        b"Transfer-Encoding: chunked\r\n\r\n2a\r\n" + BODY + b"\r\n0\r\n:\r\n\r\n",
+    ],
+)
+def test_a_body_that_is_not_as_announced_is_not_acted_on(server: str, rest: bytes) -> None:
+    answer = raw(server, LOGIN + rest)
+
+    assert answer.startswith(b"HTTP/1.1 400"), answer
+    assert b'{"detail":"Bad Request"' in answer
+
+
 @pytest.mark.parametrize(
     "request_",
     [
@@ -187,6 +209,7 @@ def test_two_requests_in_one_go_are_answered_in_order(server: str) -> None:
         ({}, "SECRET_KEY"),
         ({"SECRET_KEY": "short"}, "at least 32 bytes"),
         ({"SECRET_KEY": "x" * 48, "DATABASE_URL": "mysql://nobody@nowhere"}, "DATABASE_URL"),
+        ({"SECRET_KEY": "x" * 48, "THREADS": "x"}, "THREADS"),
     ],
 )
 def test_a_bad_setting_ends_the_start_with_one_line(settings: dict[str, str], line: str) -> None:
