@@ -1,5 +1,6 @@
 """Lists: the edge cuts a page out of a view's select and says where the next one is."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple, cast
 from urllib.parse import urlencode
@@ -9,7 +10,7 @@ from sqlalchemy import ColumnElement, Select, UnaryExpression, func, literal, se
 from werkzeug.http import parse_dict_header
 
 from omnidesk.api.errors import failure
-from omnidesk.api.rows import find
+from omnidesk.api.rows import Found, find
 from omnidesk.api.schemas import Schema
 from omnidesk.db import UtcDateTime, read
 
@@ -85,31 +86,56 @@ def digits(value: datetime | int) -> str:
     return f"{value:08x}"
 
 
-def page(rows: Select[Any], schema: type[Schema], query: dict[str, Any], then: Any) -> Response:
-    """Answer with one page of the rows, and with its neighbours' addresses."""
-    limit, offset, cursor = query["limit"], query["offset"], query.get("cursor", "")
-    if cursor and offset:
+class Part(NamedTuple):
+    """The part of a list that a client asks for."""
+
+    limit: int
+    offset: int
+    cursor: str = ""
+
+    @property
+    def backwards(self) -> bool:
+        """Whether it ends where the cursor is, instead of beginning there."""
+        return self.cursor.startswith(BEFORE)
+
+    def of(self, rows: Select[Any], order: Order) -> Select[Any]:
+        """Select this part, and one row more that tells whether there are more."""
+        part = rows.limit(self.limit + 1).offset(self.offset)
+        if self.cursor:
+            part = part.where(order.beyond(self.cursor))
+        if self.backwards:
+            part = part.order_by(None).order_by(*order.reversed())
+        return part
+
+    def cut(self, found: Found) -> Found:
+        """Give the rows to send, in the list's own order."""
+        step = -1 if self.backwards else 1
+        return Found(found.shown[: self.limit][::step], found.rows[: self.limit][::step])
+
+    def neighbours(self, rows: Sequence[Any], order: Order, *, more: bool) -> dict[str, Any]:
+        """Give where the parts beside this one are, by their relation."""
+        places: dict[str, Any] = {}
+        if rows and (more or self.backwards):
+            places["next"] = {"cursor": order.cursor(AFTER, rows[-1])}
+        if self.offset:
+            places["prev"] = {"offset": max(0, self.offset - self.limit)}
+        elif rows and self.cursor and (more or not self.backwards):
+            places["prev"] = {"cursor": order.cursor(BEFORE, rows[0])}
+        return places
+
+
+def page(rows: Select[Any], schema: type[Schema], part: Part, then: Any) -> Response:
+    """Answer with one part of the rows, and with its neighbours' addresses."""
+    if part.cursor and part.offset:
         raise failure(400, {"cursor": ["Not together with offset."]})
-    order, backwards = Order.of(rows), cursor.startswith(BEFORE)
-    part = rows.limit(limit + 1).offset(offset)
-    if cursor:
-        part = part.where(order.beyond(cursor))
-    if backwards:
-        part = part.order_by(None).order_by(*order.reversed())
-    shown, found = find(part, schema, *order.keys)
-    more, step = len(found) > limit, -1 if backwards else 1
-    shown, found = shown[:limit][::step], found[:limit][::step]
+    order = Order.of(rows)
+    found = find(part.of(rows, order), schema, *order.keys)
+    sent, more = part.cut(found), len(found.rows) > part.limit
     if then is not None:
-        then(found, **(request.view_args or {}))
-    answer = cast("Response", current_app.json.response(shown))
-    neighbours = {}
-    if found and (more or backwards):
-        neighbours["next"] = {"cursor": order.cursor(AFTER, found[-1])}
-    if offset:
-        neighbours["prev"] = {"offset": max(0, offset - limit)}
-    elif found and cursor and (more or not backwards):
-        neighbours["prev"] = {"cursor": order.cursor(BEFORE, found[0])}
-    answer.headers.extend(links(neighbours, limit) | total(rows))
+        then(sent.rows, **(request.view_args or {}))
+    answer = cast("Response", current_app.json.response(sent.shown))
+    neighbours = part.neighbours(sent.rows, order, more=more)
+    answer.headers.extend(links(neighbours, part.limit) | total(rows))
     return answer
 
 

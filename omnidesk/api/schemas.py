@@ -65,8 +65,6 @@ class Answer(Schema):
 class PageQuery(Schema):
     """The part of a list to send, which is ordered by a number."""
 
-    PARTS = ("limit", "offset", "cursor")
-
     limit = IntegerParam(load_default=50, validate=Range(min=1, max=LARGEST_LIMIT), example=20)
     offset = IntegerParam(load_default=0, validate=Range(min=0, max=LARGEST_OFFSET), example=0)
     cursor = Text(pattern=CURSOR, longest=9, example="a00000064")
