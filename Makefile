@@ -3,7 +3,7 @@ PORT ?= 8000
 bin = .venv/bin
 serve = OMNIDESK_ENV=$${OMNIDESK_ENV:-development} PORT=$(PORT)
 
-.PHONY: run install test lint format clean
+.PHONY: run install test needs lint format clean
 
 run: .venv/runtime  ## Serve the demo on 127.0.0.1:8000
 	@$(serve) $(bin)/flask --app wsgi init-db --demo
@@ -13,8 +13,11 @@ run: .venv/runtime  ## Serve the demo on 127.0.0.1:8000
 
 install: .venv/runtime  ## Make .venv with what the server needs
 
-test: .venv/dev lint  ## Check everything, on SQLite and PostgreSQL, through nginx
+test: needs lint  ## Check everything, on SQLite and PostgreSQL, through nginx
 	$(bin)/pytest
+
+needs:
+	@.ci/need test
 
 lint: .venv/dev  ## Check format, lint and types
 	$(bin)/ruff format --check .
@@ -35,6 +38,5 @@ clean:  ## Remove what was made, but for the databases
 	@touch $@
 
 .venv/dev: requirements-dev.txt .venv/runtime
-	@.ci/need test
 	$(bin)/pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	@touch $@

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import pytest
 from environs import Env
 from flask import Flask
-from sqlalchemy import text
+from sqlalchemy import text, update
 
 import config
 from omnidesk import create_app, migrations
@@ -18,6 +18,7 @@ from omnidesk.clients.models import Client
 from omnidesk.conversations.models import Conversation, Message
 from omnidesk.db import Base, db, utcnow
 from omnidesk.events.models import Event
+from omnidesk.tally import Tally
 from omnidesk.tickets.models import Ticket
 from omnidesk.users.models import User
 from tests import postgres
@@ -77,14 +78,16 @@ def app(migrated_app: Flask) -> Iterator[Flask]:
     """The app on a database without rows."""
     yield migrated_app
     db.session.remove()
+    filled = [table for table in Base.metadata.sorted_tables if table.name != "tally"]
     with db.engine.begin() as connection:
         if connection.dialect.name == "postgresql":
-            names = ", ".join(Base.metadata.tables)
+            names = ", ".join(table.name for table in filled)
             connection.execute(text(f"TRUNCATE {names} RESTART IDENTITY CASCADE"))
         else:
-            for table in reversed(Base.metadata.sorted_tables):
+            for table in reversed(filled):
                 connection.execute(table.delete())
             connection.execute(text("DELETE FROM sqlite_sequence"))
+        connection.execute(update(Tally).values(count=0))
 
 
 @pytest.fixture

@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
 
-from omnidesk import demo, seeds
+from omnidesk import demo, migrations, seeds
 from omnidesk.clients.models import Client
 from omnidesk.conversations.models import Message
 from omnidesk.db import Base, db
@@ -33,7 +33,7 @@ def test_init_db_may_be_run_again(app: Any) -> None:
     result = run(app, "init-db")
 
     assert result.exit_code == 0
-    assert "0001_contract" in result.output
+    assert migrations.NEWEST in result.output
 
 
 def test_the_demo_is_added_once(app: Any) -> None:
@@ -153,6 +153,16 @@ def test_seeds_are_the_same_for_the_same_random_seed(
 
     assert again == first
     assert [row[1:] for row in more] != [row[1:] for row in first[2]]
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_seeds_break_no_rule(app: Any) -> None:
+    seeds.fill(300, 200, random_seed=1)
+
+    assert db.session.execute(text("PRAGMA integrity_check")).all() == [("ok",)]
+    assert db.session.execute(text("PRAGMA foreign_key_check")).all() == []
+    assert db.session.scalar(text("PRAGMA ignore_check_constraints")) == 0
+    db.session.rollback()
 
 
 def test_seeds_keep_what_is_there(app: Any) -> None:

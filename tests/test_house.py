@@ -24,6 +24,7 @@ from tests.servers import ROOT
 # Low to high: what stands further down may import what stands above it.
 LADDER = [
     ["db"],
+    ["tally"],
     ["api"],
     ["users", "clients"],
     ["auth", "tickets"],

@@ -198,11 +198,14 @@ def test_a_cursor_at_either_end_is_followed(
     assert agent.get(f"{path}?cursor={cursor}").status_code == 200
 
 
-def test_a_cursor_and_an_offset_are_one_too_many(agent: Caller) -> None:
-    answer = agent.get("/api/tickets?cursor=a00000064&offset=1")
+def test_an_offset_counts_from_the_cursor(agent: Caller, tickets: list[int]) -> None:
+    second = links(agent.get("/api/tickets?limit=1"))["next"]
 
-    assert answer.status_code == 400
-    assert list(answer.json["errors"]) == ["cursor"]
+    skipped = agent.get(f"{second}&offset=2")
+
+    assert ids(skipped) == tickets[3:4]
+    assert ids(agent.get(links(skipped)["next"])) == tickets[4:]
+    assert ids(agent.get(links(skipped)["prev"])) == tickets[2:3]
 
 
 def test_other_parameters_are_kept_as_they_were_given(agent: Caller) -> None:

@@ -6,10 +6,12 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from sqlalchemy import inspect, text
+from sqlalchemy import inspect, select, text
 
 from omnidesk import migrations
 from omnidesk.db import Base, db
+from omnidesk.tally import Tally
+from tests.conftest import make_client, make_conversation, make_message, make_ticket
 
 
 @pytest.fixture
@@ -33,7 +35,9 @@ def schema() -> dict[str, Any]:
     """Give all that the database itself knows about its tables."""
     with db.engine.connect() as connection:
         if connection.dialect.name == "sqlite":
-            rows = connection.execute(text("SELECT name, sql FROM sqlite_master WHERE sql != ''"))
+            rows = connection.execute(
+                text("SELECT name, sql FROM sqlite_master WHERE type != 'trigger' AND sql != ''")
+            )
             clauses = {name: sorted(re.split(r",?\s*\n\s*", sql)) for name, sql in rows}
             return {name: sql for name, sql in clauses.items() if name != "alembic_version"}
         seen = inspect(connection)
@@ -75,3 +79,16 @@ def test_an_upgrade_of_a_current_database_changes_nothing(empty: Flask) -> None:
 
     assert migrations.revision() == migrations.NEWEST
     assert schema() == before
+
+
+def test_an_upgrade_counts_the_rows_that_are_there(empty: Flask) -> None:
+    migrations.upgrade("0001_contract")
+    client = make_client()
+    for status in ("abierto", "cerrado", "cerrado"):
+        make_ticket(client.client_id, status=status)
+    make_message(make_conversation(client_id=client.client_id))
+
+    migrations.upgrade()
+
+    counts = {tally.name: tally.count for tally in db.session.scalars(select(Tally))}
+    assert counts == {"abierto": 1, "en_progreso": 0, "cerrado": 2, "unread": 1}

@@ -2,7 +2,11 @@
 
 from datetime import timedelta
 
-from omnidesk.db import utcnow
+from sqlalchemy import delete, update
+
+from omnidesk.conversations.models import Message
+from omnidesk.db import db, utcnow
+from omnidesk.tickets.models import Ticket
 from tests.conftest import (
     Caller,
     make_conversation,
@@ -44,3 +48,50 @@ def test_everything_is_counted(agent: Caller) -> None:
         "upcoming_events": 1,
         "unread_messages": 1,
     }
+
+
+def counted(caller: Caller) -> list[int]:
+    """Give the counts that are kept: open, in progress and closed tickets, unread messages."""
+    summary = caller.get("/api/summary").json
+    return [*summary["tickets"].values(), summary["unread_messages"]]
+
+
+def test_the_counts_follow_every_kind_of_change(agent: Caller) -> None:
+    first, second, third = (make_ticket() for _ in range(3))
+    conversation = make_conversation()
+    message = make_message(conversation)
+    make_message(conversation)
+    assert counted(agent) == [3, 0, 0, 2]
+
+    first.move_to("cerrado")
+    message.read_at = utcnow()
+    db.session.commit()
+    assert counted(agent) == [2, 0, 1, 1]
+
+    first.subject = "Something else"
+    second.move_to("en_progreso")
+    db.session.commit()
+    assert counted(agent) == [1, 1, 1, 1]
+
+    db.session.execute(update(Ticket).values(status="cerrado", resolved_at=utcnow()))
+    db.session.execute(update(Message).values(read_at=None))
+    db.session.commit()
+    assert counted(agent) == [0, 0, 3, 2]
+
+    db.session.delete(third)
+    db.session.execute(delete(Message))
+    db.session.commit()
+    assert counted(agent) == [0, 0, 2, 0]
+
+
+def test_what_is_taken_back_is_not_counted(agent: Caller) -> None:
+    ticket = make_ticket()
+
+    db.session.delete(ticket)
+    db.session.add(
+        Ticket.open(client_id=ticket.client_id, subject="x", priority="alta", status="cerrado")
+    )
+    db.session.flush()
+    db.session.rollback()
+
+    assert counted(agent) == [1, 0, 0, 0]

@@ -9,7 +9,6 @@ from flask import Response, current_app, request
 from sqlalchemy import ColumnElement, Select, UnaryExpression, func, literal, select, tuple_
 from werkzeug.http import parse_dict_header
 
-from omnidesk.api.errors import failure
 from omnidesk.api.rows import Found, find
 from omnidesk.api.schemas import Schema
 from omnidesk.db import UtcDateTime, read
@@ -117,17 +116,15 @@ class Part(NamedTuple):
         places: dict[str, Any] = {}
         if rows and (more or self.backwards):
             places["next"] = {"cursor": order.cursor(AFTER, rows[-1])}
-        if self.offset:
-            places["prev"] = {"offset": max(0, self.offset - self.limit)}
-        elif rows and self.cursor and (more or not self.backwards):
+        if self.cursor and rows and (more or not self.backwards):
             places["prev"] = {"cursor": order.cursor(BEFORE, rows[0])}
+        elif self.offset and not self.cursor:
+            places["prev"] = {"offset": max(0, self.offset - self.limit)}
         return places
 
 
 def page(rows: Select[Any], schema: type[Schema], part: Part, then: Any) -> Response:
     """Answer with one part of the rows, and with its neighbours' addresses."""
-    if part.cursor and part.offset:
-        raise failure(400, {"cursor": ["Not together with offset."]})
     order = Order.of(rows)
     found = find(part.of(rows, order), schema, *order.keys)
     sent, more = part.cut(found), len(found.rows) > part.limit

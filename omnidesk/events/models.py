@@ -42,5 +42,6 @@ class Event(Base):
         if start is not None:
             events = events.where(cls.start_time >= start)
         if end is not None:
-            events = events.where(cls.end_time <= end)
+            # Nothing that starts later ends in time: the index need not be walked further.
+            events = events.where(cls.end_time <= end, cls.start_time <= end)
         return events

@@ -20,8 +20,8 @@ def revision() -> str | None:
         return str(connection.scalar(text("SELECT version_num FROM alembic_version")))
 
 
-def upgrade() -> None:
-    """Bring the database to the newest schema; others who do so at the same time wait."""
+def upgrade(revision: str = "head") -> None:
+    """Bring the database to a schema, the newest; others who do so at the same time wait."""
     from alembic import command
     from alembic.config import Config
 
@@ -32,4 +32,4 @@ def upgrade() -> None:
             take_time(connection)
             connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
         config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+        command.upgrade(config, revision)

@@ -39,6 +39,10 @@ class Ticket(Base):
         Index(None, "priority", "ticket_id"),
         Index(None, "assigned_to", "ticket_id"),
         Index(None, "client_id", "ticket_id"),
+        Index(None, "status", "priority", "ticket_id"),
+        Index(None, "assigned_to", "status", "ticket_id"),
+        Index(None, "assigned_to", "priority", "ticket_id"),
+        Index(None, "client_id", "status", "ticket_id"),
         {"sqlite_autoincrement": True},
     )
 

@@ -38,6 +38,7 @@ class User(Base):
         Index("uq_app_user_email", text("lower(email)"), unique=True, info={"field": "email"}),
         Index(None, "active", "user_id"),
         Index(None, "role", "user_id"),
+        Index(None, "role", "active", "user_id"),
         {"sqlite_autoincrement": True},
     )
 

@@ -1,0 +1,23 @@
+"""Counts that are kept, not counted: triggers move them in the transaction that moves the rows."""
+
+from typing import Any
+
+from sqlalchemy import String, func, select
+from sqlalchemy.orm import Mapped, mapped_column
+
+from omnidesk.db import Base
+
+
+class Tally(Base):
+    """How many rows there are under a name, in slots that spread writers on PostgreSQL."""
+
+    __tablename__ = "tally"
+
+    name: Mapped[str] = mapped_column(String(16), primary_key=True)
+    slot: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    count: Mapped[int]
+
+    @classmethod
+    def of(cls, name: str) -> Any:
+        """Select the count under a name: a ticket's status, or unread messages."""
+        return select(func.coalesce(func.sum(cls.count), 0)).filter_by(name=name).scalar_subquery()
