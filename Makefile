@@ -14,7 +14,7 @@ run: .venv/runtime  ## Serve the demo on 127.0.0.1:8000
 install: .venv/runtime  ## Make .venv with what the server needs
 
 test: needs lint  ## Check everything, on SQLite and PostgreSQL, through nginx
-	$(bin)/pytest
+	$(bin)/pytest --numprocesses 2 --dist worksteal
 
 needs:
 	@.ci/need test

@@ -130,45 +130,45 @@ NESTED = base64.urlsafe_b64encode(b"[" * 5000).decode()
 NOW = int(utcnow().timestamp())
 
 
-@pytest.mark.parametrize(
-    "header",
-    [
-        None,
-        "",
-        "Bearer",
-        "Bearer ",
-        "Basic YWRtaW46c2VjcmV0",
-        "Token abc",
-        "Bearer a b",
-        "Bearer a.b.c, Bearer d.e.f",
-        "Bearer garbage",
-        "Bearer a.b.c",
-        "Bearer ñandú",
-        f"Bearer {'x' * 5000}",
-        f"Bearer {NESTED}.{part({})}.x",
-        f"Bearer {part({'alg': 'HS256', 'kid': 7})}.{part({})}.x",
-        f"Bearer {without_signature('none')}",
-        f"Bearer {without_signature('None')}",
-        f"Bearer {without_signature('nOnE')}",
-        f"Bearer {signed(key='another key of at least 32 bytes....')}",
-        f"Bearer {signed(key=KEY * 2, algorithm='HS384')}",
-        f"Bearer {signed(key=KEY * 2, algorithm='HS512')}",
-        f"Bearer {signed(exp=NOW - 1)}",
-        f"Bearer {signed(nbf=NOW + 3600)}",
-        f"Bearer {signed(iat=NOW + 3600)}",
-        f"Bearer {signed(sub=None)}",
-        f"Bearer {signed(sub=1)}",
-        f"Bearer {signed(type='refresh')}",
-        f"Bearer {signed()}",
-        *(f"Bearer {signed(sub=sub)}" for sub in ("", "x", "0", "-1", "1\n", "²", str(2**63))),
-        f"Bearer {signed(sub='424242')}",
-        f"Bearer {signed(credentials=['a'])}",
-        f"Bearer {signed(credentials='ñ')}",
-    ],
-    ids=str,
-)
-def test_every_fault_of_a_token_is_401(anybody: Caller, header: str | None) -> None:
+FAULTY = [
+    None,
+    "",
+    "Bearer",
+    "Bearer ",
+    "Basic YWRtaW46c2VjcmV0",
+    "Token abc",
+    "Bearer a b",
+    "Bearer a.b.c, Bearer d.e.f",
+    "Bearer garbage",
+    "Bearer a.b.c",
+    "Bearer ñandú",
+    f"Bearer {'x' * 5000}",
+    f"Bearer {NESTED}.{part({})}.x",
+    f"Bearer {part({'alg': 'HS256', 'kid': 7})}.{part({})}.x",
+    f"Bearer {without_signature('none')}",
+    f"Bearer {without_signature('None')}",
+    f"Bearer {without_signature('nOnE')}",
+    f"Bearer {signed(key='another key of at least 32 bytes....')}",
+    f"Bearer {signed(key=KEY * 2, algorithm='HS384')}",
+    f"Bearer {signed(key=KEY * 2, algorithm='HS512')}",
+    f"Bearer {signed(exp=NOW - 1)}",
+    f"Bearer {signed(nbf=NOW + 3600)}",
+    f"Bearer {signed(iat=NOW + 3600)}",
+    f"Bearer {signed(sub=None)}",
+    f"Bearer {signed(sub=1)}",
+    f"Bearer {signed(type='refresh')}",
+    f"Bearer {signed()}",
+    *(f"Bearer {signed(sub=sub)}" for sub in ("", "x", "0", "-1", "1\n", "²", str(2**63))),
+    f"Bearer {signed(sub='424242')}",
+    f"Bearer {signed(credentials=['a'])}",
+    f"Bearer {signed(credentials='ñ')}",
+]
+
+
+@pytest.mark.parametrize("number", range(len(FAULTY)))
+def test_every_fault_of_a_token_is_401(anybody: Caller, number: int) -> None:
     make_user("emp1")
+    header = FAULTY[number]
     headers = {} if header is None else {"Authorization": header}
 
     answer = anybody.get("/api/summary", headers=headers)
