@@ -42,9 +42,8 @@ util.write_error = write_error  # gunicorn has no setting for this page
 
 def when_ready(server: Any) -> None:
     """Say what is open, so that no operator has to guess."""
-    app = server.app.wsgi()
-    readable = ", ".join(app.config["PUBLIC_READS"]) or "nothing"
-    server.log.info("%s mode; readable without a token: %s", app.config["ENV"], readable)
+    readable = ", ".join(settings.PUBLIC_READS) or "nothing"
+    server.log.info("%s mode; readable without a token: %s", settings.ENV, readable)
 
 
 def post_fork(server: Any, _worker: Any) -> None:

@@ -7,10 +7,10 @@ from flask import Flask, current_app
 from flask.cli import with_appcontext
 from marshmallow import ValidationError
 from sqlalchemy.exc import DBAPIError, IntegrityError
-from sqlalchemy.exc import TimeoutError as SQLAlchemyTimeout
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from omnidesk import migrations
-from omnidesk.db import db, refusal
+from omnidesk.db import db, reason, refusal
 from omnidesk.users.models import ROLES, User
 from omnidesk.users.schemas import UserCreate
 
@@ -22,9 +22,8 @@ class DeskCommand(click.Command):
         """Run the command."""
         try:
             return super().invoke(ctx)
-        except (DBAPIError, SQLAlchemyTimeout) as error:
-            reason = str(getattr(error, "orig", error)).strip().partition("\n")[0]
-            raise click.ClickException(f"{reason} (has init-db been run?)") from None
+        except (DBAPIError, PoolTimeoutError) as error:
+            raise click.ClickException(f"{reason(error)} (has init-db been run?)") from None
 
 
 @click.command(cls=DeskCommand)

@@ -26,7 +26,7 @@ from sqlalchemy import (
     select,
 )
 from sqlalchemy.engine import ExceptionContext
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import DeclarativeBase
 from sqlalchemy.sql.functions import FunctionElement
@@ -210,6 +210,11 @@ def broken_reference(context: ExceptionContext) -> str | None:
             if value is not None and connection.execute(target).first() is None:
                 return str(key.name)
     return None
+
+
+def reason(error: SQLAlchemyError) -> str:
+    """Give what the driver said of an error, in one line."""
+    return str(getattr(error, "orig", error)).strip().partition("\n")[0]
 
 
 def refusal(error: IntegrityError) -> Refused | None:

@@ -8,7 +8,7 @@ from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from werkzeug.exceptions import HTTPException, default_exceptions
 
-from omnidesk.db import Refused, refusal
+from omnidesk.db import Refused, reason, refusal
 
 RETRY_AFTER = 5
 
@@ -58,8 +58,7 @@ def database_away(error: DBAPIError | PoolTimeoutError) -> Response:
     """Answer that the database cannot be asked just now."""
     if isinstance(error, DataError):
         raise error
-    reason = str(getattr(error, "orig", error)).strip().partition("\n")[0]
-    current_app.logger.error("The database does not answer: %s", reason)
+    current_app.logger.error("The database does not answer: %s", reason(error))
     return envelope(failure(503))
 
 

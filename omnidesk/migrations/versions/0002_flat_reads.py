@@ -51,12 +51,13 @@ def upgrade() -> None:
     op.bulk_insert(tally, [{"name": name, "slot": 0, "count": 0} for name in NAMES])
     on_postgresql = op.get_bind().dialect.name == "postgresql"
     for table, name in COUNTED.items():
+        # First the triggers, which keep writers out until we are done: none is missed in between.
+        (keep_on_postgresql if on_postgresql else keep_on_sqlite)(table, name)
         counted = name.format(row=table)
         op.execute(
             f"UPDATE tally SET count = counted.rows FROM (SELECT {counted} AS name, "  # noqa: S608
             f"count(*) AS rows FROM {table} GROUP BY 1) AS counted WHERE tally.name = counted.name"
         )
-        (keep_on_postgresql if on_postgresql else keep_on_sqlite)(table, name)
     for pair in PAIRS:
         columns = [*pair, "ticket_id"]
         op.create_index(op.f(f"ix_ticket_{'_'.join(columns)}"), "ticket", columns)
