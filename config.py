@@ -83,7 +83,8 @@ def engine_options(url: URL, threads: int) -> dict[str, Any]:
     pool: dict[str, Any] = {"pool_size": threads, "max_overflow": 0, "pool_timeout": 5}
     pool["hide_parameters"] = True  # what clients send belongs in no log
     if url.drivername == "sqlite":
-        return pool
+        # One writer at a time: threads queue here, instead of asking again and again for the lock.
+        return pool | {"pool_size": 1}
     limits = {
         "statement_timeout": 10_000,
         "lock_timeout": 2_000,
@@ -106,7 +107,7 @@ class Production:
     ARGON2 = {"time_cost": 2, "memory_cost": 19_456, "parallelism": 1}
 
     def __init__(self, env: Env) -> None:
-        self.SECRET_KEY = self.read_key(env)
+        self.JWT_SECRET_KEY = self.read_key(env)  # Flask itself gets no key: it keeps no sessions
         url = env.str("DATABASE_URL", "sqlite:///omnidesk.db", validate=database_url)
         self.PUBLIC_READS = env.list(
             "PUBLIC_READS",

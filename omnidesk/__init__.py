@@ -6,8 +6,8 @@ from flask_cors import CORS
 import config
 from omnidesk import cli, health, summary
 from omnidesk.api import Api
+from omnidesk.auth import tokens
 from omnidesk.auth import views as auth_views
-from omnidesk.auth.tokens import jwt
 from omnidesk.clients import views as clients_views
 from omnidesk.conversations import views as conversations_views
 from omnidesk.db import db
@@ -35,17 +35,24 @@ def create_app(settings: config.Production | None = None) -> Flask:
     app = Flask(__name__, instance_path=str(config.INSTANCE), static_folder=None)
     app.config.from_object(settings or config.from_environment())
     db.init_app(app)
-    jwt.init_app(app)
-    api = Api(app, __version__)
+    tokens.jwt.init_app(app)
+    api = Api(app, __version__, tokens.bearer)
     for resource in RESOURCES:
         api.register_blueprint(resource.blp)
     cli.register(app)
-    CORS(
-        app,
-        origins=app.config["CORS_ORIGINS"],
-        methods=["GET", "HEAD", "POST", "OPTIONS"],
-        allow_headers=["Authorization", "Content-Type", "Prefer"],
-        expose_headers=["Link", "Location", "Preference-Applied", "Retry-After", "X-Total-Count"],
-        always_send=False,
-    )
+    if origins := app.config["CORS_ORIGINS"]:
+        CORS(
+            app,
+            origins=origins,
+            methods=["GET", "HEAD", "POST", "OPTIONS"],
+            allow_headers=["Authorization", "Content-Type", "Prefer"],
+            expose_headers=[
+                "Link",
+                "Location",
+                "Preference-Applied",
+                "Retry-After",
+                "X-Total-Count",
+            ],
+            always_send=False,
+        )
     return app

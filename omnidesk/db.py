@@ -27,9 +27,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
-from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import DeclarativeBase
-from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeDecorator
 
 LARGEST_ID = 2**31 - 1
@@ -136,43 +134,22 @@ def prepare_sqlite(connection: Any, _record: Any) -> None:
 def begin_sqlite(connection: Connection) -> None:
     """Take SQLite's write lock at once: to read first and write later may lose updates."""
     options = connection.get_execution_options()
-    if connection.dialect.name == "sqlite" and not options.get("reads_only"):
+    if connection.dialect.name == "sqlite" and not options.get("alone"):
         connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
 @cache
-def reader(engine: Engine) -> Engine:
-    """Give the engine, on the same connections, for statements that need no transaction."""
+def alone(engine: Engine) -> Engine:
+    """Give the engine, on the same connections, for statements that are transactions themselves."""
     if engine.name == "sqlite":
-        return engine.execution_options(reads_only=True)
+        return engine.execution_options(alone=True)
     return engine.execution_options(isolation_level="AUTOCOMMIT")
 
 
 def read(statement: Executable, **values: object) -> Sequence[Row[Any]]:
     """Give the rows of one statement that only reads, as they were committed last."""
-    with reader(db.engine).connect() as connection:
+    with alone(db.engine).connect() as connection:
         return connection.execute(statement, values).all()
-
-
-class Zulu(FunctionElement[str]):
-    """A time as the API writes it: `2025-10-29T12:34:56Z`."""
-
-    inherit_cache = True
-    type = String()
-
-
-@compiles(Zulu, "sqlite")
-def zulu_on_sqlite(element: Zulu, compiler: Any, **kwargs: Any) -> str:
-    """Cut it out of SQLite's text, which is in UTC already."""
-    time = compiler.process(element.clauses, **kwargs)
-    return f"substr({time}, 1, 10) || 'T' || substr({time}, 12, 8) || 'Z'"
-
-
-@compiles(Zulu, "postgresql")
-def zulu_on_postgresql(element: Zulu, compiler: Any, **kwargs: Any) -> str:
-    """Let PostgreSQL write it."""
-    time = compiler.process(element.clauses, **kwargs)
-    return f"""to_char({time} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')"""
 
 
 # Read-only after a failover, or shutting down: such a connection still answers, but is of no use.

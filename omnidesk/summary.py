@@ -6,8 +6,9 @@ import marshmallow as ma
 from sqlalchemy import bindparam, func, select
 
 from omnidesk.api import Answer, Blueprint
-from omnidesk.db import read, utcnow
+from omnidesk.db import utcnow
 from omnidesk.events.models import Event
+from omnidesk.prepared import Prepared
 from omnidesk.tally import Tally
 from omnidesk.users.models import User
 
@@ -34,13 +35,15 @@ class SummarySchema(Answer):
 # Few, and fewer still ahead: these are counted. What grows with the desk is kept in the tally.
 USERS = select(func.count()).select_from(User).scalar_subquery()
 UPCOMING = select(func.count()).where(Event.start_time >= bindparam("now")).scalar_subquery()
-SUMMARY = select(
-    USERS.label("users_count"),
-    Tally.of("abierto").label("open"),
-    Tally.of("en_progreso").label("in_progress"),
-    Tally.of("cerrado").label("closed"),
-    UPCOMING.label("upcoming_events"),
-    Tally.of("unread").label("unread_messages"),
+SUMMARY = Prepared(
+    select(
+        USERS.label("users_count"),
+        Tally.of("abierto").label("open"),
+        Tally.of("en_progreso").label("in_progress"),
+        Tally.of("cerrado").label("closed"),
+        UPCOMING.label("upcoming_events"),
+        Tally.of("unread").label("unread_messages"),
+    )
 )
 
 
@@ -48,5 +51,11 @@ SUMMARY = select(
 @blp.response(200, SummarySchema)
 def get_summary() -> dict[str, Any]:
     """Count what a dashboard shows"""
-    (row,) = read(SUMMARY, now=utcnow())
-    return {**row._asdict(), "tickets": row._asdict()}
+    (row,) = SUMMARY(now=utcnow())
+    users, open_, in_progress, closed, upcoming, unread = row
+    return {
+        "users_count": users,
+        "tickets": {"open": open_, "in_progress": in_progress, "closed": closed},
+        "upcoming_events": upcoming,
+        "unread_messages": unread,
+    }

@@ -18,6 +18,7 @@ from omnidesk.clients.models import Client
 from omnidesk.conversations.models import Conversation, Message
 from omnidesk.db import Base, db, utcnow
 from omnidesk.events.models import Event
+from omnidesk.prepared import reader
 from omnidesk.tally import Tally
 from omnidesk.tickets.models import Ticket
 from omnidesk.users.models import User
@@ -70,6 +71,7 @@ def migrated_app(database_url: str) -> Iterator[Flask]:
     with app.app_context():
         migrations.upgrade()
         yield app
+        reader.close()
         db.engine.dispose()
 
 

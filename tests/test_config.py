@@ -40,12 +40,12 @@ def test_development_is_as_the_contract_says(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_developments_key_is_made_once_and_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    first = settings(monkeypatch, OMNIDESK_ENV="development").SECRET_KEY
+    first = settings(monkeypatch, OMNIDESK_ENV="development").JWT_SECRET_KEY
 
     assert len(first) >= 32
-    assert first == settings(monkeypatch).SECRET_KEY
+    assert first == settings(monkeypatch).JWT_SECRET_KEY
     assert (config.INSTANCE / "secret_key").stat().st_mode & 0o077 == 0
-    assert settings(monkeypatch, SECRET_KEY=KEY).SECRET_KEY == KEY
+    assert settings(monkeypatch, SECRET_KEY=KEY).JWT_SECRET_KEY == KEY
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import event
 
 from omnidesk.db import db
+from omnidesk.prepared import Reader
 from tests.conftest import (
     Caller,
     make_client,
@@ -24,6 +25,7 @@ from tests.servers import ROOT
 # Low to high: what stands further down may import what stands above it.
 LADDER = [
     ["db"],
+    ["sql", "prepared"],
     ["tally"],
     ["api"],
     ["users", "clients"],
@@ -99,9 +101,22 @@ def statements() -> Iterator[list[str]]:
         if not statement.startswith("BEGIN"):
             run.append(statement)
 
+    class Noted:
+        """A driver's connection that notes what it runs."""
+
+        def __init__(self, driver: Any) -> None:
+            self.driver = driver
+
+        def execute(self, statement: str, values: Any) -> Any:
+            run.append(statement)
+            return self.driver.execute(statement, values)
+
     event.listen(db.engine, "before_cursor_execute", note)
+    read = Reader.__call__
     try:
-        yield run
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Reader, "__call__", lambda *args: Noted(read(*args)))
+            yield run
     finally:
         event.remove(db.engine, "before_cursor_execute", note)
 
@@ -129,7 +144,7 @@ def desk(agent: Caller) -> None:
         ("/api/users", 2),
         ("/api/clients", 2),
         ("/api/conversations", 2),
-        ("/api/conversations/1/messages", 2),
+        ("/api/conversations/1/messages", 3),
         ("/api/tickets/1", 2),
         ("/api/events/1", 2),
         ("/api/conversations/1", 2),
@@ -137,7 +152,7 @@ def desk(agent: Caller) -> None:
         ("/healthz", 0),
     ],
 )
-def test_a_read_asks_the_database_twice_at_the_most(
+def test_a_read_asks_the_database_no_more_often_for_more_rows(
     agent: Caller, desk: None, path: str, most: int
 ) -> None:
     with statements() as run:
@@ -146,7 +161,7 @@ def test_a_read_asks_the_database_twice_at_the_most(
     assert answer.status_code == 200
     if isinstance(answer.json, list):
         assert len(answer.json) == 50
-    assert len(run) <= most, run
+    assert min(1, most) <= len(run) <= most, run
 
 
 def test_a_new_ticket_costs_its_checks_and_one_insert(agent: Caller) -> None:

@@ -6,12 +6,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 import marshmallow as ma
+import orjson
 import pytest
+from flask import g
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from omnidesk.api import Answer, fields, rows
-from omnidesk.db import db
+from omnidesk.api import Answer, fields, plans, rows
+from omnidesk.api.parts import Part
 from omnidesk.tickets.models import PRIORITIES, STATUSES, Ticket
 from omnidesk.tickets.schemas import TicketSchema
 from tests.conftest import Caller, make_client, make_conversation, make_event, make_ticket
@@ -33,11 +35,17 @@ def the_long_way(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
     def switch() -> None:
         monkeypatch.setattr(rows, "FORMS", {})
-        rows.columns.cache_clear()
+        forget()
 
     yield switch
     monkeypatch.undo()
+    forget()
+
+
+def forget() -> None:
+    """Forget by which way rows were shown."""
     rows.columns.cache_clear()
+    plans.prepared.cache_clear()
 
 
 @settings(
@@ -62,9 +70,9 @@ def test_random_rows_are_the_same_bytes(agent: Caller, monkeypatch: Any, data: A
 
     with monkeypatch.context() as patch:
         patch.setattr(rows, "FORMS", {})
-        rows.columns.cache_clear()
+        forget()
         long = [(answer.data, answer.headers) for answer in map(agent.get, PATHS)]
-    rows.columns.cache_clear()
+    forget()
 
     assert [body for body, _ in long] == [body for body, _ in short]
     assert [headers.get("Link") for _, headers in long] == [
@@ -128,23 +136,81 @@ class Wrapped(Answer):
         return {"ticket": shown}
 
 
+def shown(schema: type[Answer]) -> Any:
+    """Give how a schema shows the only ticket."""
+    (row,) = plans.find(lambda _: Ticket.matching(), schema, {}, {}).shown
+    return orjson.loads(row)
+
+
 def test_a_schema_with_computed_fields_needs_no_special_care(app: Any) -> None:
     ticket = make_ticket()
 
-    (shown,) = rows.find(Ticket.matching(), Computed).shown
-    (wrapped,) = rows.find(Ticket.matching(), Wrapped).shown
+    computed = shown(Computed)
 
-    assert shown["subject"] == "CANNOT LOGIN"
-    assert shown["is_open"] is True
-    assert shown["itself"]["ticket_id"] == ticket.ticket_id
-    assert wrapped == {"ticket": {"ticket_id": ticket.ticket_id}}
+    assert computed["subject"] == "CANNOT LOGIN"
+    assert computed["is_open"] is True
+    assert computed["itself"]["ticket_id"] == ticket.ticket_id
+    assert shown(Wrapped) == {"ticket": {"ticket_id": ticket.ticket_id}}
 
 
-def test_the_long_way_reads_what_the_view_has_added(app: Any) -> None:
-    make_ticket()
-    more = Ticket.matching().add_columns(Ticket.status.label("extra"))
+def subjects(view: Any, **filters: Any) -> list[str]:
+    """Give the subjects of the tickets that a view selects."""
+    found = plans.find(view, TicketSchema, filters, {}, Part(50, 0))
+    return [orjson.loads(row)["subject"] for row in found.shown]
 
-    for schema in (TicketSchema, Computed):
-        (row,) = rows.find(more, schema, Ticket.ticket_id.label("key")).rows
-        assert (row.extra, row.key) == ("abierto", 1)
-    db.session.rollback()
+
+def test_a_view_is_asked_once_for_each_set_of_names(app: Any) -> None:
+    calls = []
+
+    def view(filters: dict[str, Any]) -> Any:
+        calls.append(filters)
+        return Ticket.matching(**filters)
+
+    make_ticket(subject="one", priority="alta")
+    make_ticket(subject="two", priority="baja")
+
+    assert subjects(view, priority="alta") == ["one"]
+    assert subjects(view, priority="baja") == ["two"]
+    assert subjects(view, priority="media") == []
+    assert len(calls) == 1
+    assert subjects(view) == ["two", "one"]
+    assert len(calls) == 2
+
+
+def by_who_is_calling(_filters: Any) -> Any:
+    """Select what a member of staff may see."""
+    return Ticket.matching() if g.get("user") else Ticket.matching(priority="alta")
+
+
+def by_a_look_at_the_value(filters: Any) -> Any:
+    """Select by a value that is changed first."""
+    return Ticket.matching(subject=filters["q"].lower())
+
+
+def by_a_comparison(filters: Any) -> Any:
+    """Select in one way or another."""
+    if filters["q"] == "ONE":
+        return Ticket.matching(subject="one")
+    return Ticket.matching()
+
+
+def test_what_depends_on_more_than_names_is_asked_each_time(app: Any) -> None:
+    make_ticket(subject="one")
+    make_ticket(subject="two")
+
+    times = iter((0, 0, 1))
+
+    def by_the_clock(_filters: Any) -> Any:
+        """Select by something that changes from one request to the next."""
+        return Ticket.matching().where(Ticket.ticket_id > next(times))
+
+    assert subjects(by_the_clock) == ["two", "one"]
+    assert subjects(by_the_clock) == ["two"]
+    assert subjects(by_who_is_calling) == []
+    g.user = "somebody"
+    assert subjects(by_who_is_calling) == ["two", "one"]
+    del g.user
+    assert subjects(by_a_look_at_the_value, q="ONE") == ["one"]
+    assert subjects(by_a_look_at_the_value, q="TWO") == ["two"]
+    assert subjects(by_a_comparison, q="x") == ["two", "one"]
+    assert subjects(by_a_comparison, q="ONE") == ["one"]

@@ -2,22 +2,24 @@
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Any, cast
+from typing import Any
 
-from flask import Response, current_app, request, url_for
-from flask_jwt_extended import current_user, verify_jwt_in_request
-from flask_jwt_extended.exceptions import JWTExtendedException
+from flask import Response, current_app, g, request, url_for
 from flask_smorest import Blueprint as SmorestBlueprint
-from jwt.exceptions import PyJWTError
+from werkzeug.local import LocalProxy
 
+from omnidesk.api.encoding import json
 from omnidesk.api.errors import failure, title
-from omnidesk.api.paging import HEADERS, PREFER, Part, page
-from omnidesk.api.parsing import Parser
-from omnidesk.api.rows import find
+from omnidesk.api.paging import HEADERS, PREFER, page
+from omnidesk.api.parsing import PARSER
+from omnidesk.api.plans import find
+from omnidesk.api.rows import store
 from omnidesk.api.schemas import Schema, unknown_fields
 
 View = Callable[..., Any]
 SAFE_METHODS = frozenset({"GET", "HEAD"})
+
+current_user: Any = LocalProxy(lambda: g.user)  # None where anybody may call
 
 
 def example_of(schema: Any) -> Any:
@@ -28,19 +30,20 @@ def example_of(schema: Any) -> Any:
 
 def authenticate(*, optional: bool) -> None:
     """Find out whose request this is; raises 401 for every fault of a token."""
-    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    g.user, header = None, request.headers.get("Authorization")
+    if header is None and optional:
+        return
+    scheme, _, token = (header or "").partition(" ")
     if scheme.lower() == "bearer":  # the scheme is case-blind (RFC 9110, section 11.1)
-        request.environ["HTTP_AUTHORIZATION"] = f"Bearer {token}"
-    try:
-        verify_jwt_in_request(optional=optional and "Authorization" not in request.headers)
-    except (JWTExtendedException, PyJWTError, RecursionError):
-        raise failure(401) from None
+        g.user = current_app.extensions["bearer"](token)
+    if g.user is None:
+        raise failure(401)
 
 
 class Blueprint(SmorestBlueprint):  # type: ignore[misc]
     """A resource's routes: each needs a token and refuses unknown queries, unless it says so."""
 
-    ARGUMENTS_PARSER = Parser()
+    ARGUMENTS_PARSER = PARSER
 
     def __init__(self, name: str, *, url_prefix: str = "/api", description: str = "") -> None:
         super().__init__(name, __name__, url_prefix=url_prefix, description=description)
@@ -72,7 +75,7 @@ class Blueprint(SmorestBlueprint):  # type: ignore[misc]
             authenticate(optional=request.method in SAFE_METHODS and self._is_open(current_app))
         if marks.get("admin_only") and current_user.role != "admin":
             raise failure(403)
-        if request.args and not marks.get("reads_query"):
+        if request.query_string and not marks.get("reads_query"):
             raise failure(400, unknown_fields(list(request.args), []))
 
     def _is_open(self, app: Any) -> bool:
@@ -103,8 +106,7 @@ class Blueprint(SmorestBlueprint):  # type: ignore[misc]
         def decorator(view: View) -> View:
             @wraps(view)
             def paged(query: dict[str, Any], **path: Any) -> Response:
-                part = Part(**{name: query.pop(name) for name in Part._fields if name in query})
-                return page(view(query, **path), schema, part, then)
+                return page(view, schema, query, path, then)
 
             return self._mark(pages=True)(document(paged))
 
@@ -115,10 +117,13 @@ class Blueprint(SmorestBlueprint):  # type: ignore[misc]
         document = self.response(200, schema)
 
         def decorator(view: View) -> View:
+            def select_one(_filters: dict[str, Any], **path: Any) -> Any:
+                return view(**path)
+
             @wraps(view)
             def one(**path: Any) -> Response:
-                if shown := find(view(**path), schema).shown:
-                    return cast("Response", current_app.json.response(shown[0]))
+                if shown := find(select_one, schema, {}, path).shown:
+                    return json(shown[0])
                 raise failure(404)
 
             return document(one)  # type: ignore[no-any-return]
@@ -126,7 +131,7 @@ class Blueprint(SmorestBlueprint):  # type: ignore[misc]
         return decorator
 
     def created(self, schema: type[Schema], endpoint: str) -> Callable[[View], View]:
-        """Answer 201 with the new row and its own address, which the endpoint serves."""
+        """Store the new row that the view gives; answer 201 with the address an endpoint serves."""
         description = "The new row's own address"
         headers = {"Location": {"description": description, "schema": {"type": "string"}}}
         respond = self.response(201, schema, headers=headers)
@@ -137,10 +142,12 @@ class Blueprint(SmorestBlueprint):  # type: ignore[misc]
                 row = view(*args, **kwargs)
                 if isinstance(row, tuple):
                     return row
+                answer = json(store(row, schema))
                 full_name = f"{self.name}.{endpoint}"
                 rule = next(current_app.url_map.iter_rules(full_name))
                 ids = {name: getattr(row, name) for name in rule.arguments}
-                return row, {"Location": url_for(full_name, **ids)}
+                answer.status_code, answer.headers["Location"] = 201, url_for(full_name, **ids)
+                return answer
 
             return respond(located)  # type: ignore[no-any-return]
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 import orjson
-from flask import Response
+from flask import Response, current_app
 from flask.json.provider import DefaultJSONProvider
 
 
@@ -14,5 +14,9 @@ class Json(DefaultJSONProvider):
 
     def response(self, *args: Any, **kwargs: Any) -> Response:
         """Give the answer with this body."""
-        body = orjson.dumps(self._prepare_response_obj(args, kwargs))
-        return Response(body, mimetype=self.mimetype)
+        return json(orjson.dumps(self._prepare_response_obj(args, kwargs)))
+
+
+def json(body: str | bytes) -> Response:
+    """Give the answer whose body is JSON already."""
+    return current_app.response_class(body, mimetype="application/json")

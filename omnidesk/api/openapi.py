@@ -1,6 +1,8 @@
 """The OpenAPI document and Swagger UI, both served by this process alone."""
 
+from collections.abc import Callable
 from importlib.resources import files
+from typing import Any
 
 import marshmallow as ma
 from flask import Blueprint, Flask
@@ -70,7 +72,8 @@ class Api(SmorestApi):  # type: ignore[misc]
     ERROR_SCHEMA = ErrorSchema
     DEFAULT_ERROR_RESPONSE_NAME = None
 
-    def __init__(self, app: Flask, version: str) -> None:
+    def __init__(self, app: Flask, version: str, bearer: Callable[[str], Any]) -> None:
+        app.extensions["bearer"] = bearer  # gives the user whom an access token names, or None
         app.config |= {
             "API_TITLE": "OmniDesk",
             "API_VERSION": version,

@@ -1,16 +1,19 @@
-"""Rows to JSON without detours: the very columns that a schema shows, in the form it shows them."""
+"""Rows as JSON: written by the database where it can, else by marshmallow, in the same bytes."""
 
 from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
+import orjson
 from marshmallow.decorators import POST_DUMP, PRE_DUMP
-from sqlalchemy import Select, String, type_coerce
+from sqlalchemy import Select, insert, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
+from sqlalchemy.sql.dml import ReturningInsert
 
+from omnidesk import sql
 from omnidesk.api import fields
 from omnidesk.api.schemas import Schema
-from omnidesk.db import Base, Zulu, db, read, reader
+from omnidesk.db import Base, alone, db
 
 
 def as_it_is(column: Any) -> Any:
@@ -18,33 +21,34 @@ def as_it_is(column: Any) -> Any:
     return column
 
 
-def as_text(column: Any) -> Any:
-    """Give the column without checking again what its constraint holds it to."""
-    return type_coerce(column, String)
-
-
-# Fields that show a column as the database can give it. A field of any other type, one that
+# Fields that show a column as the database can write it. A field of any other type, one that
 # inherits from these included, is left to marshmallow.
 FORMS: dict[type, Callable[[Any], Any]] = {
-    fields.Choice: as_text,
-    fields.Flag: as_it_is,
+    fields.Choice: as_it_is,
+    fields.Flag: sql.Flag,
     fields.Id: as_it_is,
     fields.Text: as_it_is,
-    fields.Time: Zulu,
+    fields.Time: sql.Zulu,
 }
 
 
 class Found(NamedTuple):
-    """Rows as JSON shows them, and as the database gave them."""
+    """Rows as JSON, and the keys they are ordered by as JSON."""
 
-    shown: list[dict[str, Any]]
-    rows: Sequence[Any]
+    shown: list[str]
+    keys: list[str]
+
+    @classmethod
+    def in_lines(cls, written: Sequence[Any]) -> "Found":
+        """Give what the database wrote in one row: a line for each of ours, or nothing."""
+        ((shown, keys),) = written
+        return cls(shown.split("\n") if shown else [], keys.split("\n") if keys else [])
 
 
 @cache
-def columns(entity: type[Base], kind: type[Schema]) -> dict[str, Any] | None:
+def columns(entity: type[Base], kind: type[Schema]) -> list[Any] | None:
     """Give the columns that a schema shows of an entity; None where it shows anything else."""
-    schema, chosen = kind(), {}
+    schema, chosen = kind(), []
     if schema._hooks[PRE_DUMP] or schema._hooks[POST_DUMP]:
         return None
     for name, field in schema.dump_fields.items():
@@ -52,19 +56,63 @@ def columns(entity: type[Base], kind: type[Schema]) -> dict[str, Any] | None:
         form = FORMS.get(type(field))
         if form is None or not isinstance(column, InstrumentedAttribute):
             return None
-        key = field.data_key or name
-        chosen[key] = form(column).label(key)
+        chosen.append(form(column).label(field.data_key or name))
     return chosen
 
 
-def find(rows: Select[Any], schema: type[Schema], *more: Any) -> Found:
-    """Run a select of one entity, which may have more columns, and show what it finds."""
-    (entity, *others) = rows.column_descriptions
+def written(rows: Select[Any], keys: list[Any], schema: type[Schema]) -> Select[str, str] | None:
+    """Select the rows of one entity as one row of two texts, with a line of JSON for each row.
+
+    None where the schema shows what the database cannot write. To fetch the rows one by one would
+    hand the interpreter from thread to thread as often: under load that costs more than all else.
+    """
+    (entity,) = rows.column_descriptions
     chosen = columns(entity["entity"], schema)
     if chosen is None:
-        with Session(reader(db.engine)) as session:
-            found = session.execute(rows.add_columns(*more)).all()
-            return Found(schema(many=True).dump([row[0] for row in found]), found)
-    added = (other["expr"] for other in others)
-    found = read(rows.with_only_columns(*chosen.values(), *added, *more))
-    return Found([dict(zip(chosen, row, strict=False)) for row in found], found)
+        return None
+    shown, key = sql.Object(*chosen).label("shown"), sql.Array(*keys).label("key")
+    lines = rows.with_only_columns(shown, key).subquery()
+    return select(sql.Lines(lines.c.shown), sql.Lines(lines.c.key))
+
+
+def dumped(
+    rows: Select[Any], keys: list[Any], schema: type[Schema], values: dict[str, Any]
+) -> Found:
+    """Give the rows of one entity by way of marshmallow, which can show anything."""
+    with Session(alone(db.engine)) as session:
+        found = session.execute(rows.add_columns(*keys), values).all()
+        shown = schema(many=True).dump([row[0] for row in found])
+    return Found(
+        [orjson.dumps(row).decode() for row in shown],
+        [orjson.dumps(list(row[1:])).decode() for row in found],
+    )
+
+
+@cache
+def inserted(entity: type[Base], schema: type[Schema]) -> ReturningInsert[Any] | None:
+    """Insert a row of an entity, giving its number and itself as JSON; None as for `written`."""
+    chosen = columns(entity, schema)
+    if chosen is None:
+        return None
+    table = entity.__table__
+    return insert(table).returning(*table.primary_key, sql.Object(*chosen))
+
+
+def store(row: Base, schema: type[Schema]) -> str:
+    """Store a new row, commit, and give it as JSON; the row then has its number."""
+    statement = inserted(type(row), schema)
+    if statement is None:
+        db.session.add(row)
+        db.session.commit()
+        return orjson.dumps(schema().dump(row)).decode()
+    values = {name: value for name, value in vars(row).items() if name in row.__table__.columns}
+    if db.session().in_transaction():
+        number, shown = db.session.execute(statement, values).one()
+        db.session.commit()
+    else:
+        # One statement is a transaction by itself: nothing to begin, nothing to commit.
+        with alone(db.engine).connect() as connection:
+            number, shown = connection.execute(statement, values).one()
+    (key,) = row.__table__.primary_key
+    setattr(row, key.name, number)
+    return str(shown)

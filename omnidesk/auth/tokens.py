@@ -1,18 +1,33 @@
 """Access tokens: JWTs (RFC 7519) that stop working when their user's rights do."""
 
 import re
+from functools import lru_cache
 from hmac import compare_digest
-from typing import Any
+from time import time
+from typing import Any, NamedTuple
 
 from flask import current_app
-from flask_jwt_extended import JWTManager, create_access_token
-from sqlalchemy import Row, bindparam, select
+from flask_jwt_extended import JWTManager, create_access_token, decode_token
+from flask_jwt_extended.exceptions import JWTExtendedException
+from jwt.exceptions import PyJWTError
+from sqlalchemy import bindparam, select
 
-from omnidesk.db import read
+from omnidesk.prepared import Prepared
 from omnidesk.users.models import User, credentials_mark
 
 jwt = JWTManager()
-BEARER = select(User.__table__).where(User.user_id == bindparam("user_id"))
+
+
+class Bearer(NamedTuple):
+    """The user whose token came with a request."""
+
+    user_id: int
+    role: str
+
+
+HOLDER = Prepared(
+    select(User.role, User.password_hash).where(User.user_id == bindparam("user_id"), User.active)
+)
 
 
 def issue(user: User) -> dict[str, Any]:
@@ -27,13 +42,28 @@ def issue(user: User) -> dict[str, Any]:
     }
 
 
-@jwt.user_lookup_loader
-def bearer(_header: dict[str, Any], claims: dict[str, Any]) -> Row[Any] | None:
+@lru_cache(maxsize=1024)
+def verified(token: str, _key: str) -> dict[str, Any]:
+    """Give what a token claims; raises PyJWTError and others unless this key signed it.
+
+    A signature that was right stays right: only the times in a token, and its user, may change.
+    """
+    return decode_token(token)
+
+
+def bearer(token: str) -> Bearer | None:
     """Give the user whom a token names, as the database knows them now; None to refuse it."""
+    try:
+        claims = verified(token, current_app.config["JWT_SECRET_KEY"])
+    except (JWTExtendedException, PyJWTError, RecursionError, ValueError):
+        return None
+    begins = max(int(claims.get(name, 0)) for name in ("iat", "nbf"))
+    if claims["type"] != "access" or not begins <= time() < int(claims.get("exp", 0)):
+        return None
     if not re.fullmatch("[1-9][0-9]{0,8}", claims["sub"]):
         return None
-    found = read(BEARER, user_id=int(claims["sub"]))
-    if not found or not found[0].active:
-        return None
-    mark, now = str(claims.get("credentials")), credentials_mark(found[0].password_hash)
-    return found[0] if compare_digest(mark.encode(), now.encode()) else None
+    user_id, mark = int(claims["sub"]), str(claims.get("credentials"))
+    for role, password_hash in HOLDER(user_id=user_id):
+        if compare_digest(mark.encode(), credentials_mark(password_hash).encode()):
+            return Bearer(user_id, role)
+    return None

@@ -7,7 +7,6 @@ from sqlalchemy import Select
 from omnidesk.api import Blueprint, PageQuery
 from omnidesk.clients.models import Client
 from omnidesk.clients.schemas import ClientCreate, ClientSchema
-from omnidesk.db import db
 
 blp = Blueprint("clients", description="Who asks for help")
 
@@ -25,10 +24,7 @@ def list_clients(filters: dict[str, Any]) -> Select[Any]:
 @blp.created(ClientSchema, "get_client")
 def create_client(data: dict[str, Any]) -> Client:
     """Create a client"""
-    client = Client(**data)
-    db.session.add(client)
-    db.session.commit()
-    return client
+    return Client(**data)
 
 
 @blp.get("/clients/<id(example=55):client_id>")

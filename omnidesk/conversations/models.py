@@ -12,6 +12,7 @@ from sqlalchemy import (
     String,
     UniqueConstraint,
     and_,
+    bindparam,
     select,
     update,
 )
@@ -19,6 +20,7 @@ from sqlalchemy.ext.hybrid import hybrid_property
 from sqlalchemy.orm import Mapped, mapped_column
 
 from omnidesk.db import LARGEST_ID, Base, Refused, choice, db, utcnow
+from omnidesk.prepared import Prepared
 
 SENDERS = ("client", "user", "bot")
 
@@ -76,7 +78,6 @@ class Conversation(Base):
             external_message_id=external_message_id,
             created_at=now,
         )
-        db.session.add(message)
         if sender == "user":
             Message.mark_read(self.conversation_id)
         return message, True
@@ -141,4 +142,20 @@ Index(
     Message.message_id,
     sqlite_where=Message.unread,
     postgresql_where=Message.unread,
+)
+
+# Whether there is such a conversation, and whether staff has not read all of its messages so far.
+KNOWN = Prepared(
+    select(Conversation.conversation_id).where(
+        Conversation.conversation_id == bindparam("conversation_id")
+    )
+)
+UNREAD = Prepared(
+    select(Message.message_id)
+    .where(
+        Message.conversation_id == bindparam("conversation_id"),
+        Message.message_id <= bindparam("upto"),
+        Message.unread,
+    )
+    .limit(1)
 )

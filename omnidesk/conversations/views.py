@@ -4,15 +4,14 @@ from contextlib import suppress
 from typing import Any
 
 from flask import request
-from flask_jwt_extended import current_user
 from sqlalchemy import Select
 from sqlalchemy.exc import DBAPIError
 
-from omnidesk.api import Blueprint, PageQuery, TimelineQuery
+from omnidesk.api import Blueprint, PageQuery, TimelineQuery, current_user
 from omnidesk.api.errors import failure
-from omnidesk.conversations.models import Conversation, Message
+from omnidesk.conversations.models import KNOWN, UNREAD, Conversation, Message
 from omnidesk.conversations.schemas import ConversationSchema, MessageCreate, MessageSchema
-from omnidesk.db import db, read
+from omnidesk.db import db
 
 blp = Blueprint("conversations", description="What clients and staff say to each other")
 
@@ -32,15 +31,18 @@ def get_conversation(conversation_id: int) -> Select[Any]:
     return Conversation.matching(conversation_id=conversation_id)
 
 
-def note_read(messages: Any, conversation_id: int) -> None:
+def note_read(last: list[int] | None, conversation_id: int) -> None:
     """Note that staff has read the messages they are sent; 404 where there is no conversation."""
-    if not messages and not read(Conversation.matching(conversation_id=conversation_id)):
+    if last is None and not KNOWN(conversation_id=conversation_id):
         raise failure(404)
-    if not current_user or request.method != "GET" or not any(m.unread for m in messages):
+    if last is None or not current_user or request.method != "GET":
+        return
+    (upto,) = last
+    if not UNREAD(conversation_id=conversation_id, upto=upto):
         return
     # A reader is not turned away because this cannot be written now: the next reading notes it.
     with suppress(DBAPIError):
-        Message.mark_read(conversation_id, upto=messages[-1].message_id)
+        Message.mark_read(conversation_id, upto=upto)
         db.session.commit()
 
 
@@ -49,8 +51,7 @@ def note_read(messages: Any, conversation_id: int) -> None:
 @blp.page(MessageSchema, then=note_read)
 def list_messages(filters: dict[str, Any], conversation_id: int) -> Select[Any]:
     """List the messages of a conversation, oldest first"""
-    messages = Message.matching(conversation_id=conversation_id, **filters)
-    return messages.add_columns(Message.unread.label("unread"))
+    return Message.matching(conversation_id=conversation_id, **filters)
 
 
 @blp.post("/conversations/<id:conversation_id>/messages")
@@ -62,7 +63,6 @@ def create_message(data: dict[str, Any], conversation_id: int) -> Any:
     """Add a message; a channel's retry gets the stored one"""
     conversation = db.get_or_404(Conversation, conversation_id, with_for_update=True)
     message, is_new = conversation.receive(**data)
-    db.session.commit()
     return message if is_new else (message, 200)
 
 

@@ -2,11 +2,9 @@
 
 from typing import Any
 
-from flask_jwt_extended import current_user
 from sqlalchemy import Select
 
-from omnidesk.api import Blueprint
-from omnidesk.db import db
+from omnidesk.api import Blueprint, current_user
 from omnidesk.events.models import Event
 from omnidesk.events.schemas import EventCreate, EventQuery, EventSchema
 
@@ -26,10 +24,7 @@ def list_events(filters: dict[str, Any]) -> Select[Any]:
 @blp.created(EventSchema, "get_event")
 def create_event(data: dict[str, Any]) -> Event:
     """Put an event into the calendar"""
-    event = Event(**data, created_by=current_user.user_id)
-    db.session.add(event)
-    db.session.commit()
-    return event
+    return Event(**data, created_by=current_user.user_id)
 
 
 @blp.get("/events/<id(example=42):event_id>")

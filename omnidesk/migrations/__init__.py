@@ -4,7 +4,7 @@ from pathlib import Path
 
 from sqlalchemy import inspect, text
 
-from omnidesk.db import db, reader, take_time
+from omnidesk.db import alone, db, take_time
 
 HERE = Path(__file__).parent
 # Each file is named after its revision, and they are numbered in order.
@@ -14,7 +14,7 @@ LOCK = 7_401_055  # any number that nothing else of ours uses
 
 def revision() -> str | None:
     """Give the revision of the database's schema, None before the first."""
-    with reader(db.engine).connect() as connection:
+    with alone(db.engine).connect() as connection:
         if not inspect(connection).has_table("alembic_version"):
             return None
         return str(connection.scalar(text("SELECT version_num FROM alembic_version")))

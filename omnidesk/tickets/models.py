@@ -67,7 +67,8 @@ class Ticket(Base):
 
     def assign(self, user_id: int | None) -> None:
         """Give the ticket to a user, or to nobody; raises Refused unless the user is active."""
-        working = select(User.user_id).where(User.user_id == user_id, User.active)
-        if user_id is not None and not db.session.scalar(working.with_for_update(read=True)):
-            raise Refused("assigned_to", "No active user has this id.")
+        if user_id is not None:
+            working = select(User.user_id).where(User.user_id == user_id, User.active)
+            if not db.session.scalar(working.with_for_update(read=True)):
+                raise Refused("assigned_to", "No active user has this id.")
         self.assigned_to = user_id

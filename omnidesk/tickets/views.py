@@ -5,7 +5,6 @@ from typing import Any
 from sqlalchemy import Select
 
 from omnidesk.api import Blueprint
-from omnidesk.db import db
 from omnidesk.tickets.models import Ticket
 from omnidesk.tickets.schemas import TicketCreate, TicketQuery, TicketSchema
 
@@ -25,10 +24,7 @@ def list_tickets(filters: dict[str, Any]) -> Select[Any]:
 @blp.created(TicketSchema, "get_ticket")
 def create_ticket(data: dict[str, Any]) -> Ticket:
     """Open a ticket"""
-    ticket = Ticket.open(**data)
-    db.session.add(ticket)
-    db.session.commit()
-    return ticket
+    return Ticket.open(**data)
 
 
 @blp.get("/tickets/<id(example=100):ticket_id>")

@@ -4,10 +4,11 @@ import hashlib
 from datetime import datetime
 from typing import Self
 
-from sqlalchemy import Boolean, Index, Select, String, func, select, text
+from sqlalchemy import Boolean, Index, Select, String, bindparam, func, select, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from omnidesk.db import Base, choice, db, read, utcnow
+from omnidesk.db import Base, choice, db, utcnow
+from omnidesk.prepared import Prepared
 from omnidesk.users import passwords
 
 ROLES = ("admin", "empleado")
@@ -58,9 +59,9 @@ class User(Base):
     def log_in(cls, username: str, password: str) -> Self | None:
         """Give the active user whom these credentials name, noting the time; else None."""
         named = func.lower(cls.username) == username.lower()
-        hashes = read(select(cls.password_hash).where(named, cls.active))
+        hashes = HASH(username=username.lower())
         # Before the transaction begins: hashing takes a while, and nobody should wait for it.
-        stored = hashes[0].password_hash if hashes else passwords.unknown()
+        stored = hashes[0][0] if hashes else passwords.unknown()
         if not passwords.verify(stored, password) or not hashes:
             return None
         user = db.session.scalars(select(cls).where(named)).one()
@@ -71,6 +72,13 @@ class User(Base):
         """Store the hash of a new password; tokens made with the old one are no longer good."""
         self.password_hash = passwords.hashed(password)
         self.password_changed_at = utcnow()
+
+
+HASH = Prepared(
+    select(User.password_hash).where(
+        func.lower(User.username) == bindparam("username"), User.active
+    )
+)
 
 
 def credentials_mark(password_hash: str) -> str:

@@ -5,7 +5,6 @@ from typing import Any
 from sqlalchemy import Select
 
 from omnidesk.api import Blueprint
-from omnidesk.db import db
 from omnidesk.users.models import User
 from omnidesk.users.schemas import UserCreate, UserQuery, UserSchema
 
@@ -27,10 +26,7 @@ def list_users(filters: dict[str, Any]) -> Select[Any]:
 @blp.alt_response(409, "CONFLICT")
 def create_user(data: dict[str, Any]) -> User:
     """Create a user, as an admin"""
-    user = User.create(**data)
-    db.session.add(user)
-    db.session.commit()
-    return user
+    return User.create(**data)
 
 
 @blp.get("/users/<id(example=2):user_id>")

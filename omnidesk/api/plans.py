@@ -1,0 +1,101 @@
+"""How a view's select is run: the view is asked once for each set of names, not at each request."""
+
+from collections.abc import Callable
+from contextvars import Context
+from functools import lru_cache
+from typing import Any, NoReturn
+
+from sqlalchemy import BindParameter, Select, func, select
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.sql.visitors import iterate
+
+from omnidesk.api.parts import Order, Part, Shape
+from omnidesk.api.rows import Found, dumped, written
+from omnidesk.api.schemas import Schema
+from omnidesk.db import read
+from omnidesk.prepared import Prepared
+
+View = Callable[..., Select[Any]]
+Values = dict[str, Any]
+Names = frozenset[str]
+
+
+class Given(BindParameter[Any]):
+    """A value that is yet to come: a column can be compared with it, and nobody can look at it."""
+
+    inherit_cache = True
+
+    def operate(self, *_: Any, **__: Any) -> NoReturn:
+        """Refuse to be compared in Python: it would not be known with what."""
+        raise TypeError(self.key)
+
+    reverse_operate = operate
+
+
+def asked(view: View, names: Names, path: Names) -> Select[Any] | None:
+    """Give what a view selects whatever the values are; None where that depends on more.
+
+    It is asked outside of any request, with values that it cannot look at. What it selects by other
+    values than these, such as the time or who is calling, holds for one request alone.
+    """
+    if names & path:
+        return None
+    filters, places = ({name: Given(name) for name in some} for some in (names, path))
+    try:
+        rows = Context().run(view, filters, **places)
+    except (AttributeError, LookupError, RuntimeError, TypeError, SQLAlchemyError):
+        return None
+    values = [part for part in iterate(rows) if isinstance(part, BindParameter)]
+    return rows if all(isinstance(value, Given) for value in values) else None
+
+
+def placed(rows: Select[Any], shape: Shape | None) -> tuple[Select[Any], list[Any]]:
+    """Give a part of this shape, or without one all rows, and the columns they are ordered by."""
+    if shape is None:
+        return rows, []
+    order = Order.of(rows)
+    return shape.of(rows, order), order.columns
+
+
+@lru_cache(maxsize=512)
+def prepared(
+    view: View, schema: type[Schema], names: Names, path: Names, shape: Shape | None
+) -> Prepared | None:
+    """Give the statement that answers all requests with these names; None where there is none."""
+    rows = asked(view, names, path)
+    statement = None if rows is None else written(*placed(rows, shape), schema)
+    return None if statement is None else Prepared(statement)
+
+
+def find(
+    view: View, schema: type[Schema], filters: Values, path: Values, part: Part | None = None
+) -> Found:
+    """Give the rows that a view selects, or a part of them, as the schema shows them."""
+    shape, values = (part.shape, part.values()) if part else (None, {})
+    run = prepared(view, schema, frozenset(filters), frozenset(path), shape)
+    if run:
+        return Found.in_lines(run(**filters, **path, **values))
+    rows, keys = placed(view(filters, **path), shape)
+    statement = written(rows, keys, schema)
+    if statement is None:
+        return dumped(rows, keys, schema, values)
+    return Found.in_lines(read(statement, **values))
+
+
+def counting(rows: Select[Any]) -> Select[int]:
+    """Select how many rows there are."""
+    return select(func.count()).select_from(rows.order_by(None).subquery())
+
+
+@lru_cache(maxsize=512)
+def prepared_count(view: View, names: Names, path: Names) -> Prepared | None:
+    """Give the statement that counts what a view selects; None where there is none."""
+    rows = asked(view, names, path)
+    return None if rows is None else Prepared(counting(rows))
+
+
+def count(view: View, filters: Values, path: Values) -> int:
+    """Give how many rows a view selects."""
+    run = prepared_count(view, frozenset(filters), frozenset(path))
+    found = run(**filters, **path) if run else read(counting(view(filters, **path)))
+    return int(found[0][0])
