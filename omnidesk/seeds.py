@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from omnidesk.clients.models import Client
 from omnidesk.conversations.models import Conversation, Message
 from omnidesk.db import Base, db, follow_ids, take_time
+from omnidesk.events.models import Event
 from omnidesk.tickets.models import Ticket
 from omnidesk.users.models import User
 
@@ -54,14 +55,15 @@ SAID = (
 CHANNELS = ("whatsapp", "web", "email", "telegram")
 
 
-def fill(tickets: int, messages: int, random_seed: int) -> None:
-    """Add that many tickets and messages, with the users, clients and conversations they need."""
+def fill(tickets: int, messages: int, events: int, random_seed: int) -> None:
+    """Add that many rows, with the users, clients and conversations they need."""
     rng = Random(random_seed)  # noqa: S311 - repeatable, not secret
     users = add(User, 20 if tickets else 0, rng)
     clients = add(Client, max(tickets, messages) // 20 + 1, rng)
-    add(Ticket, tickets, rng, clients=clients, users=users)
+    rows = add(Ticket, tickets, rng, clients=clients, users=users)
     chats = add(Conversation, (messages + 19) // 20, rng, clients=clients)
     add(Message, messages, rng, chats=chats)
+    add(Event, events, rng, tickets=rows, users=users)
 
 
 def add(model: type[Base], count: int, rng: Random, **others: range) -> range:
@@ -219,10 +221,30 @@ def messages(ids: range, rng: Random, moment: Moment, chats: range) -> Rows:
         }
 
 
+def events(ids: range, rng: Random, moment: Moment, tickets: range, users: range) -> Rows:
+    """Give half an hour here and there, in four years, about a ticket or not."""
+    columns = (
+        rng.choices(range(4 * 365 * DAY), k=len(ids)),
+        rng.choices((*users, None), k=len(ids)),
+        [rng.choice(tickets) if tickets and rng.random() < 0.5 else None for _ in ids],
+    )
+    for number, minute, user_id, ticket_id in zip(ids, *columns, strict=True):
+        yield {
+            "event_id": number,
+            "title": f"Call {number}",
+            "description": None,
+            "start_time": moment(minute),
+            "end_time": moment(minute + 30),
+            "created_by": user_id,
+            "ticket_id": ticket_id,
+        }
+
+
 MAKERS: dict[type[Base], Any] = {
     User: users,
     Client: clients,
     Ticket: tickets,
     Conversation: conversations,
     Message: messages,
+    Event: events,
 }

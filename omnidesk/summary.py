@@ -1,5 +1,6 @@
 """The dashboard's numbers."""
 
+from datetime import timedelta
 from typing import Any
 
 import marshmallow as ma
@@ -10,7 +11,6 @@ from omnidesk.db import utcnow
 from omnidesk.events.models import Event
 from omnidesk.prepared import Prepared
 from omnidesk.tally import Tally
-from omnidesk.users.models import User
 
 blp = Blueprint("summary", description="The dashboard's numbers")
 
@@ -32,16 +32,19 @@ class SummarySchema(Answer):
     unread_messages = ma.fields.Integer(metadata={"example": 7})
 
 
-# Few, and fewer still ahead: these are counted. What grows with the desk is kept in the tally.
-USERS = select(func.count()).select_from(User).scalar_subquery()
-UPCOMING = select(func.count()).where(Event.start_time >= bindparam("now")).scalar_subquery()
+# Nothing that grows with the desk is counted here, but for the events of the rest of today.
+TODAY = (
+    select(func.count())
+    .where(Event.start_time >= bindparam("now"), Event.start_time < bindparam("midnight"))
+    .scalar_subquery()
+)
 SUMMARY = Prepared(
     select(
-        USERS.label("users_count"),
+        Tally.of("users").label("users_count"),
         Tally.of("abierto").label("open"),
         Tally.of("en_progreso").label("in_progress"),
         Tally.of("cerrado").label("closed"),
-        UPCOMING.label("upcoming_events"),
+        (TODAY + Tally.after(bindparam("today"))).label("upcoming_events"),
         Tally.of("unread").label("unread_messages"),
     )
 )
@@ -51,7 +54,9 @@ SUMMARY = Prepared(
 @blp.response(200, SummarySchema)
 def get_summary() -> dict[str, Any]:
     """Count what a dashboard shows"""
-    (row,) = SUMMARY(now=utcnow())
+    now = utcnow()
+    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
+    (row,) = SUMMARY(now=now, today=now.date().isoformat(), midnight=midnight)
     users, open_, in_progress, closed, upcoming, unread = row
     return {
         "users_count": users,

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import String, func, select
+from sqlalchemy import BindParameter, String, func, select
 from sqlalchemy.orm import Mapped, mapped_column
 
 from omnidesk.db import Base
@@ -19,5 +19,15 @@ class Tally(Base):
 
     @classmethod
     def of(cls, name: str) -> Any:
-        """Select the count under a name: a ticket's status, or unread messages."""
-        return select(func.coalesce(func.sum(cls.count), 0)).filter_by(name=name).scalar_subquery()
+        """Select the count under a name: a ticket's status, unread messages, or users."""
+        return cls.sum().filter_by(name=name).scalar_subquery()
+
+    @classmethod
+    def after(cls, day: BindParameter[str]) -> Any:
+        """Select the count of all events that start on later days (`2025-10-29`)."""
+        return cls.sum().where(cls.name > day, cls.name <= "2199-12-31").scalar_subquery()
+
+    @classmethod
+    def sum(cls) -> Any:
+        """Select the sum of all counts."""
+        return select(func.coalesce(func.sum(cls.count), 0))

@@ -11,6 +11,7 @@ from omnidesk import demo, migrations, seeds
 from omnidesk.clients.models import Client
 from omnidesk.conversations.models import Message
 from omnidesk.db import Base, db
+from omnidesk.events.models import Event
 from omnidesk.tickets.models import Ticket
 from omnidesk.users.models import User
 from tests.conftest import PASSWORD, Caller, make_client, make_user
@@ -126,10 +127,10 @@ def rows(model: type[Base]) -> list[Any]:
 
 
 def test_seeds_are_as_many_as_asked_for_and_of_every_kind(app: Any, agent: Caller) -> None:
-    result = run(app, "seed", "--tickets", "500", "--messages", "300")
+    result = run(app, "seed", "--tickets", "500", "--messages", "300", "--events", "200")
 
     assert result.exit_code == 0, result.output
-    assert (count(Ticket), count(Message)) == (500, 300)
+    assert (count(Ticket), count(Message), count(Event)) == (500, 300, 200)
     summary = agent.get("/api/summary").json
     assert sum(summary["tickets"].values()) == 500
     assert all(summary["tickets"].values())
@@ -140,14 +141,14 @@ def test_seeds_are_as_many_as_asked_for_and_of_every_kind(app: Any, agent: Calle
 def test_seeds_are_the_same_for_the_same_random_seed(
     app: Any, app_with: Any, tmp_path: Path
 ) -> None:
-    seeds.fill(300, 200, random_seed=1)
+    seeds.fill(300, 200, 100, random_seed=1)
     first = [rows(model) for model in seeds.MAKERS]
 
     with app_with(DATABASE_URL=f"sqlite:///{tmp_path}/again.db").app_context():
         Base.metadata.create_all(db.engine)
-        seeds.fill(300, 200, random_seed=1)
+        seeds.fill(300, 200, 100, random_seed=1)
         again = [rows(model) for model in seeds.MAKERS]
-        seeds.fill(300, 0, random_seed=2)
+        seeds.fill(300, 0, 0, random_seed=2)
         more = rows(Ticket)[300:]
         db.session.remove()
 
@@ -157,7 +158,7 @@ def test_seeds_are_the_same_for_the_same_random_seed(
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_seeds_break_no_rule(app: Any) -> None:
-    seeds.fill(300, 200, random_seed=1)
+    seeds.fill(300, 200, 100, random_seed=1)
 
     assert db.session.execute(text("PRAGMA integrity_check")).all() == [("ok",)]
     assert db.session.execute(text("PRAGMA foreign_key_check")).all() == []
@@ -168,7 +169,7 @@ def test_seeds_break_no_rule(app: Any) -> None:
 def test_seeds_keep_what_is_there(app: Any) -> None:
     make_client(full_name="Somebody")
 
-    seeds.fill(10, 10, random_seed=1)
+    seeds.fill(10, 10, 10, random_seed=1)
 
     assert rows(Client)[0][1] == "Somebody"
 

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -11,7 +12,14 @@ from sqlalchemy import inspect, select, text
 from omnidesk import migrations
 from omnidesk.db import Base, db
 from omnidesk.tally import Tally
-from tests.conftest import make_client, make_conversation, make_message, make_ticket
+from tests.conftest import (
+    make_client,
+    make_conversation,
+    make_event,
+    make_message,
+    make_ticket,
+    make_user,
+)
 
 
 @pytest.fixture
@@ -87,8 +95,20 @@ def test_an_upgrade_counts_the_rows_that_are_there(empty: Flask) -> None:
     for status in ("abierto", "cerrado", "cerrado"):
         make_ticket(client.client_id, status=status)
     make_message(make_conversation(client_id=client.client_id))
+    make_user()
+    noon = datetime(2025, 10, 29, 12, tzinfo=UTC)
+    for days in (0, 1, 1):
+        make_event(start_time=noon + timedelta(days), end_time=noon + timedelta(days))
 
     migrations.upgrade()
 
     counts = {tally.name: tally.count for tally in db.session.scalars(select(Tally))}
-    assert counts == {"abierto": 1, "en_progreso": 0, "cerrado": 2, "unread": 1}
+    assert counts == {
+        "abierto": 1,
+        "en_progreso": 0,
+        "cerrado": 2,
+        "unread": 1,
+        "users": 1,
+        "2025-10-29": 1,
+        "2025-10-30": 2,
+    }

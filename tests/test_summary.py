@@ -1,11 +1,12 @@
 """The dashboard's numbers."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import delete, update
+from sqlalchemy import delete, select, update
 
 from omnidesk.conversations.models import Message
 from omnidesk.db import db, utcnow
+from omnidesk.events.models import Event
 from omnidesk.tickets.models import Ticket
 from tests.conftest import (
     Caller,
@@ -17,6 +18,7 @@ from tests.conftest import (
 )
 
 HOUR = timedelta(hours=1)
+EPOCH, FAR = datetime(1970, 1, 1, tzinfo=UTC), datetime(2199, 12, 31, 23, tzinfo=UTC)
 
 
 def test_an_empty_desk_counts_its_only_user(agent: Caller) -> None:
@@ -95,3 +97,28 @@ def test_what_is_taken_back_is_not_counted(agent: Caller) -> None:
     db.session.rollback()
 
     assert counted(agent) == [1, 0, 0, 0]
+
+
+def test_upcoming_events_are_counted_by_the_moment_they_start(agent: Caller) -> None:
+    now = utcnow()
+    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0) + 24 * HOUR
+    ahead = [now + HOUR, midnight, midnight + 24 * HOUR, FAR]
+    past = [now - HOUR / 3600, now - 24 * HOUR, EPOCH]
+    for start in ahead + past:
+        make_event(start_time=start, end_time=start)
+    assert upcoming(agent) == len(ahead)
+
+    first, *_, last = db.session.scalars(select(Event).order_by(Event.event_id))
+    first.start_time = now - 48 * HOUR
+    last.start_time = last.end_time = FAR
+    db.session.commit()
+    assert upcoming(agent) == len(ahead)
+
+    db.session.delete(last)
+    db.session.commit()
+    assert upcoming(agent) == len(ahead) - 1
+
+
+def upcoming(caller: Caller) -> int:
+    """Give how many events are said to be ahead."""
+    return int(caller.get("/api/summary").json["upcoming_events"])
