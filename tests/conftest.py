@@ -190,8 +190,7 @@ def make_conversation(**fields: Any) -> Conversation:
 
 def make_message(conversation: Conversation, **fields: Any) -> Message:
     """Store a message in a conversation."""
-    message, _ = conversation.receive(**({"sender": "client", "content": "Hello"} | fields))
-    return keep(message)
+    return keep(conversation.receive(**({"sender": "client", "content": "Hello"} | fields)))
 
 
 @pytest.fixture

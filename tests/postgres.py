@@ -32,7 +32,7 @@ def binaries() -> Path:
 
 
 @contextmanager
-def running() -> Iterator[str]:
+def running(settings: tuple[str, ...] = FAST) -> Iterator[str]:
     """Start a server in a folder of its own and give the URL of its database."""
     folder = Path(tempfile.mkdtemp(prefix="omnidesk-pg-"))
     user = "postgres" if os.getuid() == 0 else None  # PostgreSQL refuses to run as root
@@ -51,7 +51,7 @@ def running() -> Iterator[str]:
         "--no-sync",
     ]
     subprocess.run([*make, "-E", "UTF8"], check=True, capture_output=True, user=user, cwd=folder)
-    options = [part for setting in FAST for part in ("-c", setting)]
+    options = [part for setting in settings for part in ("-c", setting)]
     listen: list[str | Path] = ["-c", "listen_addresses=127.0.0.1", "-p", str(port), "-k", folder]
     with (folder / "log").open("wb") as log:
         server = subprocess.Popen(

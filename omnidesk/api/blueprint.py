@@ -4,8 +4,9 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
-from flask import Response, current_app, g, request, url_for
+from flask import Request, Response, current_app, g, request, url_for
 from flask_smorest import Blueprint as SmorestBlueprint
+from sqlalchemy import inspect
 from werkzeug.local import LocalProxy
 
 from omnidesk.api.encoding import json
@@ -13,7 +14,7 @@ from omnidesk.api.errors import failure, title
 from omnidesk.api.paging import HEADERS, PREFER, page
 from omnidesk.api.parsing import PARSER
 from omnidesk.api.plans import find
-from omnidesk.api.rows import store
+from omnidesk.api.rows import dump, store
 from omnidesk.api.schemas import Schema, unknown_fields
 
 View = Callable[..., Any]
@@ -28,16 +29,16 @@ def example_of(schema: Any) -> Any:
     return [example] if isinstance(schema, Schema) and schema.many else example
 
 
-def authenticate(*, optional: bool) -> None:
+def authenticate(header: str | None, *, optional: bool) -> None:
     """Find out whose request this is; raises 401 for every fault of a token."""
-    g.user, header = None, request.headers.get("Authorization")
-    if header is None and optional:
-        return
-    scheme, _, token = (header or "").partition(" ")
-    if scheme.lower() == "bearer":  # the scheme is case-blind (RFC 9110, section 11.1)
-        g.user = current_app.extensions["bearer"](token)
-    if g.user is None:
+    user = None
+    if header is not None:
+        scheme, _, token = header.partition(" ")
+        if scheme.lower() == "bearer":  # the scheme is case-blind (RFC 9110, section 11.1)
+            user = current_app.extensions["bearer"](token)
+    if user is None and (header is not None or not optional):
         raise failure(401)
+    g.user = user
 
 
 class Blueprint(SmorestBlueprint):  # type: ignore[misc]
@@ -51,32 +52,34 @@ class Blueprint(SmorestBlueprint):  # type: ignore[misc]
         self._prepare_doc_cbks.append(self._prepare_edge_doc)
 
     @staticmethod
-    def _mark(**facts: object) -> Callable[[View], View]:
-        def decorator(view: View) -> View:
-            view.__dict__["_apidoc"] = view.__dict__.get("_apidoc", {}) | facts
-            return view
+    def _mark(view: View, **facts: object) -> View:
+        view.__dict__["_apidoc"] = view.__dict__.get("_apidoc", {}) | facts
+        return view
 
-        return decorator
+    def _document(self, view: View, document: Callable[[View], View], **facts: object) -> View:
+        """Note of a view what a decorator of smorest's does, which stays out of each request."""
+        return self._mark(view, **document(view).__dict__["_apidoc"], **facts)
 
     def public(self, view: View) -> View:
         """Let anybody in, with or without a token."""
-        return self._mark(public=True)(view)
+        return self._mark(view, public=True)
 
     def admin_only(self, view: View) -> View:
         """Let only admins in."""
-        return self._mark(admin_only=True)(view)
+        return self._mark(view, admin_only=True)
 
     def _admit(self) -> None:
-        if request.method == "OPTIONS":
+        asked: Request = request._get_current_object()  # type: ignore[attr-defined]
+        if asked.method == "OPTIONS":
             return
-        view = current_app.view_functions[request.endpoint or ""]
-        marks: dict[str, object] = view.__dict__["_apidoc"]
+        marks = current_app.view_functions[asked.endpoint or ""].__dict__["_apidoc"]
         if not marks.get("public"):
-            authenticate(optional=request.method in SAFE_METHODS and self._is_open(current_app))
+            is_open = asked.method in SAFE_METHODS and self._is_open(current_app)
+            authenticate(asked.headers.get("Authorization"), optional=is_open)
         if marks.get("admin_only") and current_user.role != "admin":
             raise failure(403)
-        if request.query_string and not marks.get("reads_query"):
-            raise failure(400, unknown_fields(list(request.args), []))
+        if asked.query_string and not marks.get("reads_query"):
+            raise failure(400, unknown_fields(list(asked.args), []))
 
     def _is_open(self, app: Any) -> bool:
         return self.name in app.config["PUBLIC_READS"]
@@ -85,10 +88,17 @@ class Blueprint(SmorestBlueprint):  # type: ignore[misc]
         """Read the body or the query with a schema, documented with its example."""
         if location == "json":
             kwargs["example"] = example_of(schema)
-        # An instance, made once: webargs would make one of a class for each request.
-        read = super().arguments(schema(), location=location, **kwargs)
-        mark = self._mark(**{f"reads_{location}": True})
-        return lambda view: mark(read(view))
+        reader = schema()  # made once: webargs would make one of a class for each request
+        document = super().arguments(reader, location=location, **kwargs)
+
+        def decorator(view: View) -> View:
+            @wraps(view)
+            def given(**path: Any) -> Any:
+                return view(PARSER.parse(reader, location=location), **path)
+
+            return self._document(given, document, **{f"reads_{location}": True})
+
+        return decorator
 
     def response(self, status_code: int, schema: Any, **kwargs: Any) -> Any:
         """Write the answer with a schema, documented with its example."""
@@ -108,7 +118,7 @@ class Blueprint(SmorestBlueprint):  # type: ignore[misc]
             def paged(query: dict[str, Any], **path: Any) -> Response:
                 return page(view, schema, query, path, then)
 
-            return self._mark(pages=True)(document(paged))
+            return self._document(paged, document, pages=True)
 
         return decorator
 
@@ -126,22 +136,25 @@ class Blueprint(SmorestBlueprint):  # type: ignore[misc]
                     return json(shown[0])
                 raise failure(404)
 
-            return document(one)  # type: ignore[no-any-return]
+            return self._document(one, document)
 
         return decorator
 
     def created(self, schema: type[Schema], endpoint: str) -> Callable[[View], View]:
-        """Store the new row that the view gives; answer 201 with the address an endpoint serves."""
+        """Store the new row that the view gives; answer 201 with the address an endpoint serves.
+
+        A row that was stored before is answered as it is, with 200.
+        """
         description = "The new row's own address"
         headers = {"Location": {"description": description, "schema": {"type": "string"}}}
-        respond = self.response(201, schema, headers=headers)
+        document = self.response(201, schema, headers=headers)
 
         def decorator(view: View) -> View:
             @wraps(view)
-            def located(*args: Any, **kwargs: Any) -> Any:
-                row = view(*args, **kwargs)
-                if isinstance(row, tuple):
-                    return row
+            def located(*args: Any, **path: Any) -> Response:
+                row = view(*args, **path)
+                if inspect(row).persistent:
+                    return json(dump(row, schema))
                 answer = json(store(row, schema))
                 full_name = f"{self.name}.{endpoint}"
                 rule = next(current_app.url_map.iter_rules(full_name))
@@ -149,7 +162,7 @@ class Blueprint(SmorestBlueprint):  # type: ignore[misc]
                 answer.status_code, answer.headers["Location"] = 201, url_for(full_name, **ids)
                 return answer
 
-            return respond(located)  # type: ignore[no-any-return]
+            return self._document(located, document)
 
         return decorator
 
@@ -157,7 +170,7 @@ class Blueprint(SmorestBlueprint):  # type: ignore[misc]
         """Register a route, noting what its document needs to know."""
         view = kw["view_func"] if "view_func" in kw else args[0]
         facts = {"operation_id": view.__name__, "finds": "<" in rule}
-        super().add_url_rule(rule, endpoint, self._mark(**facts)(view), *args[1:], **kw)
+        super().add_url_rule(rule, endpoint, self._mark(view, **facts), *args[1:], **kw)
 
     def _prepare_edge_doc(self, doc: Any, facts: Any, *, app: Any, method: str, **_: Any) -> Any:
         """Document what the edge does to every operation."""

@@ -88,6 +88,11 @@ def dumped(
     )
 
 
+def dump(row: Base, schema: type[Schema]) -> str:
+    """Give a row as JSON by way of marshmallow."""
+    return orjson.dumps(schema().dump(row)).decode()
+
+
 @cache
 def inserted(entity: type[Base], schema: type[Schema]) -> ReturningInsert[Any] | None:
     """Insert a row of an entity, giving its number and itself as JSON; None as for `written`."""
@@ -104,7 +109,7 @@ def store(row: Base, schema: type[Schema]) -> str:
     if statement is None:
         db.session.add(row)
         db.session.commit()
-        return orjson.dumps(schema().dump(row)).decode()
+        return dump(row, schema)
     values = {name: value for name, value in vars(row).items() if name in row.__table__.columns}
     if db.session().in_transaction():
         number, shown = db.session.execute(statement, values).one()

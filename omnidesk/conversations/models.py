@@ -59,14 +59,14 @@ class Conversation(Base):
 
     def receive(
         self, *, sender: str, content: str, external_message_id: str | None = None
-    ) -> tuple["Message", bool]:
-        """Give the message and whether it is new: a channel's retry gets the stored one.
+    ) -> "Message":
+        """Give the message, a new one unless it is a channel's retry, which gets the stored one.
 
         The caller holds a lock on the conversation's row, so that two retries cannot both be
         new. Raises Refused for a new message in a conversation that is no longer active.
         """
         if external_message_id is not None and (stored := self.message(external_message_id)):
-            return stored, False
+            return stored
         if not self.active:
             raise Refused("conversation_id", "This conversation is not active.", conflict=True)
         now = utcnow()
@@ -80,7 +80,7 @@ class Conversation(Base):
         )
         if sender == "user":
             Message.mark_read(self.conversation_id)
-        return message, True
+        return message
 
     def message(self, external_message_id: str) -> "Message | None":
         """Give the message that the channel knows by this id, or None."""

@@ -59,11 +59,10 @@ def list_messages(filters: dict[str, Any], conversation_id: int) -> Select[Any]:
 @blp.created(MessageSchema, "get_message")
 @blp.also(200, MessageSchema)
 @blp.alt_response(409, "CONFLICT")
-def create_message(data: dict[str, Any], conversation_id: int) -> Any:
+def create_message(data: dict[str, Any], conversation_id: int) -> Message:
     """Add a message; a channel's retry gets the stored one"""
-    conversation = db.get_or_404(Conversation, conversation_id, with_for_update=True)
-    message, is_new = conversation.receive(**data)
-    return message if is_new else (message, 200)
+    conversation: Conversation = db.get_or_404(Conversation, conversation_id, with_for_update=True)
+    return conversation.receive(**data)
 
 
 @blp.get("/conversations/<id:conversation_id>/messages/<id:message_id>")
