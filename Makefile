@@ -3,7 +3,7 @@ PORT ?= 8000
 bin = .venv/bin
 serve = OMNIDESK_ENV=$${OMNIDESK_ENV:-development} PORT=$(PORT)
 
-.PHONY: run install test needs lint format clean
+.PHONY: run install test needs lint format bench clean
 
 run: .venv/runtime  ## Serve the demo on 127.0.0.1:8000
 	@$(serve) $(bin)/flask --app wsgi init-db --demo
@@ -13,7 +13,7 @@ run: .venv/runtime  ## Serve the demo on 127.0.0.1:8000
 
 install: .venv/runtime  ## Make .venv with what the server needs
 
-test: needs lint  ## Check everything, on SQLite and PostgreSQL, through nginx
+test: needs lint .venv/bench  ## Check everything, on SQLite and PostgreSQL, through nginx
 	$(bin)/pytest --numprocesses 2 --dist worksteal
 
 needs:
@@ -23,6 +23,10 @@ lint: .venv/dev  ## Check format, lint and types
 	$(bin)/ruff format --check .
 	$(bin)/ruff check .
 	$(bin)/mypy
+
+bench: .venv/runtime .venv/bench  ## Measure, against others too, and write docs/benchmarks.md; half an hour
+	@.ci/need bench
+	.venv/peers/bin/python -m benchmarks
 
 format: .venv/dev  ## Lay the code out
 	$(bin)/ruff check --fix .
@@ -35,6 +39,11 @@ clean:  ## Remove what was made, but for the databases
 	@.ci/need run
 	$(PYTHON) -m venv .venv
 	$(bin)/pip install --quiet --disable-pip-version-check -r requirements.txt
+	@touch $@
+
+.venv/bench: benchmarks/requirements.txt .venv/runtime
+	$(PYTHON) -m venv .venv/peers
+	.venv/peers/bin/pip install --quiet --disable-pip-version-check -r benchmarks/requirements.txt
 	@touch $@
 
 .venv/dev: requirements-dev.txt .venv/runtime

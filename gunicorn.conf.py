@@ -1,7 +1,9 @@
 """What `gunicorn wsgi:app` reads."""
 
+import ctypes
 import signal
 import sys
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -27,6 +29,12 @@ limit_request_line = 8190  # more than nginx lets through: its limits bite first
 limit_request_field_size = 8190
 forwarder_headers = ""  # nothing that a client sends may move the app to another path
 worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108 - a heartbeat file
+
+
+# What hashing a password takes, 19 MB, goes back to the system at once: glibc would keep as much
+# for each thread. (mallopt's M_MMAP_THRESHOLD is -3; other C libraries have no mallopt.)
+with suppress(AttributeError, OSError):
+    ctypes.CDLL(None).mallopt(-3, 1024 * 1024)
 
 
 def write_error(sock: Any, status: int, reason: str, _message: str) -> None:

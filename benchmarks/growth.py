@@ -1,0 +1,168 @@
+"""How long an answer takes as the desk grows: medians on one connection, sizes in turn."""
+
+import re
+import sqlite3
+import statistics
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
+from time import perf_counter
+from typing import Any, NamedTuple
+from urllib.parse import urlencode
+
+import orjson
+import psycopg
+
+from benchmarks.servers import PASSWORD, Caller, log_in, ours
+
+TICKETS, EVENTS, USERS = "/api/tickets", "/api/events", "/api/users"
+LOGIN = orjson.dumps({"username": "bench", "password": PASSWORD})
+
+
+class Probe(NamedTuple):
+    """A request: its name, and its path on a desk that a caller can look at."""
+
+    name: str
+    path: Callable[[Caller], str]
+    body: bytes | None = None
+    rounds: int = 40
+
+
+class Median(NamedTuple):
+    """How long a request took on a desk of a size, in milliseconds, in one round."""
+
+    probe: str
+    size: int
+    rows: int
+    round: int
+    milliseconds: float
+
+
+def listing(path: str, limit: int = 20, **filters: object) -> Callable[[Caller], str]:
+    """Give a list with these filters: those that are called first tell what to look for."""
+
+    def find(desk: Caller) -> str:
+        found = {name: value(desk) if callable(value) else value for name, value in filters.items()}
+        return f"{path}?{urlencode({**found, 'limit': limit})}"
+
+    return find
+
+
+def busy_client(desk: Caller) -> int:
+    """Give a client with closed tickets of medium priority."""
+    for ticket in desk.get(f"{TICKETS}?status=cerrado&limit=200"):
+        client_id: int = ticket["client_id"]
+        path = f"{TICKETS}?client_id={client_id}&status=cerrado&priority=media"
+        if len(desk.get(path)) >= 5:
+            return client_id
+    raise LookupError("no such client")
+
+
+def assigned(name: str) -> Callable[[Caller], Any]:
+    """Give what a column of the newest assigned ticket holds."""
+    return lambda desk: next(
+        ticket[name] for ticket in desk.get(f"{TICKETS}?limit=200") if ticket["assigned_to"]
+    )
+
+
+def event_with(name: str) -> Callable[[Caller], Any]:
+    """Give what a column of the earliest event that has it holds."""
+    return lambda desk: next(
+        event[name] for event in desk.get(f"{EVENTS}?limit=200") if event[name]
+    )
+
+
+def deep(desk: Caller) -> str:
+    """Give the link to the page after the middle of all tickets."""
+    (newest,) = desk.get(f"{TICKETS}?limit=1")
+    path = f"{TICKETS}?limit=20&offset={newest['ticket_id'] // 2}"
+    (found,) = re.findall('<([^>]*)>; rel="next"', desk.send("GET", path)[2])
+    return str(found)
+
+
+WINDOW: dict[str, Any] = {"start": "2025-03-01T00:00:00Z", "end": "2026-03-01T00:00:00Z"}
+PROBES = (
+    Probe("tickets", listing(TICKETS)),
+    Probe("tickets, next link at half depth", deep),
+    Probe("status", listing(TICKETS, status="cerrado")),
+    Probe("priority", listing(TICKETS, priority="alta")),
+    Probe("assigned_to", listing(TICKETS, assigned_to=3)),
+    Probe("client_id", listing(TICKETS, 5, client_id=busy_client)),
+    Probe("status + priority", listing(TICKETS, status="cerrado", priority="baja")),
+    Probe("status + priority, rare", listing(TICKETS, 2, status="abierto", priority="alta")),
+    Probe("assigned_to + status", listing(TICKETS, status="cerrado", assigned_to=3)),
+    Probe("assigned_to + status, rare", listing(TICKETS, 1, status="abierto", assigned_to=3)),
+    Probe("assigned_to + priority", listing(TICKETS, 10, priority="media", assigned_to=3)),
+    Probe("client_id + status", listing(TICKETS, 5, status="cerrado", client_id=busy_client)),
+    Probe("client_id + priority", listing(TICKETS, 5, priority="media", client_id=busy_client)),
+    Probe(
+        "client_id + assigned_to",
+        listing(TICKETS, 1, client_id=assigned("client_id"), assigned_to=assigned("assigned_to")),
+    ),
+    Probe("one ticket", lambda _: f"{TICKETS}/100"),
+    Probe("events", listing(EVENTS)),
+    Probe("events, a window", listing(EVENTS, **WINDOW)),
+    Probe("events, created_by", listing(EVENTS, 2, created_by=event_with("created_by"))),
+    Probe("events, ticket_id", listing(EVENTS, 1, ticket_id=event_with("ticket_id"))),
+    Probe(
+        "events, created_by in a window",
+        listing(EVENTS, 1, created_by=event_with("created_by"), start=event_with("start_time")),
+    ),
+    Probe("users, role + active", listing(USERS, role="empleado", active="true")),
+    Probe("clients", listing("/api/clients")),
+    Probe("conversations", listing("/api/conversations")),
+    Probe("messages of the longest conversation", listing("/api/conversations/1/messages")),
+    Probe("summary", lambda _: "/api/summary"),
+    Probe("login", lambda _: "/api/login", LOGIN, rounds=4),
+)
+
+
+def measure(databases: dict[int, str], rounds: int) -> Iterator[Median]:
+    """Give the medians on desks of every size, one round after another."""
+    with ExitStack() as stack:
+        desks = {}
+        for size, database_url in databases.items():
+            server = stack.enter_context(ours(database_url))
+            server.keep_to({0})
+            desks[size] = Caller(server, log_in(server))
+        for probe in PROBES:
+            paths = {size: probe.path(desk) for size, desk in desks.items()}
+            for number in range(-1, rounds):
+                for size, desk in desks.items():
+                    rows, median = time(desk, paths[size], probe)
+                    if number >= 0:  # the first only warms up
+                        yield Median(probe.name, size, rows, number, median)
+
+
+def time(desk: Caller, path: str, probe: Probe) -> tuple[int, float]:
+    """Give how many rows an answer has, and the median of how long it takes."""
+    method, times = "POST" if probe.body else "GET", []
+    for _ in range(probe.rounds):
+        start = perf_counter()
+        status, answer, _link = desk.send(method, path, probe.body)
+        times.append(1000 * (perf_counter() - start))
+        if status != 200:
+            raise RuntimeError(f"{path}: {status} {answer!r}")
+    shown = orjson.loads(answer)
+    return len(shown) if isinstance(shown, list) else 1, statistics.median(times)
+
+
+def offset(database_url: str, rows: int, rounds: int) -> list[tuple[float, float]]:
+    """Give the milliseconds of a list behind an offset and of walking an index as far, in turn."""
+    walk = f"SELECT ticket_id FROM ticket ORDER BY ticket_id DESC LIMIT 1 OFFSET {rows}"
+    found = []
+    with ours(database_url) as server, closing(connect(database_url)) as connection:
+        desk = Caller(server, log_in(server))
+        for _ in range(rounds):
+            start = perf_counter()
+            desk.get(f"{TICKETS}?limit=20&offset={rows}")
+            middle = perf_counter()
+            connection.execute(walk).fetchall()
+            found.append((1000 * (middle - start), 1000 * (perf_counter() - middle)))
+    return found
+
+
+def connect(database_url: str) -> Any:
+    """Give a driver's own connection."""
+    if database_url.startswith("sqlite"):
+        return sqlite3.connect(database_url.removeprefix("sqlite:///"))
+    return psycopg.connect(database_url)

@@ -1,0 +1,118 @@
+"""The floor: what the database and the WSGI server cost, with as little as can be in between.
+
+A list is one statement in which the database itself writes the JSON. Nothing is checked but what
+would end the process; there are no errors, no links and no tokens.
+"""
+
+import json
+import os
+import threading
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import parse_qs
+
+URL = os.environ["DATABASE_URL"]
+COLUMNS = (
+    "ticket_id",
+    "client_id",
+    "subject",
+    "description",
+    "priority",
+    "status",
+    "created_at",
+    "due_at",
+    "resolved_at",
+    "assigned_to",
+)
+TIMES = ("created_at", "due_at", "resolved_at")
+NAMES = ", ".join(COLUMNS)
+
+if URL.startswith("sqlite"):
+    import sqlite3
+
+    MARK, NOW = "?", "%Y-%m-%d %H:%M:%S.000000"
+
+    def shown(name: str) -> str:
+        """Give the SQL of a column as the API shows it."""
+        return (
+            f"substr({name}, 1, 10) || 'T' || substr({name}, 12, 8) || 'Z'"
+            if name in TIMES
+            else name
+        )
+
+    PAIRS = ", ".join(f"'{name}', {shown(name)}" for name in COLUMNS)
+    OBJECT = f"json_object({PAIRS})"
+    LIST = (
+        f"SELECT json_group_array({OBJECT}) FROM (SELECT {NAMES} FROM ticket "
+        "WHERE status = ? ORDER BY ticket_id DESC LIMIT ?)"
+    )
+
+    def connect() -> Any:
+        """Give a connection as durable as ours."""
+        connection = sqlite3.connect(URL.removeprefix("sqlite:///"), isolation_level=None)
+        for pragma in (
+            "journal_mode=WAL",
+            "synchronous=FULL",
+            "busy_timeout=5000",
+            "foreign_keys=ON",
+        ):
+            connection.execute(f"PRAGMA {pragma}")
+        return connection
+
+else:
+    import psycopg
+
+    MARK, NOW = "%s", "%Y-%m-%dT%H:%M:%SZ"
+
+    def shown(name: str) -> str:
+        """Give the SQL of a column as the API shows it."""
+        if name not in TIMES:
+            return name
+        return f"""to_char({name} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') AS {name}"""
+
+    OBJECT = f"(SELECT row_to_json(t) FROM (SELECT {', '.join(map(shown, COLUMNS))}) AS t)::text"
+    LIST = (
+        f"SELECT '[' || string_agg({OBJECT}, ',') || ']' FROM (SELECT {NAMES} FROM ticket "
+        "WHERE status = %s ORDER BY ticket_id DESC LIMIT %s) AS page"
+    )
+
+    def connect() -> Any:
+        """Give a connection."""
+        return psycopg.connect(URL.replace("+psycopg", ""), autocommit=True)
+
+
+ONE = f"SELECT {OBJECT} FROM ticket WHERE ticket_id = {MARK}"
+ADD = (
+    "INSERT INTO ticket (client_id, subject, description, priority, status, created_at) "
+    f"VALUES ({', '.join([MARK] * 6)}) RETURNING {OBJECT}"
+)
+LOCAL = threading.local()
+
+
+def fetch(statement: str, *values: object) -> str | None:
+    """Give the one value that a statement gives."""
+    if not hasattr(LOCAL, "connection"):
+        LOCAL.connection = connect()
+    row = LOCAL.connection.execute(statement, values).fetchone()
+    return row and row[0]
+
+
+def app(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+    """Answer a request."""
+    status, path = "200 OK", environ["PATH_INFO"]
+    if environ["REQUEST_METHOD"] == "POST":
+        body = json.loads(environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"])))
+        now = datetime.now(UTC).strftime(NOW)
+        values = body["client_id"], body["subject"], body["description"], body["priority"]
+        status, text = "201 Created", fetch(ADD, *values, "abierto", now)
+    elif path == "/api/tickets":
+        query = parse_qs(environ["QUERY_STRING"])
+        text = fetch(LIST, query["status"][0], int(query["limit"][0]))
+    else:
+        text = fetch(ONE, int(path.rpartition("/")[2]))
+    answer = (text or "null").encode()
+    start_response(
+        status, [("Content-Type", "application/json"), ("Content-Length", str(len(answer)))]
+    )
+    return [answer]
