@@ -4,7 +4,7 @@ from flask import Flask
 from flask_cors import CORS
 
 import config
-from omnidesk import cli, health, summary
+from omnidesk import changes, cli, health, summary
 from omnidesk.api import Api
 from omnidesk.auth import tokens
 from omnidesk.auth import views as auth_views
@@ -26,6 +26,7 @@ RESOURCES = (
     users_views,
     clients_views,
     conversations_views,
+    changes,
     health,
 )
 
@@ -44,9 +45,10 @@ def create_app(settings: config.Production | None = None) -> Flask:
         CORS(
             app,
             origins=origins,
-            methods=["GET", "HEAD", "POST", "OPTIONS"],
-            allow_headers=["Authorization", "Content-Type", "Prefer"],
+            methods=["GET", "HEAD", "POST", "PATCH", "DELETE", "OPTIONS"],
+            allow_headers=["Authorization", "Content-Type", "If-Match", "If-None-Match", "Prefer"],
             expose_headers=[
+                "ETag",
                 "Link",
                 "Location",
                 "Preference-Applied",

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import Any, ClassVar
 
+from flask import g, has_app_context
 from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import (
     CheckConstraint,
@@ -21,13 +22,14 @@ from sqlalchemy import (
     Row,
     String,
     Table,
+    bindparam,
     event,
     func,
     select,
 )
 from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
-from sqlalchemy.orm import DeclarativeBase
+from sqlalchemy.orm import DeclarativeBase, Mapped, declared_attr, mapped_column
 from sqlalchemy.types import TypeDecorator
 
 LARGEST_ID = 2**31 - 1
@@ -96,6 +98,23 @@ class Base(DeclarativeBase):
                 )
 
 
+class Versioned:
+    """A row that can be changed: its version moves with every change."""
+
+    version: Mapped[int] = mapped_column(server_default="1", sort_order=99)
+
+    @declared_attr.directive
+    @classmethod
+    def __mapper_args__(cls) -> dict[str, Any]:
+        """Let no change be made to a row that is no longer as it was read."""
+        return {"version_id_col": cls.__dict__["__table__"].c.version}
+
+    def change(self, **fields: Any) -> None:
+        """Change these fields; raises Refused where a rule of the desk forbids it."""
+        for name, value in fields.items():
+            setattr(self, name, value)
+
+
 db = SQLAlchemy(metadata=Base.metadata, session_options={"expire_on_commit": False})
 
 
@@ -114,12 +133,19 @@ def take_time(connection: Connection) -> None:
             connection.execute(select(func.set_config(limit, "0", True)))
 
 
+def acting_user() -> int | None:
+    """Give the user whose request this is; the change log asks."""
+    user = g.get("user") if has_app_context() else None
+    return user and int(user.user_id)
+
+
 @event.listens_for(Engine, "connect")
 def prepare_sqlite(connection: Any, _record: Any) -> None:
     """Make SQLite durable, patient and strict about references."""
     if not isinstance(connection, sqlite3.Connection):
         return
     connection.isolation_level = None
+    connection.create_function("acting_user", 0, acting_user)
     for pragma in (
         "busy_timeout=5000",
         "journal_mode=WAL",
@@ -130,12 +156,23 @@ def prepare_sqlite(connection: Any, _record: Any) -> None:
         connection.execute(f"PRAGMA {pragma}")
 
 
+# Tells PostgreSQL who is acting, until the transaction ends: SQLite asks `acting_user` itself.
+ACTING = func.set_config(
+    "omnidesk.actor",
+    bindparam("acting", type_=String(), callable_=lambda: str(acting_user() or "")),
+    True,
+)
+
+
 @event.listens_for(Engine, "begin")
-def begin_sqlite(connection: Connection) -> None:
-    """Take SQLite's write lock at once: to read first and write later may lose updates."""
-    options = connection.get_execution_options()
-    if connection.dialect.name == "sqlite" and not options.get("alone"):
+def begin(connection: Connection) -> None:
+    """Take SQLite's write lock at once, to lose no update; let PostgreSQL know who is acting."""
+    if connection.get_execution_options().get("alone"):
+        return
+    if connection.dialect.name == "sqlite":
         connection.exec_driver_sql("BEGIN IMMEDIATE")
+    elif acting_user():
+        connection.execute(select(ACTING))
 
 
 @cache
@@ -143,7 +180,7 @@ def alone(engine: Engine) -> Engine:
     """Give the engine, on the same connections, for statements that are transactions themselves."""
     if engine.name == "sqlite":
         return engine.execution_options(alone=True)
-    return engine.execution_options(isolation_level="AUTOCOMMIT")
+    return engine.execution_options(isolation_level="AUTOCOMMIT", alone=True)
 
 
 def read(statement: Executable, **values: object) -> Sequence[Row[Any]]:

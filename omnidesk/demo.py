@@ -52,12 +52,13 @@ def users() -> list[User]:
 
 
 def clients() -> list[Client]:
-    """Give a few clients, number 55 among them."""
+    """Give a few clients, number 55 among them, and 58 who has asked for nothing yet."""
     people = (
         (54, "Grace Hopper", "grace@example.com", "+1 202 555 0154"),
         (55, "Ada Lovelace", "ada@example.com", "+57 601 555 0155"),
         (56, "Katherine Johnson", None, "+1 202 555 0156"),
         (57, "Hedy Lamarr", "hedy@example.com", None),
+        (58, "Alan Turing", "alan@example.com", None),
     )
     return [
         Client(

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import String
+from sqlalchemy import Boolean, String
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
@@ -26,6 +26,12 @@ class Flag(Written):
     inherit_cache = True
 
 
+class Json(Written):
+    """JSON that a column holds as text."""
+
+    inherit_cache = True
+
+
 class Object(Written):
     """The JSON object of labelled columns, as orjson writes it."""
 
@@ -42,6 +48,13 @@ class Lines(Written):
     """All rows' JSON, a line each: a newline within a text is an escape in JSON."""
 
     inherit_cache = True
+
+
+class Contains(FunctionElement[bool]):
+    """Whether a text contains another, in any case of ASCII letters."""
+
+    inherit_cache = True
+    type = Boolean()
 
 
 @compiles(Zulu, "sqlite")
@@ -69,6 +82,18 @@ def flag_on_sqlite(element: Flag, compiler: Any, **kwargs: Any) -> str:
 def flag_on_postgresql(element: Flag, compiler: Any, **kwargs: Any) -> str:
     """Leave it: PostgreSQL knows truth values."""
     return str(compiler.process(element.clauses, **kwargs))
+
+
+@compiles(Json, "sqlite")
+def json_on_sqlite(element: Json, compiler: Any, **kwargs: Any) -> str:
+    """Let it be no text."""
+    return f"json({compiler.process(element.clauses, **kwargs)})"
+
+
+@compiles(Json, "postgresql")
+def json_on_postgresql(element: Json, compiler: Any, **kwargs: Any) -> str:
+    """Let it be no text."""
+    return f"({compiler.process(element.clauses, **kwargs)})::json"
 
 
 @compiles(Object, "sqlite")
@@ -113,3 +138,17 @@ def lines_on_sqlite(element: Lines, compiler: Any, **kwargs: Any) -> str:
 def lines_on_postgresql(element: Lines, compiler: Any, **kwargs: Any) -> str:
     """Join them in the order in which they come."""
     return f"string_agg({compiler.process(element.clauses, **kwargs)}, chr(10))"
+
+
+@compiles(Contains, "sqlite")
+def contains_on_sqlite(element: Contains, compiler: Any, **kwargs: Any) -> str:
+    """Look for it."""
+    text, part = (compiler.process(clause, **kwargs) for clause in element.clauses)
+    return f"instr(lower({text}), lower({part})) > 0"
+
+
+@compiles(Contains, "postgresql")
+def contains_on_postgresql(element: Contains, compiler: Any, **kwargs: Any) -> str:
+    """Look for it."""
+    text, part = (compiler.process(clause, **kwargs) for clause in element.clauses)
+    return f"strpos(lower({text}), lower({part}::text)) > 0"

@@ -2,14 +2,14 @@
 
 import secrets
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from contextvars import Context
 from typing import Any, TypeVar
 
 import pytest
 from environs import Env
 from flask import Flask
-from sqlalchemy import text, update
+from sqlalchemy import event, text, update
 
 import config
 from omnidesk import create_app, migrations
@@ -18,11 +18,13 @@ from omnidesk.clients.models import Client
 from omnidesk.conversations.models import Conversation, Message
 from omnidesk.db import Base, db, utcnow
 from omnidesk.events.models import Event
-from omnidesk.prepared import reader
+from omnidesk.log import Change
+from omnidesk.prepared import Reader, reader
 from omnidesk.tally import Tally
 from omnidesk.tickets.models import Ticket
 from omnidesk.users.models import User
 from tests import postgres
+from tests.servers import gunicorn
 
 Row = TypeVar("Row", bound=Base)
 PASSWORD = "correct horse"
@@ -75,6 +77,13 @@ def migrated_app(database_url: str) -> Iterator[Flask]:
         db.engine.dispose()
 
 
+@pytest.fixture(scope="module")
+def server(migrated_app: Any, environment: dict[str, str], tmp_path_factory: Any) -> Iterator[str]:
+    """The address of gunicorn with two workers, on the tests' own database."""
+    with gunicorn(environment, tmp_path_factory.mktemp("gunicorn")) as address:
+        yield address
+
+
 @pytest.fixture
 def app(migrated_app: Flask) -> Iterator[Flask]:
     """The app on a database without rows."""
@@ -86,7 +95,7 @@ def app(migrated_app: Flask) -> Iterator[Flask]:
             names = ", ".join(table.name for table in filled)
             connection.execute(text(f"TRUNCATE {names} RESTART IDENTITY CASCADE"))
         else:
-            for table in reversed(filled):
+            for table in [*reversed(filled), Change.__table__]:  # what is deleted is logged, too
                 connection.execute(table.delete())
             connection.execute(text("DELETE FROM sqlite_sequence"))
         connection.execute(update(Tally).values(count=0))
@@ -191,6 +200,35 @@ def make_conversation(**fields: Any) -> Conversation:
 def make_message(conversation: Conversation, **fields: Any) -> Message:
     """Store a message in a conversation."""
     return keep(conversation.receive(**({"sender": "client", "content": "Hello"} | fields)))
+
+
+@contextmanager
+def statements() -> Iterator[list[str]]:
+    """Give the SQL that is run meanwhile, without what begins a transaction."""
+    run: list[str] = []
+
+    def note(_c: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        if not statement.startswith(("BEGIN", "SELECT set_config")):
+            run.append(statement)
+
+    class Noted:
+        """A driver's connection that notes what it runs."""
+
+        def __init__(self, driver: Any) -> None:
+            self.driver = driver
+
+        def execute(self, statement: str, values: Any) -> Any:
+            run.append(statement)
+            return self.driver.execute(statement, values)
+
+    event.listen(db.engine, "before_cursor_execute", note)
+    read = Reader.__call__
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Reader, "__call__", lambda *args: Noted(read(*args)))
+            yield run
+    finally:
+        event.remove(db.engine, "before_cursor_execute", note)
 
 
 @pytest.fixture

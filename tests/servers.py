@@ -4,8 +4,9 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -69,3 +70,19 @@ def wait_for(url: str, log: Path, **kwargs: Any) -> None:
         else:
             return
     raise TimeoutError(log.read_text())
+
+
+def at_once(count: int, act: Callable[[int], Any]) -> list[Any]:
+    """Give what acting that many times at once gave."""
+    start, results = threading.Barrier(count), []
+
+    def run(number: int) -> None:
+        start.wait()
+        results.append(act(number))
+
+    threads = [threading.Thread(target=run, args=(number,)) for number in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return results

@@ -12,6 +12,7 @@ from omnidesk.clients.models import Client
 from omnidesk.conversations.models import Message
 from omnidesk.db import Base, db
 from omnidesk.events.models import Event
+from omnidesk.seeds.rows import MAKERS
 from omnidesk.tickets.models import Ticket
 from omnidesk.users.models import User
 from tests.conftest import PASSWORD, Caller, make_client, make_user
@@ -64,7 +65,7 @@ def test_the_demo_has_what_the_contract_names(app: Any, anybody: Caller) -> None
 def test_a_row_after_the_demo_gets_a_number_of_its_own(app: Any) -> None:
     run(app, "init-db", "--demo")
 
-    assert make_client().client_id == 58
+    assert make_client().client_id == 59
 
 
 def test_the_demo_is_refused_in_production(app_with: Any) -> None:
@@ -142,12 +143,12 @@ def test_seeds_are_the_same_for_the_same_random_seed(
     app: Any, app_with: Any, tmp_path: Path
 ) -> None:
     seeds.fill(300, 200, 100, random_seed=1)
-    first = [rows(model) for model in seeds.MAKERS]
+    first = [rows(model) for model in MAKERS]
 
     with app_with(DATABASE_URL=f"sqlite:///{tmp_path}/again.db").app_context():
         Base.metadata.create_all(db.engine)
         seeds.fill(300, 200, 100, random_seed=1)
-        again = [rows(model) for model in seeds.MAKERS]
+        again = [rows(model) for model in MAKERS]
         seeds.fill(300, 0, 0, random_seed=2)
         more = rows(Ticket)[300:]
         db.session.remove()

@@ -116,7 +116,7 @@ def test_an_inactive_conversation_takes_retries_only(agent: Caller) -> None:
     conversation = make_conversation()
     body = {"content": "Hello", "external_message_id": "1"}
     agent.post(address(conversation), json=body)
-    conversation.active = False
+    reload(conversation).active = False
     db.session.commit()
 
     assert agent.post(address(conversation), json=body).status_code == 200

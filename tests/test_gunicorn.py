@@ -2,9 +2,8 @@
 
 import socket
 import subprocess
-import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,30 +15,7 @@ from omnidesk.db import db
 from omnidesk.tickets.models import Ticket
 from omnidesk.users.models import User
 from tests.conftest import Caller, make_client, make_conversation
-from tests.servers import BIN, ROOT, environ, flask, gunicorn
-
-
-@pytest.fixture(scope="module")
-def server(migrated_app: Any, environment: dict[str, str], tmp_path_factory: Any) -> Iterator[str]:
-    """The address of gunicorn with two workers, on the tests' own database."""
-    with gunicorn(environment, tmp_path_factory.mktemp("gunicorn")) as address:
-        yield address
-
-
-def at_once(count: int, act: Callable[[int], Any]) -> list[Any]:
-    """Give what acting that many times at once gave."""
-    start, results = threading.Barrier(count), []
-
-    def run(number: int) -> None:
-        start.wait()
-        results.append(act(number))
-
-    threads = [threading.Thread(target=run, args=(number,)) for number in range(count)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return results
+from tests.servers import BIN, ROOT, at_once, environ, flask, gunicorn
 
 
 def test_the_contract_is_served(server: str, agent: Caller) -> None:

@@ -2,15 +2,10 @@
 
 import ast
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
-from sqlalchemy import event
 
-from omnidesk.db import db
-from omnidesk.prepared import Reader
 from tests.conftest import (
     Caller,
     make_client,
@@ -19,6 +14,7 @@ from tests.conftest import (
     make_message,
     make_ticket,
     make_user,
+    statements,
 )
 from tests.servers import ROOT
 
@@ -26,12 +22,12 @@ from tests.servers import ROOT
 LADDER = [
     ["db"],
     ["sql", "prepared"],
-    ["tally"],
+    ["tally", "log"],
     ["api"],
     ["users", "clients"],
     ["auth", "tickets"],
     ["events", "conversations"],
-    ["summary"],
+    ["summary", "changes"],
     ["migrations"],
     ["demo", "seeds", "health"],
     ["cli"],
@@ -90,35 +86,6 @@ def test_views_are_short_and_files_are_not_long() -> None:
                 and node.decorator_list
             ):
                 assert len(node.body) <= 8, (path, node.name)
-
-
-@contextmanager
-def statements() -> Iterator[list[str]]:
-    """Give the SQL that is run meanwhile, without begin and commit."""
-    run: list[str] = []
-
-    def note(_c: Any, _cursor: Any, statement: str, *_: Any) -> None:
-        if not statement.startswith("BEGIN"):
-            run.append(statement)
-
-    class Noted:
-        """A driver's connection that notes what it runs."""
-
-        def __init__(self, driver: Any) -> None:
-            self.driver = driver
-
-        def execute(self, statement: str, values: Any) -> Any:
-            run.append(statement)
-            return self.driver.execute(statement, values)
-
-    event.listen(db.engine, "before_cursor_execute", note)
-    read = Reader.__call__
-    try:
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(Reader, "__call__", lambda *args: Noted(read(*args)))
-            yield run
-    finally:
-        event.remove(db.engine, "before_cursor_execute", note)
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from tests.conftest import (
     make_message,
     make_ticket,
     make_user,
+    statements,
 )
 
 FAR = datetime(2199, 12, 31, tzinfo=UTC)
@@ -296,3 +297,37 @@ def test_a_misspelt_parameter_is_told_the_right_one(agent: Caller) -> None:
     errors = agent.get("/api/tickets?stauts=abierto").json["errors"]
 
     assert errors == {"stauts": ["Unknown field. Did you mean 'status'?"]}
+
+
+@pytest.mark.parametrize("path", LISTS)
+def test_who_has_the_list_is_told_so_until_any_such_row_changes(agent: Caller, path: str) -> None:
+    conversation = make_conversation()
+    make_message(conversation, sender="user")
+    make_ticket()
+    make_event()
+    had = {"If-None-Match": agent.get(path).headers["ETag"]}
+
+    assert agent.get(path, headers=had).status_code == 304
+    assert (
+        agent.get(path, headers={"If-None-Match": f'"x", {had["If-None-Match"]}'}).status_code
+        == 304
+    )
+    assert agent.get(path, headers={"If-None-Match": '"x"'}).status_code == 200
+
+    make_message(conversation, sender="user")
+    make_ticket()
+    make_event()
+    make_user("new")
+    new = agent.get(path, headers=had)
+    assert new.status_code == 200
+    assert new.headers["ETag"] != had["If-None-Match"]
+
+
+def test_an_answer_that_nothing_has_changed_runs_no_list(agent: Caller) -> None:
+    had = {"If-None-Match": agent.get("/api/tickets").headers["ETag"]}
+
+    with statements() as run:
+        agent.get("/api/tickets", headers=had)
+
+    assert not [statement for statement in run if "FROM ticket" in statement]
+    assert len(run) == 2

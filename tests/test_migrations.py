@@ -1,8 +1,8 @@
 """The migrations make the very schema that the models describe."""
 
+import json
 import re
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -11,15 +11,8 @@ from sqlalchemy import inspect, select, text
 
 from omnidesk import migrations
 from omnidesk.db import Base, db
+from omnidesk.log import Change
 from omnidesk.tally import Tally
-from tests.conftest import (
-    make_client,
-    make_conversation,
-    make_event,
-    make_message,
-    make_ticket,
-    make_user,
-)
 
 
 @pytest.fixture
@@ -46,7 +39,7 @@ def schema() -> dict[str, Any]:
             rows = connection.execute(
                 text("SELECT name, sql FROM sqlite_master WHERE type != 'trigger' AND sql != ''")
             )
-            clauses = {name: sorted(re.split(r",?\s*\n\s*", sql)) for name, sql in rows}
+            clauses = {name: sorted(re.split(r"\s*[,\n]\s*", sql)) for name, sql in rows}
             return {name: sql for name, sql in clauses.items() if name != "alembic_version"}
         seen = inspect(connection)
         names = [name for name in seen.get_table_names() if name != "alembic_version"]
@@ -89,20 +82,38 @@ def test_an_upgrade_of_a_current_database_changes_nothing(empty: Flask) -> None:
     assert schema() == before
 
 
-def test_an_upgrade_counts_the_rows_that_are_there(empty: Flask) -> None:
-    migrations.upgrade("0001_contract")
-    client = make_client()
-    for status in ("abierto", "cerrado", "cerrado"):
-        make_ticket(client.client_id, status=status)
-    make_message(make_conversation(client_id=client.client_id))
-    make_user()
-    noon = datetime(2025, 10, 29, 12, tzinfo=UTC)
-    for days in (0, 1, 1):
-        make_event(start_time=noon + timedelta(days), end_time=noon + timedelta(days))
+OLD_ROWS = """
+INSERT INTO app_user (user_id, full_name, username, role, active, password_hash)
+VALUES (1, 'Ana', 'ana', 'admin', TRUE, 'secret');
+INSERT INTO client (client_id, full_name, active, created_at) VALUES (1, 'Ada', TRUE, :now);
+INSERT INTO ticket (client_id, subject, priority, status, created_at, resolved_at)
+VALUES (1, 'a', 'alta', 'abierto', :now, NULL), (1, 'b', 'alta', 'cerrado', :now, :now),
+       (1, 'c', 'alta', 'cerrado', :now, :now);
+INSERT INTO conversation (conversation_id, client_id, channel, active, handled_by_bot, created_at,
+                          updated_at)
+VALUES (1, 1, 'web', TRUE, FALSE, :now, :now);
+INSERT INTO message (conversation_id, sender, content, created_at)
+VALUES (1, 'client', 'Hello', :now);
+INSERT INTO calendar_event (title, start_time, end_time)
+VALUES ('a', :now, :now), ('b', :later, :later), ('c', :later, :later)
+"""
 
+
+@pytest.fixture
+def upgraded(empty: Flask) -> None:
+    """A database that had rows before it came to the newest schema."""
+    migrations.upgrade("0001_contract")
+    times = {"now": "2025-10-29 12:00:00.000000", "later": "2025-10-30 12:00:00.000000"}
+    with db.engine.begin() as connection:
+        for statement in OLD_ROWS.split(";"):
+            named = {name: time for name, time in times.items() if f":{name}" in statement}
+            connection.execute(text(statement), named)
     migrations.upgrade()
 
+
+def test_an_upgrade_counts_the_rows_that_are_there(upgraded: None) -> None:
     counts = {tally.name: tally.count for tally in db.session.scalars(select(Tally))}
+
     assert counts == {
         "abierto": 1,
         "en_progreso": 0,
@@ -112,3 +123,19 @@ def test_an_upgrade_counts_the_rows_that_are_there(empty: Flask) -> None:
         "2025-10-29": 1,
         "2025-10-30": 2,
     }
+
+
+def test_an_upgrade_logs_the_rows_that_are_there(upgraded: None) -> None:
+    log = db.session.scalars(select(Change).order_by(Change.seq)).all()
+
+    assert {change.op for change in log} == {"created"}
+    assert [change.entity for change in log] == [
+        "user",
+        "client",
+        *["ticket"] * 3,
+        *["event"] * 3,
+        "conversation",
+        "message",
+    ]
+    assert json.loads(log[3].after or "")["resolved_at"] == "2025-10-29T12:00:00Z"
+    assert not [change for change in log if "secret" in (change.after or "")]

@@ -45,7 +45,7 @@ def the_long_way(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 def forget() -> None:
     """Forget by which way rows were shown."""
     rows.columns.cache_clear()
-    plans.prepared.cache_clear()
+    plans.planned.cache_clear()
 
 
 @settings(

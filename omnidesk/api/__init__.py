@@ -1,7 +1,17 @@
 """The edge: everything that HTTP means here, written once for every resource."""
 
-from omnidesk.api.blueprint import Blueprint, current_user
+from omnidesk.api.answers import current_user
+from omnidesk.api.blueprint import Blueprint
 from omnidesk.api.openapi import Api
-from omnidesk.api.schemas import Answer, PageQuery, Schema, TimelineQuery
+from omnidesk.api.schemas import Answer, PageQuery, Patch, Schema, TimelineQuery
 
-__all__ = ["Answer", "Api", "Blueprint", "PageQuery", "Schema", "TimelineQuery", "current_user"]
+__all__ = [
+    "Answer",
+    "Api",
+    "Blueprint",
+    "PageQuery",
+    "Patch",
+    "Schema",
+    "TimelineQuery",
+    "current_user",
+]

@@ -30,6 +30,8 @@ def envelope(error: HTTPException) -> Response:
     body: dict[str, Any] = {"detail": error.name}
     if errors := getattr(error, "errors", None):
         body["errors"] = errors
+    if current := getattr(error, "current", None):
+        body["current"] = current
     response = jsonify(body)
     response.status_code = error.code or 500
     for name, value in error.get_headers():

@@ -1,5 +1,6 @@
 """Fields that let in exactly what the contract says, and document it with the same pattern."""
 
+import json
 import re
 from datetime import UTC, datetime
 from typing import Any
@@ -128,6 +129,15 @@ class IdParam(IntegerParam):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(validate=Range(min=1, max=LARGEST_ID), **kwargs)
+
+
+class Json(_Documented, fields.Field[Any]):
+    """What a column holds as JSON."""
+
+    documents = {"type": "object", "additionalProperties": True}
+
+    def _serialize(self, value: str | None, *args: Any, **kwargs: Any) -> Any:
+        return None if value is None else json.loads(value)
 
 
 class Time(_Documented, fields.AwareDateTime):

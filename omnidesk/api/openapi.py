@@ -48,6 +48,12 @@ class ErrorSchema(ma.Schema):
     )
 
 
+class ChangedSchema(ErrorSchema):
+    """The envelope of 412, with the row as it is now."""
+
+    current = ma.fields.Dict(keys=ma.fields.String())
+
+
 class IdConverter(BaseConverter):
     """The number of a row in a path; anything else is no such path."""
 
@@ -108,7 +114,7 @@ class Api(SmorestApi):  # type: ignore[misc]
         for status, error in default_exceptions.items():
             answer = {
                 "description": error().name,
-                "schema": self.ERROR_SCHEMA,
+                "schema": ChangedSchema if status == 412 else self.ERROR_SCHEMA,
                 "example": {"detail": error().name},
                 "headers": HEADERS.get(status, {}),
             }

@@ -1,19 +1,21 @@
 """Lists: the edge cuts a page out of a view's select and says where the next one is."""
 
+from collections.abc import Callable
 from functools import lru_cache
-from typing import Any
+from typing import NamedTuple
 from urllib.parse import urlencode
 
 import orjson
-from flask import Response, request
+from flask import Response, current_app, request
 from werkzeug.http import parse_dict_header
 
+from omnidesk.api.conditional import ETAG
 from omnidesk.api.encoding import json
 from omnidesk.api.parts import Part
-from omnidesk.api.plans import Values, View, count, find
+from omnidesk.api.plans import Values, View, count, find, last_change
 from omnidesk.api.schemas import Schema
 
-HEADERS = {
+HEADERS = ETAG | {
     "Link": {
         "description": "The pages beside this one (RFC 8288): rel=next, rel=prev",
         "schema": {"type": "string"},
@@ -37,19 +39,45 @@ PREFER = {
 }
 
 
-def page(view: View, schema: type[Schema], query: Values, path: Values, then: Any) -> Response:
+class Listing(NamedTuple):
+    """A list as its view declares it."""
+
+    view: View
+    schema: type[Schema]
+    then: Callable[..., None] | None  # looks at the last key that is sent, None on an empty page
+    endless: bool  # whether it leads on from its last page, too
+
+
+def page(listing: Listing, query: Values, path: Values) -> Response:
     """Answer with one part of what a view selects, and with its neighbours' addresses."""
     part = Part(**{name: query.pop(name) for name in Part._fields if name in query})
-    found = find(view, schema, query, path, part)
-    sent, more = part.cut(found), len(found.keys) > part.limit
-    if then is not None:
-        then(orjson.loads(sent.keys[-1]) if sent.keys else None, **path)
-    answer = json(f"[{','.join(sent.shown)}]")
+    asked = listing.view, listing.schema, query, path, part
+    if "If-None-Match" in request.headers:
+        tag = tag_of(last_change(*asked))
+        if tag and request.if_none_match.contains_weak(tag):
+            return tagged(current_app.response_class(status=304), tag)
+    found = find(*asked)
+    sent, more = part.cut(found), listing.endless or len(found.keys) > part.limit
+    if listing.then is not None:
+        listing.then(orjson.loads(sent.keys[-1]) if sent.keys else None, **path)
+    answer = tagged(json(f"[{','.join(sent.shown)}]"), tag_of(found.last))
     answer.headers.extend(links(part.neighbours(sent.keys, more=more), part.limit))
     if "Prefer" in request.headers and wants_total():
-        answer.headers["X-Total-Count"] = str(count(view, query, path))
+        answer.headers["X-Total-Count"] = str(count(listing.view, query, path))
         answer.headers["Preference-Applied"] = "count=exact"
     return answer
+
+
+def tagged(answer: Response, tag: str) -> Response:
+    """Give the answer with its tag, which does not vouch for each byte."""
+    if tag:
+        answer.set_etag(tag, weak=True)
+    return answer
+
+
+def tag_of(last: int | None) -> str:
+    """Give the tag of a list by the last change of any row that might be in it; "" without one."""
+    return "" if last is None else f"{current_app.config['API_VERSION']}-{last}"
 
 
 def links(neighbours: dict[str, tuple[str, str | int]], limit: int) -> dict[str, str]:

@@ -99,6 +99,8 @@ class Part(NamedTuple):
         places: dict[str, tuple[str, str | int]] = {}
         if keys and (more or backwards):
             places["next"] = ("cursor", write_cursor(AFTER, keys[-1]))
+        elif more:
+            places["next"] = ("cursor", self.cursor) if self.cursor else ("offset", self.offset)
         if self.cursor and keys and (more or not backwards):
             places["prev"] = ("cursor", write_cursor(BEFORE, keys[0]))
         elif self.offset and not self.cursor:

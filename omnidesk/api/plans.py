@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from contextvars import Context
 from functools import lru_cache
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from sqlalchemy import BindParameter, Select, func, select
 from sqlalchemy.exc import SQLAlchemyError
@@ -12,7 +12,8 @@ from sqlalchemy.sql.visitors import iterate
 from omnidesk.api.parts import Order, Part, Shape
 from omnidesk.api.rows import Found, dumped, written
 from omnidesk.api.schemas import Schema
-from omnidesk.db import read
+from omnidesk.db import Base, read
+from omnidesk.log import Change
 from omnidesk.prepared import Prepared
 
 View = Callable[..., Select[Any]]
@@ -49,22 +50,47 @@ def asked(view: View, names: Names, path: Names) -> Select[Any] | None:
     return rows if all(isinstance(value, Given) for value in values) else None
 
 
+def entity_of(rows: Select[Any]) -> type[Base]:
+    """Give the entity whose rows are selected."""
+    (entity,) = rows.column_descriptions
+    found: type[Base] = entity["entity"]
+    return found
+
+
 def placed(rows: Select[Any], shape: Shape | None) -> tuple[Select[Any], list[Any]]:
-    """Give a part of this shape, or without one all rows, and the columns they are ordered by."""
+    """Give a part of this shape and the columns it is ordered by; or all rows and their version."""
     if shape is None:
-        return rows, []
+        version = getattr(entity_of(rows), "version", None)
+        return rows, [] if version is None else [version]
     order = Order.of(rows)
     return shape.of(rows, order), order.columns
 
 
+class Plan(NamedTuple):
+    """How all requests with the same parameters are answered, and how far their rows have come."""
+
+    run: Prepared
+    last: Prepared
+
+    @classmethod
+    def of(cls, rows: Select[Any], schema: type[Schema], shape: Shape | None) -> "Plan | None":
+        """Give the plan for a select; None where its rows are shown by more than the database."""
+        statement = written(*placed(rows, shape), schema)
+        if statement is None:
+            return None
+        last = Change.last(entity_of(rows))
+        if shape is not None:
+            statement = statement.add_columns(last.scalar_subquery())
+        return cls(Prepared(statement), Prepared(last))
+
+
 @lru_cache(maxsize=512)
-def prepared(
+def planned(
     view: View, schema: type[Schema], names: Names, path: Names, shape: Shape | None
-) -> Prepared | None:
-    """Give the statement that answers all requests with these names; None where there is none."""
+) -> Plan | None:
+    """Give the plan that answers all requests with these names; None where there is none."""
     rows = asked(view, names, path)
-    statement = None if rows is None else written(*placed(rows, shape), schema)
-    return None if statement is None else Prepared(statement)
+    return None if rows is None else Plan.of(rows, schema, shape)
 
 
 def find(
@@ -72,14 +98,22 @@ def find(
 ) -> Found:
     """Give the rows that a view selects, or a part of them, as the schema shows them."""
     shape, values = (part.shape, part.values()) if part else (None, {})
-    run = prepared(view, schema, frozenset(filters), frozenset(path), shape)
-    if run:
-        return Found.in_lines(run(**filters, **path, **values))
+    plan = planned(view, schema, frozenset(filters), frozenset(path), shape)
+    if plan:
+        return Found.in_lines(plan.run(**filters, **path, **values))
     rows, keys = placed(view(filters, **path), shape)
     statement = written(rows, keys, schema)
     if statement is None:
         return dumped(rows, keys, schema, values)
     return Found.in_lines(read(statement, **values))
+
+
+def last_change(
+    view: View, schema: type[Schema], filters: Values, path: Values, part: Part
+) -> int | None:
+    """Give the last change of any row that a list might show; None where it depends on more."""
+    plan = planned(view, schema, frozenset(filters), frozenset(path), part.shape)
+    return int(plan.last()[0][0]) if plan else None
 
 
 def counting(rows: Select[Any]) -> Select[int]:

@@ -13,7 +13,7 @@ from sqlalchemy.sql.dml import ReturningInsert
 from omnidesk import sql
 from omnidesk.api import fields
 from omnidesk.api.schemas import Schema
-from omnidesk.db import Base, alone, db
+from omnidesk.db import ACTING, Base, alone, db
 
 
 def as_it_is(column: Any) -> Any:
@@ -27,6 +27,7 @@ FORMS: dict[type, Callable[[Any], Any]] = {
     fields.Choice: as_it_is,
     fields.Flag: sql.Flag,
     fields.Id: as_it_is,
+    fields.Json: sql.Json,
     fields.Text: as_it_is,
     fields.Time: sql.Zulu,
 }
@@ -37,12 +38,13 @@ class Found(NamedTuple):
 
     shown: list[str]
     keys: list[str]
+    last: int | None = None  # the number of the last change of any such row, where it is known
 
     @classmethod
     def in_lines(cls, written: Sequence[Any]) -> "Found":
         """Give what the database wrote in one row: a line for each of ours, or nothing."""
-        ((shown, keys),) = written
-        return cls(shown.split("\n") if shown else [], keys.split("\n") if keys else [])
+        ((shown, keys, *last),) = written
+        return cls(shown.split("\n") if shown else [], keys.split("\n") if keys else [], *last)
 
 
 @cache
@@ -94,30 +96,34 @@ def dump(row: Base, schema: type[Schema]) -> str:
 
 
 @cache
-def inserted(entity: type[Base], schema: type[Schema]) -> ReturningInsert[Any] | None:
+def inserted(
+    entity: type[Base], schema: type[Schema], database: str
+) -> ReturningInsert[*tuple[Any, ...]] | None:
     """Insert a row of an entity, giving its number and itself as JSON; None as for `written`."""
     chosen = columns(entity, schema)
     if chosen is None:
         return None
     table = entity.__table__
-    return insert(table).returning(*table.primary_key, sql.Object(*chosen))
+    # Whatever is returned is known before the triggers run that log the change.
+    more = [ACTING] if database == "postgresql" else []
+    return insert(table).returning(*table.primary_key, sql.Object(*chosen), *more)
 
 
 def store(row: Base, schema: type[Schema]) -> str:
     """Store a new row, commit, and give it as JSON; the row then has its number."""
-    statement = inserted(type(row), schema)
+    statement = inserted(type(row), schema, db.engine.name)
     if statement is None:
         db.session.add(row)
         db.session.commit()
         return dump(row, schema)
     values = {name: value for name, value in vars(row).items() if name in row.__table__.columns}
     if db.session().in_transaction():
-        number, shown = db.session.execute(statement, values).one()
+        stored = db.session.execute(statement, values).one()
         db.session.commit()
     else:
         # One statement is a transaction by itself: nothing to begin, nothing to commit.
         with alone(db.engine).connect() as connection:
-            number, shown = connection.execute(statement, values).one()
+            stored = connection.execute(statement, values).one()
     (key,) = row.__table__.primary_key
-    setattr(row, key.name, number)
-    return str(shown)
+    setattr(row, key.name, stored[0])
+    return str(stored[1])

@@ -62,6 +62,14 @@ class Answer(Schema):
         field_obj.required, field_obj.load_default = True, ma.missing
 
 
+class Patch(Schema):
+    """A schema of a change: what is not named stays as it is (RFC 7396)."""
+
+    def on_bind_field(self, _: str, field_obj: ma.fields.Field[Any]) -> None:
+        """Document the field as one that may be left out."""
+        field_obj.required, field_obj.load_default = False, ma.missing
+
+
 class PageQuery(Schema):
     """The part of a list to send, which is ordered by a number."""
 

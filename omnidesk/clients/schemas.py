@@ -1,8 +1,16 @@
 """Clients on the wire."""
 
-from omnidesk.api import Answer, Schema
-from omnidesk.api.fields import EMAIL, Flag, Id, Text, Time
+from omnidesk.api import Answer, PageQuery, Patch, Schema
+from omnidesk.api.fields import EMAIL, Flag, FlagParam, Id, Text, Time
 from omnidesk.clients.models import Client
+
+
+class ClientQuery(PageQuery):
+    """Which clients to list."""
+
+    q = Text(longest=128, example="ada")
+    active = FlagParam(example=True)
+    external_id = Text(longest=128, example="crm-55")
 
 
 class ClientCreate(Schema):
@@ -13,6 +21,10 @@ class ClientCreate(Schema):
     phone = Text(Client.phone, load_default=None, example="+57 601 555 0155")
     external_id = Text(Client.external_id, load_default=None, example="crm-55")
     active = Flag(load_default=True, example=True)
+
+
+class ClientPatch(Patch, ClientCreate):
+    """What is to be another in a client."""
 
 
 class ClientSchema(Answer, ClientCreate):

@@ -4,15 +4,15 @@ from typing import Any
 
 from sqlalchemy import Select
 
-from omnidesk.api import Blueprint, PageQuery
+from omnidesk.api import Blueprint
 from omnidesk.clients.models import Client
-from omnidesk.clients.schemas import ClientCreate, ClientSchema
+from omnidesk.clients.schemas import ClientCreate, ClientPatch, ClientQuery, ClientSchema
 
 blp = Blueprint("clients", description="Who asks for help")
 
 
 @blp.get("/clients")
-@blp.arguments(PageQuery, location="query")
+@blp.arguments(ClientQuery, location="query")
 @blp.page(ClientSchema)
 def list_clients(filters: dict[str, Any]) -> Select[Any]:
     """List clients"""
@@ -32,3 +32,18 @@ def create_client(data: dict[str, Any]) -> Client:
 def get_client(client_id: int) -> Select[Any]:
     """Show a client"""
     return Client.matching(client_id=client_id)
+
+
+@blp.patch("/clients/<id(example=55):client_id>")
+@blp.arguments(ClientPatch)
+@blp.changed(Client, ClientSchema)
+def update_client(client: Client, data: dict[str, Any]) -> None:
+    """Change a client"""
+    client.change(**data)
+
+
+@blp.delete("/clients/<id(example=55):client_id>")
+@blp.deleted(Client, ClientSchema)
+@blp.alt_response(409, "CONFLICT")
+def delete_client(_client: Client) -> None:
+    """Delete a client to whom nothing refers"""

@@ -1,7 +1,7 @@
 """What clients and staff say to each other."""
 
 from datetime import datetime
-from typing import Self
+from typing import Any, Self
 
 from sqlalchemy import (
     Boolean,
@@ -19,13 +19,13 @@ from sqlalchemy import (
 from sqlalchemy.ext.hybrid import hybrid_property
 from sqlalchemy.orm import Mapped, mapped_column
 
-from omnidesk.db import LARGEST_ID, Base, Refused, choice, db, utcnow
+from omnidesk.db import LARGEST_ID, Base, Refused, Versioned, choice, db, utcnow
 from omnidesk.prepared import Prepared
 
 SENDERS = ("client", "user", "bot")
 
 
-class Conversation(Base):
+class Conversation(Versioned, Base):
     """A client's thread of messages on one channel."""
 
     __tablename__ = "conversation"
@@ -56,6 +56,17 @@ class Conversation(Base):
             .filter_by(**filters)
             .order_by(cls.updated_at.desc(), cls.conversation_id.desc())
         )
+
+    @classmethod
+    def begin(cls, **fields: Any) -> Self:
+        """Give a new conversation, which a bot does not handle yet."""
+        now = utcnow()
+        return cls(**fields, active=True, handled_by_bot=False, created_at=now, updated_at=now)
+
+    def change(self, **fields: Any) -> None:
+        """Change these fields, which is an activity if it changes any."""
+        if any(getattr(self, name) != value for name, value in fields.items()):
+            super().change(**fields, updated_at=utcnow())
 
     def receive(
         self, *, sender: str, content: str, external_message_id: str | None = None

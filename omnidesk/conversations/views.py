@@ -10,7 +10,13 @@ from sqlalchemy.exc import DBAPIError
 from omnidesk.api import Blueprint, PageQuery, TimelineQuery, current_user
 from omnidesk.api.errors import failure
 from omnidesk.conversations.models import KNOWN, UNREAD, Conversation, Message
-from omnidesk.conversations.schemas import ConversationSchema, MessageCreate, MessageSchema
+from omnidesk.conversations.schemas import (
+    ConversationCreate,
+    ConversationPatch,
+    ConversationSchema,
+    MessageCreate,
+    MessageSchema,
+)
 from omnidesk.db import db
 
 blp = Blueprint("conversations", description="What clients and staff say to each other")
@@ -29,6 +35,22 @@ def list_conversations(filters: dict[str, Any]) -> Select[Any]:
 def get_conversation(conversation_id: int) -> Select[Any]:
     """Show a conversation"""
     return Conversation.matching(conversation_id=conversation_id)
+
+
+@blp.post("/conversations")
+@blp.arguments(ConversationCreate)
+@blp.created(ConversationSchema, "get_conversation")
+def create_conversation(data: dict[str, Any]) -> Conversation:
+    """Begin a conversation"""
+    return Conversation.begin(**data)
+
+
+@blp.patch("/conversations/<id:conversation_id>")
+@blp.arguments(ConversationPatch)
+@blp.changed(Conversation, ConversationSchema)
+def update_conversation(conversation: Conversation, data: dict[str, Any]) -> None:
+    """Change a conversation"""
+    conversation.change(**data)
 
 
 def note_read(last: list[int] | None, conversation_id: int) -> None:

@@ -1,15 +1,17 @@
 """What is in the calendar."""
 
-from datetime import datetime
-from typing import Self
+from datetime import datetime, timedelta
+from typing import Any, Self
 
 from sqlalchemy import CheckConstraint, ForeignKey, Index, Select, String, select
 from sqlalchemy.orm import Mapped, mapped_column
 
-from omnidesk.db import Base
+from omnidesk.db import Base, Refused, Versioned
+
+LONGEST = timedelta(days=366)
 
 
-class Event(Base):
+class Event(Versioned, Base):
     """An appointment, with or without a ticket."""
 
     __tablename__ = "calendar_event"
@@ -32,6 +34,25 @@ class Event(Base):
         Index(None, "ticket_id", "start_time", "event_id"),
         {"sqlite_autoincrement": True},
     )
+
+    @classmethod
+    def plan(cls, **fields: Any) -> Self:
+        """Give a new event; raises Refused for one that ends before it starts, or a year later."""
+        event = cls(**fields)
+        event.check()
+        return event
+
+    def change(self, **fields: Any) -> None:
+        """Change these fields; raises Refused as for a new event."""
+        super().change(**fields)
+        self.check()
+
+    def check(self) -> None:
+        """Refuse to end before the start, or more than a year after it."""
+        if self.end_time < self.start_time:
+            raise Refused("end_time", "Must not be before start_time.")
+        if self.end_time - self.start_time > LONGEST:
+            raise Refused("end_time", "Must be within a year of start_time.")
 
     @classmethod
     def matching(

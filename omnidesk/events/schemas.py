@@ -1,15 +1,8 @@
 """Events on the wire."""
 
-from datetime import timedelta
-from typing import Any
-
-from marshmallow import ValidationError, validates_schema
-
-from omnidesk.api import Answer, Schema, TimelineQuery
+from omnidesk.api import Answer, Patch, Schema, TimelineQuery
 from omnidesk.api.fields import ANY, Id, IdParam, Text, Time
 from omnidesk.events.models import Event
-
-LONGEST = timedelta(days=366)
 
 
 class EventQuery(TimelineQuery):
@@ -32,13 +25,9 @@ class EventCreate(Schema):
     end_time = Time(required=True, example="2025-11-01T15:30:00Z")
     ticket_id = Id(allow_none=True, load_default=None, example=7)
 
-    @validates_schema
-    def ends_in_time(self, data: dict[str, Any], **_: Any) -> None:
-        """Refuse an event that ends before it starts, or more than a year later."""
-        if data["end_time"] < data["start_time"]:
-            raise ValidationError("Must not be before start_time.", "end_time")
-        if data["end_time"] - data["start_time"] > LONGEST:
-            raise ValidationError("Must be within a year of start_time.", "end_time")
+
+class EventPatch(Patch, EventCreate):
+    """What is to be another in an event."""
 
 
 class EventSchema(Answer, EventCreate):

@@ -6,7 +6,7 @@ from sqlalchemy import Select
 
 from omnidesk.api import Blueprint, current_user
 from omnidesk.events.models import Event
-from omnidesk.events.schemas import EventCreate, EventQuery, EventSchema
+from omnidesk.events.schemas import EventCreate, EventPatch, EventQuery, EventSchema
 
 blp = Blueprint("events", description="What is in the calendar")
 
@@ -24,7 +24,7 @@ def list_events(filters: dict[str, Any]) -> Select[Any]:
 @blp.created(EventSchema, "get_event")
 def create_event(data: dict[str, Any]) -> Event:
     """Put an event into the calendar"""
-    return Event(**data, created_by=current_user.user_id)
+    return Event.plan(**data, created_by=current_user.user_id)
 
 
 @blp.get("/events/<id(example=42):event_id>")
@@ -32,3 +32,17 @@ def create_event(data: dict[str, Any]) -> Event:
 def get_event(event_id: int) -> Select[Any]:
     """Show an event"""
     return Event.matching(event_id=event_id)
+
+
+@blp.patch("/events/<id(example=42):event_id>")
+@blp.arguments(EventPatch)
+@blp.changed(Event, EventSchema, owner="created_by")
+def update_event(event: Event, data: dict[str, Any]) -> None:
+    """Change an event, as its creator or an admin"""
+    event.change(**data)
+
+
+@blp.delete("/events/<id(example=42):event_id>")
+@blp.deleted(Event, EventSchema, owner="created_by")
+def delete_event(_event: Event) -> None:
+    """Delete an event, as its creator or an admin"""

@@ -1,19 +1,19 @@
 """What clients ask for."""
 
 from datetime import datetime
-from typing import Self
+from typing import Any, Self
 
 from sqlalchemy import CheckConstraint, ForeignKey, Index, Select, String, select
 from sqlalchemy.orm import Mapped, mapped_column
 
-from omnidesk.db import Base, Refused, choice, db, utcnow
+from omnidesk.db import Base, Refused, Versioned, choice, db, utcnow
 from omnidesk.users.models import User
 
 PRIORITIES = ("alta", "media", "baja")
 STATUSES = ("abierto", "en_progreso", "cerrado")
 
 
-class Ticket(Base):
+class Ticket(Versioned, Base):
     """A client's request, from open to closed."""
 
     __tablename__ = "ticket"
@@ -58,6 +58,14 @@ class Ticket(Base):
     def matching(cls, **filters: object) -> Select[Self]:
         """Select the tickets with these values, newest first."""
         return select(cls).filter_by(**filters).order_by(cls.ticket_id.desc())
+
+    def change(self, **fields: Any) -> None:
+        """Change these fields; raises Refused for an assignee who cannot work on it."""
+        if "status" in fields:
+            self.move_to(fields.pop("status"))
+        if "assigned_to" in fields:
+            self.assign(fields.pop("assigned_to"))
+        super().change(**fields)
 
     def move_to(self, status: str) -> None:
         """Change the status: closing notes the time, reopening forgets it."""

@@ -1,6 +1,6 @@
 """Tickets on the wire."""
 
-from omnidesk.api import Answer, PageQuery, Schema
+from omnidesk.api import Answer, PageQuery, Patch, Schema
 from omnidesk.api.fields import ANY, Choice, Id, IdParam, Text, Time
 from omnidesk.tickets.models import Ticket
 
@@ -30,6 +30,10 @@ class TicketCreate(Schema):
     status = Choice(Ticket.status, load_default="abierto", example="abierto")
     due_at = Time(allow_none=True, load_default=None, example=None)
     assigned_to = Id(allow_none=True, load_default=None, example=2)
+
+
+class TicketPatch(Patch, TicketCreate):
+    """What is to be another in a ticket."""
 
 
 class TicketSchema(Answer, TicketCreate):

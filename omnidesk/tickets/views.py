@@ -6,7 +6,7 @@ from sqlalchemy import Select
 
 from omnidesk.api import Blueprint
 from omnidesk.tickets.models import Ticket
-from omnidesk.tickets.schemas import TicketCreate, TicketQuery, TicketSchema
+from omnidesk.tickets.schemas import TicketCreate, TicketPatch, TicketQuery, TicketSchema
 
 blp = Blueprint("tickets", description="What clients ask for")
 
@@ -32,3 +32,11 @@ def create_ticket(data: dict[str, Any]) -> Ticket:
 def get_ticket(ticket_id: int) -> Select[Any]:
     """Show a ticket"""
     return Ticket.matching(ticket_id=ticket_id)
+
+
+@blp.patch("/tickets/<id(example=100):ticket_id>")
+@blp.arguments(TicketPatch)
+@blp.changed(Ticket, TicketSchema)
+def update_ticket(ticket: Ticket, data: dict[str, Any]) -> None:
+    """Change a ticket"""
+    ticket.change(**data)

@@ -2,19 +2,19 @@
 
 import hashlib
 from datetime import datetime
-from typing import Self
+from typing import Any, Self
 
 from sqlalchemy import Boolean, Index, Select, String, bindparam, func, select, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from omnidesk.db import Base, choice, db, utcnow
+from omnidesk.db import Base, Refused, Versioned, choice, db, utcnow
 from omnidesk.prepared import Prepared
 from omnidesk.users import passwords
 
 ROLES = ("admin", "empleado")
 
 
-class User(Base):
+class User(Versioned, Base):
     """A member of staff."""
 
     __tablename__ = "app_user"
@@ -64,9 +64,22 @@ class User(Base):
         stored = hashes[0][0] if hashes else passwords.unknown()
         if not passwords.verify(stored, password) or not hashes:
             return None
-        user = db.session.scalars(select(cls).where(named)).one()
+        user = db.session.scalars(select(cls).where(named).with_for_update()).one()
         user.last_login_at = utcnow()
         return user
+
+    def change(self, *, password: str | None = None, **fields: Any) -> None:
+        """Change these fields; raises Refused where no admin would be left."""
+        if password is not None:
+            self.set_password(password)
+        super().change(**fields)
+        if fields.keys() & {"role", "active"}:
+            # Now nobody else can commit a change before we do, so what is counted stays true.
+            db.session.flush()
+            admins = select(User.user_id).where(User.role == "admin", User.active).limit(1)
+            if db.session.scalar(admins) is None:
+                field = "role" if fields.get("role", "admin") != "admin" else "active"
+                raise Refused(field, "Nobody would be left who is an admin.", conflict=True)
 
     def set_password(self, password: str) -> None:
         """Store the hash of a new password; tokens made with the old one are no longer good."""

@@ -4,7 +4,7 @@ from typing import Any
 
 from marshmallow import ValidationError, validates
 
-from omnidesk.api import Answer, PageQuery, Schema
+from omnidesk.api import Answer, PageQuery, Patch, Schema
 from omnidesk.api.fields import ANY, EMAIL, USERNAME, Choice, Flag, FlagParam, Id, Text, Time
 from omnidesk.users import passwords
 from omnidesk.users.models import User
@@ -26,8 +26,8 @@ class UserFields(Schema):
     role = Choice(User.role, load_default="empleado", example="empleado")
 
 
-class UserCreate(UserFields):
-    """A new user, with the password that is stored as a hash only."""
+class Password(Schema):
+    """A password, which comes in and is stored as a hash only."""
 
     password = Text(
         pattern=ANY,
@@ -42,6 +42,19 @@ class UserCreate(UserFields):
         """Refuse a password that everybody tries first."""
         if password.lower() in passwords.commonest():
             raise ValidationError("Too common: it is among the first that anybody tries.")
+
+
+class UserCreate(UserFields, Password):
+    """A new user."""
+
+
+class UserPatch(Patch, Password):
+    """What is to be another in a user."""
+
+    full_name = Text(User.full_name, example="New Agent")
+    email = Text(User.email, pattern=EMAIL, example="newagent@example.com")
+    role = Choice(User.role, example="empleado")
+    active = Flag(example=True)
 
 
 class UserSchema(Answer, UserFields):

@@ -1,17 +1,13 @@
-"""Realistic rows in bulk: a desk of any size, the same for the same random seed."""
+"""What seeded rows look like."""
 
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any
 
-import click
-import sqlalchemy as sa
-
 from omnidesk.clients.models import Client
 from omnidesk.conversations.models import Conversation, Message
-from omnidesk.db import Base, db, follow_ids, take_time
+from omnidesk.db import Base
 from omnidesk.events.models import Event
 from omnidesk.tickets.models import Ticket
 from omnidesk.users.models import User
@@ -19,7 +15,6 @@ from omnidesk.users.models import User
 Rows = Iterator[dict[str, Any]]
 Moment = Callable[[int], datetime | str]
 
-BATCH = 10_000
 BEGIN = datetime(2024, 1, 1, tzinfo=UTC)
 MINUTE, DAY = timedelta(minutes=1), 24 * 60
 FIRST = ("Ada", "Grace", "Katherine", "Hedy", "Alan", "Edsger", "Barbara", "Donald", "Radia", "Ken")
@@ -53,64 +48,6 @@ SAID = (
     "Any news?",
 )
 CHANNELS = ("whatsapp", "web", "email", "telegram")
-
-
-def fill(tickets: int, messages: int, events: int, random_seed: int) -> None:
-    """Add that many rows, with the users, clients and conversations they need."""
-    rng = Random(random_seed)  # noqa: S311 - repeatable, not secret
-    users = add(User, 20 if tickets else 0, rng)
-    clients = add(Client, max(tickets, messages) // 20 + 1, rng)
-    rows = add(Ticket, tickets, rng, clients=clients, users=users)
-    chats = add(Conversation, (messages + 19) // 20, rng, clients=clients)
-    add(Message, messages, rng, chats=chats)
-    add(Event, events, rng, tickets=rows, users=users)
-
-
-def add(model: type[Base], count: int, rng: Random, **others: range) -> range:
-    """Add that many rows in one transaction, with a progress bar, and give their ids."""
-    table = model.__table__
-    (key,) = table.primary_key
-    first = (db.session.scalar(sa.select(sa.func.max(key))) or 0) + 1
-    ids = range(first, first + count)
-    take_time(db.session.connection())
-    moment = text if db.engine.name == "sqlite" else time
-    # An index over all rows at once is quicker than one entry at a time.
-    indexes = table.indexes if first == 1 else ()
-    for index in indexes:
-        index.drop(db.session.connection())
-    with unchecked(), click.progressbar(length=count, label=f"{table.name:13}") as bar:
-        for start in range(0, count, BATCH):
-            rows = list(MAKERS[model](ids[start : start + BATCH], rng, moment, **others))
-            statement, values = bulk_insert(table.name, rows[0]), [tuple(r.values()) for r in rows]
-            db.session.connection().exec_driver_sql(statement, values)
-            bar.update(len(rows))
-    for index in indexes:
-        index.create(db.session.connection())
-    if count:
-        follow_ids(model)
-    db.session.commit()
-    return ids
-
-
-@contextmanager
-def unchecked() -> Iterator[None]:
-    """Let SQLite take rows of ours without checks, a third of their price; tests check them."""
-    if db.engine.name != "sqlite":
-        yield
-        return
-    connection = db.session.connection()
-    connection.exec_driver_sql("PRAGMA ignore_check_constraints = ON")
-    try:
-        yield
-    finally:
-        connection.exec_driver_sql("PRAGMA ignore_check_constraints = OFF")
-
-
-def bulk_insert(table: str, columns: Iterable[str]) -> str:
-    """Give the statement as the driver takes it: to look at each value again takes its time."""
-    mark = "?" if db.engine.name == "sqlite" else "%s"
-    marks = ", ".join(mark for _ in columns)
-    return f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({marks})"  # noqa: S608 - our own names
 
 
 def time(number: int) -> datetime:

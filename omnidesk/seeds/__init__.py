@@ -1,0 +1,84 @@
+"""Realistic rows in bulk: a desk of any size, the same for the same random seed."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from random import Random
+from typing import Any
+
+import click
+import sqlalchemy as sa
+
+from omnidesk.clients.models import Client
+from omnidesk.conversations.models import Conversation, Message
+from omnidesk.db import Base, db, follow_ids, take_time
+from omnidesk.events.models import Event
+from omnidesk.seeds.rows import MAKERS, text, time
+from omnidesk.tickets.models import Ticket
+from omnidesk.users.models import User
+
+BATCH = 10_000
+
+
+def fill(tickets: int, messages: int, events: int, random_seed: int) -> None:
+    """Add that many rows, with the users, clients and conversations they need."""
+    rng = Random(random_seed)  # noqa: S311 - repeatable, not secret
+    users = add(User, 20 if tickets else 0, rng)
+    clients = add(Client, max(tickets, messages) // 20 + 1, rng)
+    rows = add(Ticket, tickets, rng, clients=clients, users=users)
+    chats = add(Conversation, (messages + 19) // 20, rng, clients=clients)
+    add(Message, messages, rng, chats=chats)
+    add(Event, events, rng, tickets=rows, users=users)
+
+
+def add(model: type[Base], count: int, rng: Random, **others: range) -> range:
+    """Add that many rows in one transaction, with a progress bar, and give their ids."""
+    table = model.__table__
+    (key,) = table.primary_key
+    first = (db.session.scalar(sa.select(sa.func.max(key))) or 0) + 1
+    ids = range(first, first + count)
+    take_time(db.session.connection())
+    moment = text if db.engine.name == "sqlite" else time
+    # An index over all rows at once is quicker than one entry at a time.
+    indexes = table.indexes if first == 1 else ()
+    for index in indexes:
+        index.drop(db.session.connection())
+    with unchecked(), click.progressbar(length=count, label=f"{table.name:13}") as bar:
+        for start in range(0, count, BATCH):
+            rows = list(MAKERS[model](ids[start : start + BATCH], rng, moment, **others))
+            insert(table.name, rows[0], [tuple(row.values()) for row in rows])
+            bar.update(len(rows))
+    for index in indexes:
+        index.create(db.session.connection())
+    if count:
+        follow_ids(model)
+    db.session.commit()
+    return ids
+
+
+@contextmanager
+def unchecked() -> Iterator[None]:
+    """Let SQLite take rows of ours without checks, a third of their price; tests check them."""
+    if db.engine.name != "sqlite":
+        yield
+        return
+    connection = db.session.connection()
+    connection.exec_driver_sql("PRAGMA ignore_check_constraints = ON")
+    try:
+        yield
+    finally:
+        connection.exec_driver_sql("PRAGMA ignore_check_constraints = OFF")
+
+
+def insert(table: str, columns: Iterable[str], values: list[tuple[Any, ...]]) -> None:
+    """Add rows by the driver alone: to look at each value again takes its time."""
+    connection, names = db.session.connection(), ", ".join(columns)
+    if db.engine.name == "sqlite":
+        marks = ", ".join("?" for _ in columns)
+        statement = f"INSERT INTO {table} ({names}) VALUES ({marks})"  # noqa: S608 - our own names
+        connection.exec_driver_sql(statement, values)
+        return
+    # One statement, and so one move of the counts.
+    driver: Any = connection.connection.driver_connection
+    with driver.cursor() as cursor, cursor.copy(f"COPY {table} ({names}) FROM STDIN") as copy:
+        for row in values:
+            copy.write_row(row)

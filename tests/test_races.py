@@ -1,0 +1,127 @@
+"""Several people at once, against real gunicorn with two workers: nobody's work is lost."""
+
+import re
+import threading
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import requests
+from sqlalchemy import select
+
+from omnidesk.db import db
+from omnidesk.log import Change
+from tests.conftest import PASSWORD, Caller, make_client, make_event, make_ticket, make_user
+from tests.servers import at_once
+
+HELP = {"subject": "Help"}
+
+
+def ask(method: str, url: str, caller: Caller, body: Any = None, **headers: str) -> Any:
+    """Give the answer of a real server."""
+    headers = caller.headers | {name.replace("_", "-"): value for name, value in headers.items()}
+    return requests.request(method, url, json=body, headers=headers, timeout=30)
+
+
+def patching(url: str, caller: Caller, changes: list[Any]) -> Callable[[int], Any]:
+    """Give what makes one of several changes, None being to delete the row."""
+    return lambda n: ask("PATCH" if changes[n] else "DELETE", url, caller, changes[n])
+
+
+def test_two_who_change_different_fields_both_succeed(server: str, agent: Caller) -> None:
+    for number in range(10):
+        url = f"{server}/api/tickets/{make_ticket().ticket_id}"
+        changes = [{"subject": f"New {number}"}, {"description": "More"}, {"priority": "alta"}]
+
+        answers = at_once(3, patching(url, agent, changes))
+
+        assert [answer.status_code for answer in answers] == [200] * 3
+        row = ask("GET", url, agent)
+        assert (changes[0] | changes[1] | changes[2]).items() <= row.json().items()
+        assert row.headers["ETag"] == '"4"'
+
+
+def test_one_of_many_who_know_the_same_row_changes_it(server: str, agent: Caller) -> None:
+    url = f"{server}/api/tickets/{make_ticket().ticket_id}"
+
+    answers = at_once(
+        10, lambda n: ask("PATCH", url, agent, {"subject": f"Of {n}"}, If_Match='"1"')
+    )
+
+    (winner,) = [answer for answer in answers if answer.status_code == 200]
+    others = [answer for answer in answers if answer.status_code == 412]
+    assert len(others) == 9
+    assert {answer.json()["current"]["subject"] for answer in others} == {winner.json()["subject"]}
+
+
+def test_who_changes_what_is_being_deleted_is_told(server: str, agent: Caller) -> None:
+    for _ in range(10):
+        event = make_event(created_by=agent.user.user_id)
+        url = f"{server}/api/events/{event.event_id}"
+        changes = [None, {"title": "Moved"}, {"description": "More"}]
+
+        answers = at_once(3, patching(url, agent, changes))
+
+        statuses = Counter(answer.status_code for answer in answers)
+        assert statuses[204] == 1
+        assert statuses[204] + statuses[200] + statuses[404] == 3
+        assert ask("GET", url, agent).status_code == 404
+
+
+def test_two_admins_cannot_both_leave(server: str, admin: Caller) -> None:
+    for number in range(5):
+        other = Caller(admin.app, make_user(f"admin-{number}", role="admin"))
+        both = [admin, other]
+
+        def leave(n: int, both: list[Caller] = both) -> int:
+            url = f"{server}/api/users/{both[n].user.user_id}"
+            return int(ask("PATCH", url, both[n], {"role": "empleado"}).status_code)
+
+        assert sorted(at_once(2, leave)) == [200, 409]
+        users = ask("GET", f"{server}/api/users?role=admin", other).json()
+        (left,) = users
+        admin = admin if left["user_id"] == admin.user.user_id else other
+
+
+def test_a_reader_sees_every_change_of_eight_writers_once(server: str, admin: Caller) -> None:
+    clients = [make_client().client_id for _ in range(8)]
+    done = threading.Event()
+    seen: list[int] = []
+
+    def write(number: int) -> None:
+        for _ in range(12):
+            body = HELP | {"client_id": clients[number]}
+            made = ask("POST", f"{server}/api/tickets", admin, body)
+            assert made.status_code == 201
+            url = server + made.headers["Location"]
+            assert ask("PATCH", url, admin, {"status": "cerrado"}).status_code == 200
+
+    def read() -> None:
+        url = "/api/changes?limit=5"
+        while True:
+            last = done.is_set()
+            answer = ask("GET", server + url, admin)
+            seen.extend(change["seq"] for change in answer.json())
+            (url,) = re.findall('<([^>]*)>; rel="next"', answer.headers["Link"])
+            if last and not answer.json():
+                return
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    try:
+        at_once(8, write)
+    finally:
+        done.set()
+        reader.join()
+
+    assert len(seen) >= 8 * 12 * 2
+    assert seen == db.session.scalars(select(Change.seq).order_by(Change.seq)).all()
+    db.session.rollback()
+
+
+def test_one_user_logs_in_from_many_places(server: str, agent: Caller) -> None:
+    body = {"username": agent.user.username, "password": PASSWORD}
+
+    answers = at_once(10, lambda _: requests.post(f"{server}/api/login", json=body, timeout=30))
+
+    assert [answer.status_code for answer in answers] == [200] * 10
