@@ -50,6 +50,10 @@ def measure(plan: Plan, create: Any, *, endure: bool) -> dict[str, Any]:
         found["memory"] = endurance.growth_of_memory(desk, plan.requests)
         say("writers")
         found["writers"] = endurance.writers(desk, plan.writing)
+    say("the change log")
+    bare = seeded(create("bare"), plan.sizes[0])
+    forget_log(bare)
+    found["log"] = ratios.cost_of_the_log(databases[plan.sizes[0]], bare, plan)
     say("ratios")
     found["ratios"] = list(ratios.measure(databases[plan.sizes[-1]], plan))
     return found
@@ -63,6 +67,16 @@ def lengthen(database_url: str, messages: int) -> None:
         if not database_url.startswith("sqlite"):
             connection.autocommit = True
             connection.execute("VACUUM ANALYZE")  # as autovacuum will have done on a desk in use
+
+
+def forget_log(database_url: str) -> None:
+    """Let changes of tickets go unlogged."""
+    on_sqlite = database_url.startswith("sqlite")
+    names = ("_insert", "_update", "_delete") if on_sqlite else (" ON ticket",)
+    with closing(connect(database_url)) as connection:
+        for name in names:
+            connection.execute(f"DROP TRIGGER change_ticket{name}")
+        connection.commit()
 
 
 def say(what: str) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from benchmarks.servers import Plan, Server, contenders, log_in
+from benchmarks.servers import Plan, Server, contenders, log_in, ours
 
 SERVER, LOAD = {0}, "1"  # the cores
 SCRIPT = Path(__file__).with_name("load.lua")
@@ -65,6 +65,20 @@ def measure(database_url: str, plan: Plan) -> Iterator[Rate]:
                         rate = load(server, request, token, plan)
                         if number >= 0:
                             yield Rate(request.name, number, name, rate)
+
+
+def cost_of_the_log(logged: str, bare: str, plan: Plan) -> list[float]:
+    """Give the rates of new tickets on a desk without the change log, over those of one with it."""
+    (request,) = (request for request in REQUESTS if request.body)
+    found = []
+    with ours(logged) as with_log, ours(bare) as without:
+        token = log_in(with_log), log_in(without)
+        for server in (with_log, without):
+            server.keep_to(SERVER)
+        for _ in range(plan.rounds):
+            rate = load(with_log, request, token[0], plan)
+            found.append(load(without, request, token[1], plan) / rate)
+    return found
 
 
 def load(server: Server, request: Request, token: str, plan: Plan) -> float:

@@ -37,6 +37,7 @@ def write(found: dict[str, Any], folder: Path) -> None:
         parts[f"ratios_{kind}"] = ratios(found[kind]["ratios"])
         parts[f"growth_{kind}"] = growth(found[kind]["growth"])
         parts[f"offset_{kind}"] = offset(found[kind]["offset"])
+        parts[f"log_{kind}"] = spread(found[kind]["log"])
         draw(found[kind]["growth"], kind, folder / "benchmarks" / f"growth-{kind.lower()}.svg")
     parts |= endurance(found["SQLite"])
     text = TEMPLATE.read_text()

@@ -9,6 +9,7 @@ from omnidesk.api import Api
 from omnidesk.auth import tokens
 from omnidesk.auth import views as auth_views
 from omnidesk.clients import views as clients_views
+from omnidesk.comments import views as comments_views
 from omnidesk.conversations import views as conversations_views
 from omnidesk.db import db
 from omnidesk.events import views as events_views
@@ -23,6 +24,7 @@ RESOURCES = (
     summary,
     events_views,
     tickets_views,
+    comments_views,
     users_views,
     clients_views,
     conversations_views,
@@ -46,9 +48,17 @@ def create_app(settings: config.Production | None = None) -> Flask:
             app,
             origins=origins,
             methods=["GET", "HEAD", "POST", "PATCH", "DELETE", "OPTIONS"],
-            allow_headers=["Authorization", "Content-Type", "If-Match", "If-None-Match", "Prefer"],
+            allow_headers=[
+                "Authorization",
+                "Content-Type",
+                "Idempotency-Key",
+                "If-Match",
+                "If-None-Match",
+                "Prefer",
+            ],
             expose_headers=[
                 "ETag",
+                "Idempotent-Replayed",
                 "Link",
                 "Location",
                 "Preference-Applied",

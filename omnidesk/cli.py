@@ -11,6 +11,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from omnidesk import migrations
 from omnidesk.db import db, reason, refusal
+from omnidesk.idempotency import KeptAnswer
 from omnidesk.users.models import ROLES, User
 from omnidesk.users.schemas import UserCreate
 
@@ -83,7 +84,16 @@ def seed(tickets: int, messages: int, events: int, random_seed: int) -> None:
     seeds.fill(tickets, messages, events, random_seed)
 
 
+@click.command(cls=DeskCommand)
+@with_appcontext
+def prune() -> None:
+    """Forget the answers that were kept under an Idempotency-Key for more than a day."""
+    count = KeptAnswer.prune()
+    db.session.commit()
+    click.echo(f"{count} kept answers were forgotten.")
+
+
 def register(app: Flask) -> None:
     """Give the app its commands."""
-    for command in (init_db, create_user, seed):
+    for command in (init_db, create_user, seed, prune):
         app.cli.add_command(command)

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from omnidesk.db import Base, choice
 
-ENTITIES = ("user", "client", "ticket", "event", "conversation", "message")
+ENTITIES = ("user", "client", "ticket", "event", "conversation", "message", "comment")
 OPS = ("created", "updated", "deleted")
 
 

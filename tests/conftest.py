@@ -15,6 +15,7 @@ import config
 from omnidesk import create_app, migrations
 from omnidesk.auth import tokens
 from omnidesk.clients.models import Client
+from omnidesk.comments.models import Comment
 from omnidesk.conversations.models import Conversation, Message
 from omnidesk.db import Base, db, utcnow
 from omnidesk.events.models import Event
@@ -187,6 +188,15 @@ def make_event(**fields: Any) -> Event:
     """Store an event."""
     now = utcnow().replace(microsecond=0)
     return keep(Event(**({"title": "Call", "start_time": now, "end_time": now} | fields)))
+
+
+def make_comment(**fields: Any) -> Comment:
+    """Store a comment by a new user on a new ticket."""
+    if "user_id" not in fields:
+        fields["user_id"] = make_user("commenter").user_id
+    if "ticket_id" not in fields:
+        fields["ticket_id"] = make_ticket().ticket_id
+    return keep(Comment(**({"body": "Called back"} | fields)))
 
 
 def make_conversation(**fields: Any) -> Conversation:

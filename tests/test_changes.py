@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from sqlalchemy import delete, insert, select, update
 
 from omnidesk.clients.models import Client
+from omnidesk.comments.models import Comment
 from omnidesk.conversations.models import Conversation, Message
 from omnidesk.db import Base, db, utcnow
 from omnidesk.events.models import Event
@@ -20,6 +21,7 @@ from tests.conftest import (
     PASSWORD,
     Caller,
     make_client,
+    make_comment,
     make_conversation,
     make_event,
     make_message,
@@ -34,6 +36,7 @@ LOGGED = {
     "event": Event,
     "conversation": Conversation,
     "message": Message,
+    "comment": Comment,
 }
 HIDDEN = {"password_hash", "version"}
 
@@ -135,7 +138,7 @@ def test_what_is_rolled_back_is_not_logged(agent: Caller) -> None:
 def test_every_column_is_logged_but_secrets(admin: Caller, entity: str) -> None:
     make_event()
     make_message(make_conversation())
-    make_ticket()
+    make_comment()
     make_user("other")
 
     created = [c for c in changes(admin) if (c["entity"], c["op"]) == (entity, "created")]
@@ -303,6 +306,17 @@ OPERATIONS = st.one_of(
         ),
     ),
     st.tuples(st.just("get"), IDS.map("/api/conversations/{}/messages".format), NULL),
+    st.tuples(
+        st.just("post"),
+        IDS.map("/api/tickets/{}/comments".format),
+        st.fixed_dictionaries({"body": TEXTS}),
+    ),
+    st.tuples(
+        st.just("patch"),
+        IDS.map("/api/comments/{}".format),
+        st.fixed_dictionaries({"body": TEXTS}),
+    ),
+    st.tuples(st.just("delete"), IDS.map("/api/comments/{}".format), NULL),
 )
 
 

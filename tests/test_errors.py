@@ -52,7 +52,7 @@ def test_a_row_with_too_large_a_number_is_404_for_every_method(agent: Caller) ->
 
 
 @pytest.mark.parametrize("method", ["put", "patch", "delete", "trace", "connect", "foo"])
-@pytest.mark.parametrize("path", ["/api/login", "/api/tickets", "/api/summary", "/healthz"])
+@pytest.mark.parametrize("path", ["/api/login", "/api/events", "/api/summary", "/healthz"])
 def test_a_wrong_method_is_told_the_right_ones(anybody: Caller, method: str, path: str) -> None:
     answer = getattr(anybody, method)(path)
 

@@ -22,11 +22,11 @@ from tests.servers import ROOT
 LADDER = [
     ["db"],
     ["sql", "prepared"],
-    ["tally", "log"],
+    ["tally", "log", "idempotency"],
     ["api"],
     ["users", "clients"],
     ["auth", "tickets"],
-    ["events", "conversations"],
+    ["events", "conversations", "comments"],
     ["summary", "changes"],
     ["migrations"],
     ["demo", "seeds", "health"],

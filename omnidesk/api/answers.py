@@ -1,10 +1,10 @@
 """What a view answers with: pages, single rows, rows that are new, changed or gone."""
 
 from collections.abc import Callable
-from functools import wraps
+from functools import partial, wraps
 from typing import Any
 
-from flask import Response, current_app, g, url_for
+from flask import Response, current_app, g, request, url_for
 from flask_smorest import Blueprint as SmorestBlueprint
 from sqlalchemy import inspect
 from sqlalchemy.exc import IntegrityError
@@ -13,6 +13,7 @@ from werkzeug.local import LocalProxy
 from omnidesk.api.conditional import ETAG, IF_MATCH, IF_NONE_MATCH, expect, tagged
 from omnidesk.api.encoding import json
 from omnidesk.api.errors import failure
+from omnidesk.api.idempotency import KEY, once
 from omnidesk.api.paging import HEADERS, PREFER, Listing, page
 from omnidesk.api.plans import find
 from omnidesk.api.rows import dump, store
@@ -20,8 +21,12 @@ from omnidesk.api.schemas import Schema
 from omnidesk.db import Base, Refused, Versioned, db
 
 View = Callable[..., Any]
-LOCATION = ETAG | {
-    "Location": {"description": "The new row's own address", "schema": {"type": "string"}}
+CREATED = ETAG | {
+    "Location": {"description": "The new row's own address", "schema": {"type": "string"}},
+    "Idempotent-Replayed": {
+        "description": "true where the request was answered before, under the same Idempotency-Key",
+        "schema": {"type": "string", "enum": ["true"]},
+    },
 }
 
 current_user: Any = LocalProxy(lambda: g.user)  # None where anybody may call
@@ -106,11 +111,10 @@ class Answers(SmorestBlueprint):  # type: ignore[misc]
 
         A row that was stored before is answered as it is, with 200.
         """
-        document = self.response(201, schema, headers=LOCATION)
+        document = self.response(201, schema, headers=CREATED)
 
         def decorator(view: View) -> View:
-            @wraps(view)
-            def located(*args: Any, **path: Any) -> Response:
+            def make(*args: Any, **path: Any) -> Response:
                 row = view(*args, **path)
                 if inspect(row).persistent:
                     return json(dump(row, schema))
@@ -121,7 +125,17 @@ class Answers(SmorestBlueprint):  # type: ignore[misc]
                 answer.status_code, answer.headers["Location"] = 201, url_for(full_name, **ids)
                 return answer
 
-            return self._document(located, document)
+            @wraps(view)
+            def create(*args: Any, **path: Any) -> Response:
+                if "Idempotency-Key" in request.headers:
+                    answer = once(current_user.user_id, partial(make, *args, **path))
+                else:
+                    answer = make(*args, **path)
+                if db.session().in_transaction():
+                    db.session.commit()
+                return answer
+
+            return self._document(create, document, accepts=[KEY], keyed=True)
 
         return decorator
 

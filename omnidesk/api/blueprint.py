@@ -91,7 +91,9 @@ class Blueprint(Answers):
             404: facts["finds"],
             412: facts.get("changes"),
             413: facts.get("reads_json"),
+            409: facts.get("keyed"),
             415: facts.get("reads_json"),
+            422: facts.get("keyed"),
             500: True,
             503: self.url_prefix,
         }

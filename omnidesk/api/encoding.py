@@ -14,7 +14,8 @@ class Json(DefaultJSONProvider):
 
     def response(self, *args: Any, **kwargs: Any) -> Response:
         """Give the answer with this body."""
-        return json(orjson.dumps(self._prepare_response_obj(args, kwargs)))
+        answer = self._prepare_response_obj(args, kwargs)
+        return json(orjson.dumps(answer, option=orjson.OPT_NON_STR_KEYS))
 
 
 def json(body: str | bytes) -> Response:

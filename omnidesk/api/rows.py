@@ -110,16 +110,18 @@ def inserted(
 
 
 def store(row: Base, schema: type[Schema]) -> str:
-    """Store a new row, commit, and give it as JSON; the row then has its number."""
+    """Store a new row and give it as JSON; the row then has its number.
+
+    In a transaction that has begun it waits for the commit; else it is committed at once.
+    """
     statement = inserted(type(row), schema, db.engine.name)
     if statement is None:
         db.session.add(row)
-        db.session.commit()
+        db.session.flush()
         return dump(row, schema)
     values = {name: value for name, value in vars(row).items() if name in row.__table__.columns}
     if db.session().in_transaction():
         stored = db.session.execute(statement, values).one()
-        db.session.commit()
     else:
         # One statement is a transaction by itself: nothing to begin, nothing to commit.
         with alone(db.engine).connect() as connection:

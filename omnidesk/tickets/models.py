@@ -1,12 +1,25 @@
 """What clients ask for."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Self
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, Select, String, select
+from sqlalchemy import (
+    CheckConstraint,
+    ForeignKey,
+    Index,
+    Select,
+    String,
+    bindparam,
+    case,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.orm import Mapped, mapped_column
 
 from omnidesk.db import Base, Refused, Versioned, choice, db, utcnow
+from omnidesk.prepared import Prepared
 from omnidesk.users.models import User
 
 PRIORITIES = ("alta", "media", "baja")
@@ -75,8 +88,40 @@ class Ticket(Versioned, Base):
 
     def assign(self, user_id: int | None) -> None:
         """Give the ticket to a user, or to nobody; raises Refused unless the user is active."""
-        if user_id is not None:
-            working = select(User.user_id).where(User.user_id == user_id, User.active)
-            if not db.session.scalar(working.with_for_update(read=True)):
-                raise Refused("assigned_to", "No active user has this id.")
+        need_worker(user_id)
         self.assigned_to = user_id
+
+    @classmethod
+    def lock(cls, ticket_ids: list[int]) -> set[int]:
+        """Let nobody else change these tickets until we are done; give those that there are."""
+        some = select(cls.ticket_id).where(cls.ticket_id.in_(ticket_ids))
+        return set(db.session.scalars(some.order_by(cls.ticket_id).with_for_update()))
+
+    @classmethod
+    def change_all(cls, ticket_ids: list[int], **fields: Any) -> Sequence[Self]:
+        """Change these fields of many tickets, by the rules of one, and give the tickets."""
+        some = cls.ticket_id.in_(ticket_ids)
+        other = [getattr(cls, name).is_distinct_from(value) for name, value in fields.items()]
+        need_worker(fields.get("assigned_to"))
+        if "status" in fields:
+            now = utcnow() if fields["status"] == "cerrado" else None
+            fields["resolved_at"] = case(
+                (cls.status == fields["status"], cls.resolved_at), else_=now
+            )
+        if fields:
+            changed = update(cls).where(some, or_(*other))
+            db.session.execute(changed.values(**fields, version=cls.version + 1))
+        return db.session.scalars(select(cls).where(some)).all()
+
+
+def need_worker(user_id: int | None) -> None:
+    """Raise Refused unless this is nobody, or an active user, who stays so until we are done."""
+    if user_id is None:
+        return
+    working = select(User.user_id).where(User.user_id == user_id, User.active)
+    if not db.session.scalar(working.with_for_update(read=True)):
+        raise Refused("assigned_to", "No active user has this id.")
+
+
+# Whether there is such a ticket.
+KNOWN = Prepared(select(Ticket.ticket_id).where(Ticket.ticket_id == bindparam("ticket_id")))

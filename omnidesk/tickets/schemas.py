@@ -1,8 +1,15 @@
 """Tickets on the wire."""
 
+from typing import Any
+
+from marshmallow import ValidationError, fields, validates
+from marshmallow.validate import Length
+
 from omnidesk.api import Answer, PageQuery, Patch, Schema
 from omnidesk.api.fields import ANY, Choice, Id, IdParam, Text, Time
 from omnidesk.tickets.models import Ticket
+
+MOST = 100  # tickets that are changed at once
 
 
 class TicketQuery(PageQuery):
@@ -34,6 +41,25 @@ class TicketCreate(Schema):
 
 class TicketPatch(Patch, TicketCreate):
     """What is to be another in a ticket."""
+
+
+class TicketsPatch(Schema):
+    """What is to be another in several tickets."""
+
+    ticket_ids = fields.List(
+        Id(),
+        required=True,
+        validate=Length(min=1, max=MOST),
+        metadata={"example": [100, 101], "uniqueItems": True},
+    )
+    set = fields.Nested(TicketPatch, required=True, metadata={"example": {"status": "cerrado"}})
+
+    @validates("ticket_ids")
+    def refuse_repetition(self, ticket_ids: list[int], **_: Any) -> None:
+        """Refuse an id that is given twice."""
+        twice = [n for n, number in enumerate(ticket_ids) if number in ticket_ids[:n]]
+        if twice:
+            raise ValidationError({n: ["Given more than once."] for n in twice})
 
 
 class TicketSchema(Answer, TicketCreate):

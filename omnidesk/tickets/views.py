@@ -5,8 +5,16 @@ from typing import Any
 from sqlalchemy import Select
 
 from omnidesk.api import Blueprint
+from omnidesk.api.errors import failure
+from omnidesk.db import db
 from omnidesk.tickets.models import Ticket
-from omnidesk.tickets.schemas import TicketCreate, TicketPatch, TicketQuery, TicketSchema
+from omnidesk.tickets.schemas import (
+    TicketCreate,
+    TicketPatch,
+    TicketQuery,
+    TicketSchema,
+    TicketsPatch,
+)
 
 blp = Blueprint("tickets", description="What clients ask for")
 
@@ -40,3 +48,18 @@ def get_ticket(ticket_id: int) -> Select[Any]:
 def update_ticket(ticket: Ticket, data: dict[str, Any]) -> None:
     """Change a ticket"""
     ticket.change(**data)
+
+
+@blp.patch("/tickets")
+@blp.arguments(TicketsPatch)
+@blp.response(200, TicketSchema(many=True))
+def update_tickets(data: dict[str, Any]) -> list[Ticket]:
+    """Change up to a hundred tickets at once, all or none"""
+    numbers = data["ticket_ids"]
+    known = Ticket.lock(numbers)
+    missing = {n: ["No such row."] for n, number in enumerate(numbers) if number not in known}
+    if missing:
+        raise failure(400, {"ticket_ids": missing})
+    changed = {ticket.ticket_id: ticket for ticket in Ticket.change_all(numbers, **data["set"])}
+    db.session.commit()
+    return [changed[number] for number in numbers]

@@ -72,7 +72,7 @@ def upgrade() -> None:
         op.add_column(table, sa.Column("version", sa.Integer(), server_default="1", nullable=False))
     for column in ("active", "external_id"):
         op.create_index(op.f(f"ix_client_{column}_client_id"), "client", [column, "client_id"])
-    entities = [logged.entity for logged in LOGGED]
+    entities = [*(logged.entity for logged in LOGGED), "comment"]
     op.create_table(
         "change",
         sa.Column("seq", sa.Integer(), nullable=False),

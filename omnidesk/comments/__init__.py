@@ -1,0 +1,1 @@
+"""What staff notes on tickets, for each other."""

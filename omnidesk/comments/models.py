@@ -1,0 +1,37 @@
+"""What staff notes on tickets, for each other."""
+
+from datetime import datetime
+from typing import Self
+
+from sqlalchemy import ForeignKey, Index, Select, String, select
+from sqlalchemy.orm import Mapped, mapped_column
+
+from omnidesk.db import Base, Versioned, utcnow
+
+
+class Comment(Versioned, Base):
+    """A note on a ticket, which its client does not see."""
+
+    __tablename__ = "comment"
+
+    comment_id: Mapped[int] = mapped_column(primary_key=True)
+    ticket_id: Mapped[int] = mapped_column(ForeignKey("ticket.ticket_id"))
+    user_id: Mapped[int] = mapped_column(ForeignKey("app_user.user_id"))
+    body: Mapped[str] = mapped_column(String(10_000))
+    created_at: Mapped[datetime] = mapped_column(default=utcnow)
+    edited_at: Mapped[datetime | None]
+
+    __table_args__ = (
+        Index(None, "ticket_id", "comment_id"),
+        {"sqlite_autoincrement": True},
+    )
+
+    @classmethod
+    def matching(cls, **filters: object) -> Select[Self]:
+        """Select the comments with these values, oldest first."""
+        return select(cls).filter_by(**filters).order_by(cls.comment_id)
+
+    def edit(self, body: str) -> None:
+        """Say something else, and note the time unless it is the same."""
+        if body != self.body:
+            self.change(body=body, edited_at=utcnow())

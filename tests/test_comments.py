@@ -1,0 +1,102 @@
+"""What staff notes on tickets, for each other."""
+
+from typing import Any
+
+import pytest
+
+from tests.conftest import Caller, make_comment, make_ticket
+
+
+@pytest.fixture
+def address(app: Any) -> str:
+    """Where the comments on a ticket are."""
+    return f"/api/tickets/{make_ticket().ticket_id}/comments"
+
+
+def test_a_comment_is_its_writers(agent: Caller, address: str) -> None:
+    made = agent.post(address, json={"body": "Called back"})
+
+    assert made.status_code == 201
+    assert made.json == {
+        "comment_id": made.json["comment_id"],
+        "ticket_id": 1,
+        "user_id": agent.user.user_id,
+        "body": "Called back",
+        "created_at": made.json["created_at"],
+        "edited_at": None,
+    }
+    assert agent.get(made.headers["Location"]).json == made.json
+
+
+def test_comments_are_listed_oldest_first(agent: Caller, address: str) -> None:
+    for body in ("one", "two", "three"):
+        agent.post(address, json={"body": body})
+    make_comment(user_id=agent.user.user_id)
+
+    assert [comment["body"] for comment in agent.get(address).json] == ["one", "two", "three"]
+
+
+def test_a_ticket_without_comments_has_an_empty_list(agent: Caller, address: str) -> None:
+    assert agent.get(address).json == []
+
+
+@pytest.mark.parametrize("method", ["get", "post"])
+def test_no_ticket_is_404(agent: Caller, method: str) -> None:
+    body = {"json": {"body": "x"}} if method == "post" else {}
+
+    assert getattr(agent, method)("/api/tickets/424242/comments", **body).status_code == 404
+
+
+def test_its_author_edits_a_comment(agent: Caller, address: str) -> None:
+    path = agent.post(address, json={"body": "Called back"}).headers["Location"]
+
+    same = agent.patch(path, json={"body": "Called back"})
+    edited = agent.patch(path, json={"body": "Called back twice"})
+
+    assert same.json["edited_at"] is None
+    assert edited.json["body"] == "Called back twice"
+    assert edited.json["edited_at"] is not None
+    assert agent.get(path).json == edited.json
+
+
+def test_others_do_not_but_admins_do(agent: Caller, admin: Caller) -> None:
+    path = f"/api/comments/{make_comment().comment_id}"
+
+    assert agent.patch(path, json={"body": "x"}).status_code == 403
+    assert agent.delete(path).status_code == 403
+    assert admin.patch(path, json={"body": "x"}).json["body"] == "x"
+    assert admin.delete(path).status_code == 204
+    assert admin.get(path).status_code == 404
+
+
+def test_comments_need_a_token_even_where_tickets_do_not(anybody: Caller, address: str) -> None:
+    path = f"/api/comments/{make_comment().comment_id}"
+
+    assert anybody.get(address).status_code == 401
+    assert anybody.get(path).status_code == 401
+    assert anybody.post(address, json={"body": "x"}).status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("body", ""),
+        ("body", " \u200b"),
+        ("body", "x" * 10_001),
+        ("body", None),
+        ("user_id", 1),
+        ("ticket_id", 1),
+        ("edited_at", None),
+    ],
+)
+def test_a_comment_with_a_fault_is_refused_by_name(
+    agent: Caller, address: str, field: str, value: object
+) -> None:
+    path = agent.post(address, json={"body": "Called back"}).headers["Location"]
+
+    for answer in (
+        agent.post(address, json={"body": "x"} | {field: value}),
+        agent.patch(path, json={field: value}),
+    ):
+        assert answer.status_code == 400
+        assert list(answer.json["errors"]) == [field]
