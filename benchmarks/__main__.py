@@ -14,7 +14,7 @@ from tests.servers import ROOT
 KINDS = ("SQLite", "PostgreSQL")
 
 
-WHOLE = Plan((1_000, 10_000, 100_000, 1_000_000), 7, 3, 1, True, 200_000, 60)
+WHOLE = Plan((1_000, 10_000, 100_000, 1_000_000), 5, 2, 1, True, 200_000, 60)
 SMOKE = Plan((1_000, 2_000), 1, 1, 0, False, 1_000, 0.5)
 
 

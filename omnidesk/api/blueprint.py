@@ -3,7 +3,7 @@
 from functools import wraps
 from typing import Any
 
-from flask import Request, current_app, g, request
+from flask import Flask, Request, current_app, g, request
 
 from omnidesk.api.answers import Answers, View, current_user, example_of
 from omnidesk.api.errors import failure, title
@@ -47,13 +47,14 @@ class Blueprint(Answers):
         asked: Request = request._get_current_object()  # type: ignore[attr-defined]
         if asked.method == "OPTIONS":
             return
-        marks = current_app.view_functions[asked.endpoint or ""].__dict__["_apidoc"]
+        app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]
+        marks = app.view_functions[asked.endpoint or ""].__dict__["_apidoc"]
         if not marks.get("public"):
-            is_open = asked.method in SAFE_METHODS and self._is_open(current_app)
-            authenticate(asked.headers.get("Authorization"), optional=is_open)
+            is_open = asked.method in SAFE_METHODS and self._is_open(app)
+            authenticate(asked.environ.get("HTTP_AUTHORIZATION"), optional=is_open)
         if marks.get("admin_only") and current_user.role != "admin":
             raise failure(403)
-        if asked.query_string and not marks.get("reads_query"):
+        if asked.environ.get("QUERY_STRING") and not marks.get("reads_query"):
             raise failure(400, unknown_fields(list(asked.args), []))
 
     def _is_open(self, app: Any) -> bool:

@@ -38,7 +38,7 @@ def tagged(shown: str, version: str) -> Response:
     answer = json(shown)
     if version:
         answer.headers["ETag"] = f'"{version}"'
-    if "If-None-Match" in request.headers:
+    if "HTTP_IF_NONE_MATCH" in request.environ:
         answer.make_conditional(request)
     return answer
 

@@ -52,7 +52,7 @@ def page(listing: Listing, query: Values, path: Values) -> Response:
     """Answer with one part of what a view selects, and with its neighbours' addresses."""
     part = Part(**{name: query.pop(name) for name in Part._fields if name in query})
     asked = listing.view, listing.schema, query, path, part
-    if "If-None-Match" in request.headers:
+    if "HTTP_IF_NONE_MATCH" in request.environ:
         tag = tag_of(last_change(*asked))
         if tag and request.if_none_match.contains_weak(tag):
             return tagged(current_app.response_class(status=304), tag)
@@ -62,7 +62,7 @@ def page(listing: Listing, query: Values, path: Values) -> Response:
         listing.then(orjson.loads(sent.keys[-1]) if sent.keys else None, **path)
     answer = tagged(json(f"[{','.join(sent.shown)}]"), tag_of(found.last))
     answer.headers.extend(links(part.neighbours(sent.keys, more=more), part.limit))
-    if "Prefer" in request.headers and wants_total():
+    if "HTTP_PREFER" in request.environ and wants_total():
         answer.headers["X-Total-Count"] = str(count(listing.view, query, path))
         answer.headers["Preference-Applied"] = "count=exact"
     return answer

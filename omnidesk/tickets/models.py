@@ -56,6 +56,8 @@ class Ticket(Versioned, Base):
         Index(None, "assigned_to", "status", "ticket_id"),
         Index(None, "assigned_to", "priority", "ticket_id"),
         Index(None, "client_id", "status", "ticket_id"),
+        Index(None, "client_id", "priority", "ticket_id"),
+        Index(None, "client_id", "assigned_to", "ticket_id"),
         {"sqlite_autoincrement": True},
     )
 

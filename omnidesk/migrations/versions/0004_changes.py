@@ -70,6 +70,10 @@ def upgrade() -> None:
     """Make them."""
     for table in VERSIONED:
         op.add_column(table, sa.Column("version", sa.Integer(), server_default="1", nullable=False))
+    # SQLite knows nothing of how rare values are: it needs an index for every pair to find one.
+    for pair in (("client_id", "priority"), ("client_id", "assigned_to")):
+        columns = [*pair, "ticket_id"]
+        op.create_index(op.f(f"ix_ticket_{'_'.join(columns)}"), "ticket", columns)
     for column in ("active", "external_id"):
         op.create_index(op.f(f"ix_client_{column}_client_id"), "client", [column, "client_id"])
     entities = [*(logged.entity for logged in LOGGED), "comment"]
