@@ -109,6 +109,10 @@ class Versioned:
         """Let no change be made to a row that is no longer as it was read."""
         return {"version_id_col": cls.__dict__["__table__"].c.version}
 
+    def differs(self, **fields: Any) -> bool:
+        """Tell whether any of these fields is another."""
+        return any(getattr(self, name) != value for name, value in fields.items())
+
     def change(self, **fields: Any) -> None:
         """Change these fields; raises Refused where a rule of the desk forbids it."""
         for name, value in fields.items():

@@ -279,6 +279,7 @@ def test_who_has_the_row_is_told_so(admin: Caller) -> None:
 
         assert (same.status_code, same.data) == (304, b"")
         assert same.headers["ETag"] == had["If-None-Match"]
+        assert "Date" not in same.headers, "the server adds its own"
         assert other.status_code == 200
 
 

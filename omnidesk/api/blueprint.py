@@ -6,11 +6,10 @@ from typing import Any
 from flask import Flask, Request, current_app, g, request
 
 from omnidesk.api.answers import Answers, View, current_user, example_of
+from omnidesk.api.conditional import SAFE_METHODS
 from omnidesk.api.errors import failure, title
 from omnidesk.api.parsing import PARSER
 from omnidesk.api.schemas import Schema, unknown_fields
-
-SAFE_METHODS = frozenset({"GET", "HEAD"})
 
 
 def authenticate(header: str | None, *, optional: bool) -> None:

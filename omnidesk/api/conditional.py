@@ -3,13 +3,14 @@
 from typing import Any
 
 import orjson
-from flask import Response, request
+from flask import Response, current_app, request
 
 from omnidesk.api.encoding import json
 from omnidesk.api.errors import failure
 from omnidesk.api.rows import dump
 from omnidesk.api.schemas import Schema
 
+SAFE_METHODS = frozenset({"GET", "HEAD"})
 ETAG = {
     "ETag": {
         "description": "Changes whenever the answer does (RFC 9110)",
@@ -33,13 +34,26 @@ IF_NONE_MATCH = {
 }
 
 
-def tagged(shown: str, version: str) -> Response:
-    """Answer with a row as JSON and its version, or 304 to a reader who has it."""
+def has(tag: str) -> bool:
+    """Tell whether a reader has the answer with this tag already."""
+    asks = request.method in SAFE_METHODS and "HTTP_IF_NONE_MATCH" in request.environ
+    return asks and request.if_none_match.contains_weak(tag)
+
+
+def unchanged(tag: str, *, weak: bool = False) -> Response:
+    """Answer 304: the reader has the answer with this tag."""
+    answer = current_app.response_class(status=304)
+    answer.set_etag(tag, weak=weak)
+    return answer
+
+
+def tagged(shown: str, tag: str, *, weak: bool = False) -> Response:
+    """Answer with JSON and its tag, if it has one; a weak one does not vouch for each byte."""
+    if tag and has(tag):
+        return unchanged(tag, weak=weak)
     answer = json(shown)
-    if version:
-        answer.headers["ETag"] = f'"{version}"'
-    if "HTTP_IF_NONE_MATCH" in request.environ:
-        answer.make_conditional(request)
+    if tag:
+        answer.set_etag(tag, weak=weak)
     return answer
 
 

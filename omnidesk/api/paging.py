@@ -9,8 +9,7 @@ import orjson
 from flask import Response, current_app, request
 from werkzeug.http import parse_dict_header
 
-from omnidesk.api.conditional import ETAG
-from omnidesk.api.encoding import json
+from omnidesk.api.conditional import ETAG, has, tagged, unchanged
 from omnidesk.api.parts import Part
 from omnidesk.api.plans import Values, View, count, find, last_change
 from omnidesk.api.schemas import Schema
@@ -54,24 +53,17 @@ def page(listing: Listing, query: Values, path: Values) -> Response:
     asked = listing.view, listing.schema, query, path, part
     if "HTTP_IF_NONE_MATCH" in request.environ:
         tag = tag_of(last_change(*asked))
-        if tag and request.if_none_match.contains_weak(tag):
-            return tagged(current_app.response_class(status=304), tag)
+        if tag and has(tag):
+            return unchanged(tag, weak=True)
     found = find(*asked)
     sent, more = part.cut(found), listing.endless or len(found.keys) > part.limit
     if listing.then is not None:
         listing.then(orjson.loads(sent.keys[-1]) if sent.keys else None, **path)
-    answer = tagged(json(f"[{','.join(sent.shown)}]"), tag_of(found.last))
+    answer = tagged(f"[{','.join(sent.shown)}]", tag_of(found.last), weak=True)
     answer.headers.extend(links(part.neighbours(sent.keys, more=more), part.limit))
     if "HTTP_PREFER" in request.environ and wants_total():
         answer.headers["X-Total-Count"] = str(count(listing.view, query, path))
         answer.headers["Preference-Applied"] = "count=exact"
-    return answer
-
-
-def tagged(answer: Response, tag: str) -> Response:
-    """Give the answer with its tag, which does not vouch for each byte."""
-    if tag:
-        answer.set_etag(tag, weak=True)
     return answer
 
 

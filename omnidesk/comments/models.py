@@ -1,7 +1,7 @@
 """What staff notes on tickets, for each other."""
 
 from datetime import datetime
-from typing import Self
+from typing import Any, Self
 
 from sqlalchemy import ForeignKey, Index, Select, String, select
 from sqlalchemy.orm import Mapped, mapped_column
@@ -31,7 +31,7 @@ class Comment(Versioned, Base):
         """Select the comments with these values, oldest first."""
         return select(cls).filter_by(**filters).order_by(cls.comment_id)
 
-    def edit(self, body: str) -> None:
-        """Say something else, and note the time unless it is the same."""
-        if body != self.body:
-            self.change(body=body, edited_at=utcnow())
+    def change(self, **fields: Any) -> None:
+        """Change these fields, and note the time if that changes any."""
+        if self.differs(**fields):
+            super().change(**fields, edited_at=utcnow())

@@ -54,7 +54,7 @@ def get_comment(comment_id: int) -> Select[Any]:
 @blp.changed(Comment, CommentSchema, owner="user_id")
 def update_comment(comment: Comment, data: dict[str, Any]) -> None:
     """Say something else in a comment, as its author or an admin"""
-    comment.edit(**{"body": comment.body} | data)
+    comment.change(**data)
 
 
 @blp.delete("/comments/<id:comment_id>")

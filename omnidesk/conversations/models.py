@@ -65,7 +65,7 @@ class Conversation(Versioned, Base):
 
     def change(self, **fields: Any) -> None:
         """Change these fields, which is an activity if it changes any."""
-        if any(getattr(self, name) != value for name, value in fields.items()):
+        if self.differs(**fields):
             super().change(**fields, updated_at=utcnow())
 
     def receive(
