@@ -1,4 +1,4 @@
--- What wrk sends: a GET of PATH, its {id} any of TICKETS; or a POST of BODY, where there is one.
+-- What wrk sends: a GET of PATH_, its {id} any of TICKETS; or a POST of BODY, where there is one.
 local path, body = os.getenv("PATH_"), os.getenv("BODY")
 local tickets = tonumber(os.getenv("TICKETS"))
 

@@ -86,11 +86,12 @@ def load(server: Server, request: Request, token: str, plan: Plan) -> float:
     env: dict[str, Any] = {
         "PATH": os.environ["PATH"],
         "PATH_": request.path,
-        "AUTHORIZATION": f"Bearer {token}",
         "TICKETS": str(plan.sizes[-1]),
     }
     if request.body:
         env["BODY"] = request.body
+    if request.body or request.closed:
+        env["AUTHORIZATION"] = f"Bearer {token}"
     keep = [] if request.free else ["taskset", "-c", LOAD]
     address = f"http://127.0.0.1:{server.port}/"
     wrk = ["wrk", "-t1", "-c4", f"-d{plan.seconds}s", "-s", str(SCRIPT), address]

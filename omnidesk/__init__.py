@@ -5,7 +5,7 @@ from flask_cors import CORS
 
 import config
 from omnidesk import changes, cli, health, summary
-from omnidesk.api import Api
+from omnidesk.api import Api, App
 from omnidesk.auth import tokens
 from omnidesk.auth import views as auth_views
 from omnidesk.clients import views as clients_views
@@ -35,7 +35,7 @@ RESOURCES = (
 
 def create_app(settings: config.Production | None = None) -> Flask:
     """Give the app with these settings, or with the environment's; raises BadSettings."""
-    app = Flask(__name__, instance_path=str(config.INSTANCE), static_folder=None)
+    app = App(__name__, instance_path=str(config.INSTANCE), static_folder=None)
     app.config.from_object(settings or config.from_environment())
     db.init_app(app)
     tokens.jwt.init_app(app)

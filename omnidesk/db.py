@@ -2,7 +2,6 @@
 
 import re
 import sqlite3
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any, ClassVar
@@ -16,10 +15,8 @@ from sqlalchemy import (
     Dialect,
     Engine,
     Enum,
-    Executable,
     ForeignKeyConstraint,
     MetaData,
-    Row,
     String,
     Table,
     bindparam,
@@ -122,6 +119,11 @@ class Versioned:
 db = SQLAlchemy(metadata=Base.metadata, session_options={"expire_on_commit": False})
 
 
+def begun() -> bool:
+    """Tell whether this request has begun a transaction."""
+    return db.session.registry.has() and db.session().in_transaction()
+
+
 def follow_ids(model: type[Base]) -> None:
     """Let PostgreSQL number new rows after the ones that brought their own ids."""
     if db.engine.name == "postgresql":
@@ -185,12 +187,6 @@ def alone(engine: Engine) -> Engine:
     if engine.name == "sqlite":
         return engine.execution_options(alone=True)
     return engine.execution_options(isolation_level="AUTOCOMMIT", alone=True)
-
-
-def read(statement: Executable, **values: object) -> Sequence[Row[Any]]:
-    """Give the rows of one statement that only reads, as they were committed last."""
-    with alone(db.engine).connect() as connection:
-        return connection.execute(statement, values).all()
 
 
 # Read-only after a failover, or shutting down: such a connection still answers, but is of no use.

@@ -1,29 +1,32 @@
-"""Selects that are compiled once, and then run by the driver alone."""
+"""Statements that are compiled once, and then run by the driver alone."""
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing
 from functools import cache
 from time import monotonic
 from typing import Any, NamedTuple
 
-from sqlalchemy import Engine, Select
+from sqlalchemy import Engine, Executable, Row, Select
 from sqlalchemy.pool import Pool
+from sqlalchemy.sql.dml import ReturningInsert
 
-from omnidesk.db import db, read
+from omnidesk.db import alone, db
 
 
 class Text(NamedTuple):
-    """A select as a driver takes it."""
+    """A statement as a driver takes it."""
 
     sql: str
     defaults: dict[str, Any]
+    made: dict[str, Callable[[Any], Any]]
     processors: dict[str, Callable[[Any], Any]]
     order: Sequence[str] | None
 
     @classmethod
-    def of(cls, statement: Select[*tuple[Any, ...]], engine: Engine) -> "Text":
-        """Compile a select."""
-        compiled: Any = statement.compile(engine)
+    def of(cls, statement: Executable, engine: Engine, names: Iterable[str] = ()) -> "Text":
+        """Compile a select, or an insert of the columns with these names."""
+        compiled: Any = statement.compile(engine, column_keys=[*names])  # type: ignore[attr-defined]
         parameters = {name: bind for bind, name in compiled.bind_names.items()}
         processors = {
             name: bind.type.dialect_impl(engine.dialect).bind_processor(engine.dialect)
@@ -32,6 +35,7 @@ class Text(NamedTuple):
         return cls(
             str(compiled),
             {name: bind.value for name, bind in parameters.items()},
+            {column.key: column.default.arg for column in compiled.insert_prefetch},
             {name: process for name, process in processors.items() if process},
             compiled.positiontup,
         )
@@ -39,6 +43,8 @@ class Text(NamedTuple):
     def arguments(self, values: dict[str, Any]) -> Any:
         """Give the values in the driver's own forms, and in its order where it wants one."""
         values = self.defaults | values
+        for name, make in self.made.items():
+            values[name] = make(None)
         for name, process in self.processors.items():
             values[name] = process(values[name])
         return values if self.order is None else [values[name] for name in self.order]
@@ -79,6 +85,12 @@ def apart(engine: Engine) -> Pool:
     return engine.pool.recreate()
 
 
+def read(statement: Executable, **values: object) -> Sequence[Row[Any]]:
+    """Give the rows of one statement that only reads, as they were committed last."""
+    with alone(db.engine).connect() as connection:
+        return connection.execute(statement, values).all()
+
+
 LIFETIME = 600  # seconds: after a failover, a server that is no longer asked gets rid of us
 reader = Reader()
 
@@ -108,3 +120,25 @@ class Prepared:
             reader.close()
             return read(self.statement, **values)
         return rows
+
+
+class Insert:
+    """An insert that is a transaction by itself, of rows with the same columns."""
+
+    def __init__(self, statement: ReturningInsert[*tuple[Any, ...]], names: Iterable[str]) -> None:
+        self.statement = statement
+        self.text = Text.of(statement, db.engine, names)
+
+    def __call__(self, values: dict[str, Any]) -> Sequence[Any]:
+        """Give what a new row with these values returns, once it is committed."""
+        engine = db.engine
+        if engine.name == "sqlite":
+            try:
+                with closing(engine.raw_connection()) as lent:
+                    driver: Any = lent.driver_connection
+                    (row,) = driver.execute(self.text.sql, self.text.arguments(values)).fetchall()
+                    return row  # type: ignore[no-any-return]
+            except engine.dialect.loaded_dbapi.Error:
+                pass  # nothing was stored: let SQLAlchemy, who knows what it means, meet the same
+        with alone(engine).connect() as connection:
+            return connection.execute(self.statement, values).one()

@@ -51,6 +51,27 @@ def test_a_row_with_too_large_a_number_is_404_for_every_method(agent: Caller) ->
     assert agent.post(path, json={"content": "Hello"}).status_code == 404
 
 
+@pytest.mark.parametrize("host", ["evil.example", "b\u00fccher.example", "a b", "", "x" * 300])
+def test_no_host_changes_an_answer(agent: Caller, host: str) -> None:
+    make_client()
+    address = agent.post("/api/tickets", json={"client_id": 1, "subject": "Help"}).location
+    wsgi = {"HTTP_HOST": host.encode().decode("latin1")}
+
+    answer = agent.get(address, environ_overrides=wsgi)
+
+    assert answer.status_code == 200
+    assert host not in str(answer.headers) or not host
+
+
+def test_an_address_keeps_what_the_app_is_mounted_on(agent: Caller) -> None:
+    make_client()
+    body = {"client_id": 1, "subject": "Help"}
+
+    answer = agent.post("/api/tickets", json=body, environ_overrides={"SCRIPT_NAME": "/desk"})
+
+    assert answer.location == "/desk/api/tickets/1"
+
+
 @pytest.mark.parametrize("method", ["put", "patch", "delete", "trace", "connect", "foo"])
 @pytest.mark.parametrize("path", ["/api/login", "/api/events", "/api/summary", "/healthz"])
 def test_a_wrong_method_is_told_the_right_ones(anybody: Caller, method: str, path: str) -> None:

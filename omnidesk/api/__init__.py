@@ -1,6 +1,7 @@
 """The edge: everything that HTTP means here, written once for every resource."""
 
 from omnidesk.api.answers import current_user
+from omnidesk.api.app import App
 from omnidesk.api.blueprint import Blueprint
 from omnidesk.api.openapi import Api
 from omnidesk.api.schemas import Answer, PageQuery, Patch, Schema, TimelineQuery
@@ -8,6 +9,7 @@ from omnidesk.api.schemas import Answer, PageQuery, Patch, Schema, TimelineQuery
 __all__ = [
     "Answer",
     "Api",
+    "App",
     "Blueprint",
     "PageQuery",
     "Patch",

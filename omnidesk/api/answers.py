@@ -18,7 +18,7 @@ from omnidesk.api.paging import HEADERS, PREFER, Listing, page
 from omnidesk.api.plans import find
 from omnidesk.api.rows import dump, store
 from omnidesk.api.schemas import Schema
-from omnidesk.db import Base, Refused, Versioned, db
+from omnidesk.db import Base, Refused, Versioned, begun, db
 
 View = Callable[..., Any]
 CREATED = ETAG | {
@@ -131,7 +131,7 @@ class Answers(SmorestBlueprint):  # type: ignore[misc]
                     answer = once(current_user.user_id, partial(make, *args, **path))
                 else:
                     answer = make(*args, **path)
-                if db.session().in_transaction():
+                if begun():
                     db.session.commit()
                 return answer
 

@@ -12,9 +12,9 @@ from sqlalchemy.sql.visitors import iterate
 from omnidesk.api.parts import Order, Part, Shape
 from omnidesk.api.rows import Found, dumped, written
 from omnidesk.api.schemas import Schema
-from omnidesk.db import Base, read
+from omnidesk.db import Base
 from omnidesk.log import Change
-from omnidesk.prepared import Prepared
+from omnidesk.prepared import Prepared, read
 
 View = Callable[..., Select[Any]]
 Values = dict[str, Any]

@@ -8,12 +8,12 @@ import orjson
 from marshmallow.decorators import POST_DUMP, PRE_DUMP
 from sqlalchemy import Select, insert, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
-from sqlalchemy.sql.dml import ReturningInsert
 
 from omnidesk import sql
 from omnidesk.api import fields
 from omnidesk.api.schemas import Schema
-from omnidesk.db import ACTING, Base, alone, db
+from omnidesk.db import ACTING, Base, alone, begun, db
+from omnidesk.prepared import Insert
 
 
 def as_it_is(column: Any) -> Any:
@@ -97,8 +97,8 @@ def dump(row: Base, schema: type[Schema]) -> str:
 
 @cache
 def inserted(
-    entity: type[Base], schema: type[Schema], database: str
-) -> ReturningInsert[*tuple[Any, ...]] | None:
+    entity: type[Base], schema: type[Schema], names: frozenset[str], database: str
+) -> Insert | None:
     """Insert a row of an entity, giving its number and itself as JSON; None as for `written`."""
     chosen = columns(entity, schema)
     if chosen is None:
@@ -106,7 +106,8 @@ def inserted(
     table = entity.__table__
     # Whatever is returned is known before the triggers run that log the change.
     more = [ACTING] if database == "postgresql" else []
-    return insert(table).returning(*table.primary_key, sql.Object(*chosen), *more)
+    returning = insert(table).returning(*table.primary_key, sql.Object(*chosen), *more)
+    return Insert(returning, names)
 
 
 def store(row: Base, schema: type[Schema]) -> str:
@@ -114,18 +115,14 @@ def store(row: Base, schema: type[Schema]) -> str:
 
     In a transaction that has begun it waits for the commit; else it is committed at once.
     """
-    statement = inserted(type(row), schema, db.engine.name)
-    if statement is None:
+    values = {name: value for name, value in vars(row).items() if name in row.__table__.columns}
+    run = inserted(type(row), schema, frozenset(values), db.engine.name)
+    if run is None:
         db.session.add(row)
         db.session.flush()
         return dump(row, schema)
-    values = {name: value for name, value in vars(row).items() if name in row.__table__.columns}
-    if db.session().in_transaction():
-        stored = db.session.execute(statement, values).one()
-    else:
-        # One statement is a transaction by itself: nothing to begin, nothing to commit.
-        with alone(db.engine).connect() as connection:
-            stored = connection.execute(statement, values).one()
+    # One statement is a transaction by itself: nothing to begin, nothing to commit.
+    stored = db.session.execute(run.statement, values).one() if begun() else run(values)
     (key,) = row.__table__.primary_key
     setattr(row, key.name, stored[0])
     return str(stored[1])
