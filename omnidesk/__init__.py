@@ -47,7 +47,7 @@ def create_app(settings: config.Production | None = None) -> Flask:
         CORS(
             app,
             origins=origins,
-            methods=["GET", "HEAD", "POST", "PATCH", "DELETE", "OPTIONS"],
+            methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"],
             allow_headers=[
                 "Authorization",
                 "Content-Type",

@@ -16,6 +16,9 @@ from omnidesk.prepared import Prepared
 blp = Blueprint("changes", description="What changed, and who changed it")
 
 
+COLUMNS = {"type": "object", "additionalProperties": True}
+
+
 class ChangeQuery(PageQuery):
     """Which changes to list."""
 
@@ -32,8 +35,8 @@ class ChangeSchema(Answer):
     entity = Choice(Change.entity, example="ticket")
     entity_id = Id(example=100)
     op = Choice(Change.op, example="updated")
-    before = Json(allow_none=True, example={"status": "abierto"})
-    after = Json(allow_none=True, example={"status": "en_progreso"})
+    before = Json(metadata=COLUMNS, allow_none=True, example={"status": "abierto"})
+    after = Json(metadata=COLUMNS, allow_none=True, example={"status": "en_progreso"})
 
 
 KNOWN = Prepared(

@@ -9,7 +9,7 @@ from omnidesk.clients.models import Client
 from omnidesk.conversations.models import Conversation, Message
 from omnidesk.db import db, follow_ids, utcnow
 from omnidesk.events.models import Event
-from omnidesk.tickets.models import Ticket
+from omnidesk.tickets.models import Ticket, TicketTag
 from omnidesk.users import passwords
 from omnidesk.users.models import User
 
@@ -25,6 +25,7 @@ def add() -> bool:
         db.session.add_all(rows)
         db.session.flush()
         follow_ids(type(rows[0]))
+    db.session.add_all(tags())
     db.session.commit()
     return True
 
@@ -98,6 +99,12 @@ def tickets() -> list[Ticket]:
         )
         for number, client_id, subject, priority, status, assigned_to in asked
     ]
+
+
+def tags() -> list[TicketTag]:
+    """Give a few tickets their tags."""
+    words = {7: ("bug",), 98: ("billing",), 100: ("login", "vip"), 101: ("login",)}
+    return [TicketTag(ticket_id=number, tag=tag) for number in words for tag in words[number]]
 
 
 def events() -> list[Event]:

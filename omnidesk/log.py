@@ -45,10 +45,15 @@ class Change(Base):
 
     @classmethod
     def last(cls, entity: type[Base]) -> Select[int]:
-        """Select the number of the last change of any row of an entity, 0 before the first."""
+        """Select the number of the last change that any row of an entity might show, or 0.
+
+        Of what is not logged itself, it is the last change of anything.
+        """
         (key,) = entity.__table__.primary_key
         name = key.name.removesuffix("_id")
         last = select(func.coalesce(func.max(cls.seq), 0))
+        if name not in ENTITIES:
+            return last
         return last.where(cls.entity == literal_column(f"'{name}'"))
 
     @classmethod

@@ -22,7 +22,7 @@ from omnidesk.events.models import Event
 from omnidesk.log import Change
 from omnidesk.prepared import Reader, reader
 from omnidesk.tally import Tally
-from omnidesk.tickets.models import Ticket
+from omnidesk.tickets.models import Ticket, TicketTag
 from omnidesk.users.models import User
 from tests import postgres
 from tests.servers import gunicorn
@@ -182,6 +182,11 @@ def make_ticket(client_id: int | None = None, **fields: Any) -> Ticket:
     client_id = client_id or make_client().client_id
     defaults = {"subject": "Cannot login", "priority": "media", "status": "abierto"}
     return keep(Ticket.open(client_id=client_id, **(defaults | fields)))
+
+
+def make_tag(ticket: Ticket, tag: str = "vip") -> TicketTag:
+    """Store a tag on a ticket."""
+    return keep(TicketTag(ticket_id=ticket.ticket_id, tag=tag))
 
 
 def make_event(**fields: Any) -> Event:

@@ -1,6 +1,8 @@
 """The change log: every change of every row, once, in the order in which they were committed."""
 
+import json
 import re
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,7 +17,7 @@ from omnidesk.conversations.models import Conversation, Message
 from omnidesk.db import Base, db, utcnow
 from omnidesk.events.models import Event
 from omnidesk.log import Change
-from omnidesk.tickets.models import Ticket
+from omnidesk.tickets.models import Tag, Ticket, TicketTag
 from omnidesk.users.models import User
 from tests.conftest import (
     PASSWORD,
@@ -172,6 +174,17 @@ def test_changes_of_users_are_for_admins(agent: Caller, admin: Caller) -> None:
     assert (agent.get(path).status_code, admin.get(path).status_code) == (403, 200)
 
 
+def test_a_history_that_has_grown_is_not_304(agent: Caller) -> None:
+    path = f"/api/tickets/{make_ticket().ticket_id}"
+    tag = {"If-None-Match": agent.get(f"{path}/history").headers["ETag"]}
+
+    same = agent.get(f"{path}/history", headers=tag)
+    agent.patch(path, json={"subject": "New"})
+    grown = agent.get(f"{path}/history", headers=tag)
+
+    assert (same.status_code, grown.status_code, len(grown.json)) == (304, 200, 2)
+
+
 def test_a_history_of_nothing_is_404(admin: Caller) -> None:
     for path in ("tickets", "events", "clients", "conversations", "users"):
         assert admin.get(f"/api/{path}/424242/history").status_code == 404
@@ -230,14 +243,18 @@ def stored(model: type[Base]) -> dict[int, Any]:
     (key,) = model.__table__.primary_key
     found = {}
     for row in db.session.execute(select(model.__table__)):
-        shown = {name: show(value) for name, value in row._mapping.items() if name not in HIDDEN}
+        shown = {
+            name: show(name, value) for name, value in row._mapping.items() if name not in HIDDEN
+        }
         found[shown[key.name]] = shown
     db.session.rollback()
     return found
 
 
-def show(value: Any) -> Any:
+def show(name: str, value: Any) -> Any:
     """Give a value as JSON shows it."""
+    if name == "tags":
+        return json.loads(value)
     return f"{value.isoformat()[:19]}Z" if hasattr(value, "isoformat") else value
 
 
@@ -263,6 +280,11 @@ OPERATIONS = st.one_of(
         st.fixed_dictionaries(
             {}, optional={"description": NULL | TEXTS, "status": STATUSES, "client_id": IDS}
         ),
+    ),
+    st.tuples(
+        st.sampled_from(["put", "delete"]),
+        st.builds("/api/tickets/{}/tags/{}".format, IDS, st.sampled_from("abc")),
+        NULL,
     ),
     st.tuples(
         st.just("post"),
@@ -333,3 +355,9 @@ def test_the_log_replayed_is_every_table(admin: Caller, operations: list[Any]) -
 
     for name, model in LOGGED.items():
         assert tables[name] == stored(model)
+    tags = {number: ticket["tags"] for number, ticket in tables["ticket"].items()}
+    on_tickets = [(number, tag) for number, some in tags.items() for tag in some]
+    assert sorted(on_tickets) == sorted(map(tuple, db.session.execute(select(TicketTag.__table__))))
+    counts = db.session.execute(select(Tag.__table__))
+    assert dict(map(tuple, counts)) == Counter(tag for _, tag in on_tickets)
+    db.session.rollback()

@@ -146,7 +146,7 @@ def test_seeds_are_the_same_for_the_same_random_seed(
     first = [rows(model) for model in MAKERS]
 
     with app_with(DATABASE_URL=f"sqlite:///{tmp_path}/again.db").app_context():
-        Base.metadata.create_all(db.engine)
+        migrations.upgrade()
         seeds.fill(300, 200, 100, random_seed=1)
         again = [rows(model) for model in MAKERS]
         seeds.fill(300, 0, 0, random_seed=2)

@@ -69,7 +69,8 @@ def test_every_curl_line_works_as_printed(server: str) -> None:
         filled = line.replace("<token>", token).replace("<admin's token>", admins)
         answer = send(filled, server)
         method = "".join(re.findall("-X ([A-Z]+)", line)) if "/api/login" not in line else ""
-        assert answer.status_code == {"POST": 201, "DELETE": 204}.get(method, 200), line
+        expected = 200 if "/tags/" in line else {"POST": 201, "DELETE": 204}.get(method, 200)
+        assert answer.status_code == expected, line
 
 
 def test_the_readmes_first_answer_is_what_the_server_says(server: str) -> None:

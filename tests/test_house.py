@@ -12,6 +12,7 @@ from tests.conftest import (
     make_conversation,
     make_event,
     make_message,
+    make_tag,
     make_ticket,
     make_user,
     statements,
@@ -95,7 +96,9 @@ def desk(agent: Caller) -> None:
     conversation = make_conversation(client_id=client_id)
     for number in range(50):
         make_client()
-        make_ticket(client_id, assigned_to=agent.user.user_id)
+        ticket = make_ticket(client_id, assigned_to=agent.user.user_id)
+        make_tag(ticket, "vip")
+        make_tag(ticket, f"tag-{number}")
         make_event(created_by=agent.user.user_id)
         make_user(f"other{number}")
         make_conversation(client_id=client_id)
@@ -113,6 +116,8 @@ def desk(agent: Caller) -> None:
         ("/api/conversations", 2),
         ("/api/conversations/1/messages", 3),
         ("/api/tickets/1", 2),
+        ("/api/tickets?tag=vip", 2),
+        ("/api/tags", 2),
         ("/api/events/1", 2),
         ("/api/conversations/1", 2),
         ("/api/summary", 2),

@@ -41,6 +41,21 @@ def test_two_who_change_different_fields_both_succeed(server: str, agent: Caller
         assert row.headers["ETag"] == '"4"'
 
 
+def test_no_tag_of_many_at_once_is_lost(server: str, agent: Caller) -> None:
+    urls = [f"{server}/api/tickets/{make_ticket().ticket_id}" for _ in range(2)]
+    tags = [f"tag-{number}" for number in range(6)]
+
+    def put(n: int) -> Any:
+        return ask("PUT", f"{urls[n % 2]}/tags/{tags[n // 2 % 6]}", agent)
+
+    answers = at_once(24, put)  # each tag on each ticket, twice
+
+    assert {answer.status_code for answer in answers} == {200}
+    assert [ask("GET", url, agent).json()["tags"] for url in urls] == [tags, tags]
+    counts = ask("GET", f"{server}/api/tags", agent).json()
+    assert counts == [{"tag": tag, "tickets": 2} for tag in tags]
+
+
 def test_one_of_many_who_know_the_same_row_changes_it(server: str, agent: Caller) -> None:
     url = f"{server}/api/tickets/{make_ticket().ticket_id}"
 

@@ -14,11 +14,18 @@ from hypothesis import strategies as st
 
 from omnidesk.api import Answer, fields, plans, rows
 from omnidesk.api.parts import Part
-from omnidesk.tickets.models import PRIORITIES, STATUSES, Ticket
+from omnidesk.tickets.models import PRIORITIES, STATUSES, TAG, Ticket
 from omnidesk.tickets.schemas import TicketSchema
 from tests.conftest import Caller, make_client, make_conversation, make_event, make_ticket
 
-PATHS = ["/api/tickets", "/api/events", "/api/users", "/api/clients", "/api/conversations"]
+PATHS = [
+    "/api/tickets",
+    "/api/tags",
+    "/api/events",
+    "/api/users",
+    "/api/clients",
+    "/api/conversations",
+]
 TEXTS = st.text(
     st.characters(exclude_categories=["Cs"], exclude_characters="\0")
     | st.sampled_from(string.printable),
@@ -54,7 +61,7 @@ def forget() -> None:
 @given(data=st.data())
 def test_random_rows_are_the_same_bytes(agent: Caller, monkeypatch: Any, data: Any) -> None:
     client = make_client(full_name=data.draw(TEXTS), active=data.draw(st.booleans()))
-    make_ticket(
+    ticket = make_ticket(
         client.client_id,
         subject=data.draw(TEXTS),
         description=data.draw(st.none() | TEXTS),
@@ -63,6 +70,8 @@ def test_random_rows_are_the_same_bytes(agent: Caller, monkeypatch: Any, data: A
         due_at=data.draw(st.none() | TIMES),
         created_at=data.draw(TIMES),
     )
+    for tag in data.draw(st.sets(st.from_regex(TAG, fullmatch=True), max_size=3)):
+        agent.put(f"/api/tickets/{ticket.ticket_id}/tags/{tag}")
     start = data.draw(TIMES)
     make_event(title=data.draw(TEXTS), start_time=start, end_time=max(start, data.draw(TIMES)))
     make_conversation(client_id=client.client_id, updated_at=data.draw(TIMES))

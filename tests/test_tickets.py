@@ -19,6 +19,7 @@ KEYS = [
     "due_at",
     "resolved_at",
     "assigned_to",
+    "tags",
 ]
 
 

@@ -1,5 +1,6 @@
 """The desk's tickets in Django REST framework, as its guide teaches: serializers, generic views."""
 
+import json
 import os
 from datetime import UTC, datetime
 from typing import Any
@@ -128,6 +129,7 @@ class Ticket(models.Model):
     due_at = models.DateTimeField(null=True)
     resolved_at = models.DateTimeField(null=True)
     assigned_to = models.IntegerField(null=True)
+    tags = models.TextField(default="[]")
 
     class Meta:
         """Its table."""
@@ -146,12 +148,21 @@ class TicketQuery(serializers.Serializer):
     offset = serializers.IntegerField(default=0, min_value=0)
 
 
+class WordsField(serializers.Field):
+    """A list of words, kept as JSON in a text."""
+
+    def to_representation(self, value: str) -> Any:
+        """Give the list."""
+        return json.loads(value)
+
+
 class TicketSerializer(serializers.ModelSerializer):
     """A ticket."""
 
     client_id = serializers.IntegerField(min_value=1, max_value=LARGEST_ID)
     priority = serializers.ChoiceField(PRIORITIES, default="media")
     status = serializers.ChoiceField(STATUSES, default="abierto")
+    tags = WordsField(read_only=True)
 
     class Meta:
         """Its fields."""
@@ -168,6 +179,7 @@ class TicketSerializer(serializers.ModelSerializer):
             "due_at",
             "resolved_at",
             "assigned_to",
+            "tags",
         )
         read_only_fields = ("ticket_id", "created_at", "resolved_at")
 

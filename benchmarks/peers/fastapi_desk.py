@@ -1,5 +1,6 @@
 """The desk's tickets in FastAPI, as its tutorial teaches: response models, sessions, OAuth2."""
 
+import json
 import os
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -11,7 +12,7 @@ from fastapi import Depends, FastAPI, HTTPException, Query, Request
 from fastapi.responses import JSONResponse
 from fastapi.security import OAuth2PasswordBearer
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
-from sqlalchemy import DateTime, ForeignKey, create_engine, event, select
+from sqlalchemy import DateTime, ForeignKey, Text, create_engine, event, select
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
@@ -48,6 +49,21 @@ class Utc(TypeDecorator[datetime]):
     def process_result_value(self, value: datetime | None, _: Any) -> datetime | None:
         """Give UTC."""
         return value and value.replace(tzinfo=UTC)
+
+
+class Words(TypeDecorator[list[str]]):
+    """A list of words, as JSON in a text."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: list[str] | None, _: Any) -> str:
+        """Write it."""
+        return json.dumps(value or [])
+
+    def process_result_value(self, value: str | None, _: Any) -> list[str]:
+        """Read it."""
+        return list(json.loads(value or "[]"))
 
 
 class Base(DeclarativeBase):
@@ -90,6 +106,7 @@ class Ticket(Base):
     due_at: Mapped[datetime | None]
     resolved_at: Mapped[datetime | None]
     assigned_to: Mapped[int | None] = mapped_column(ForeignKey("app_user.user_id"))
+    tags: Mapped[list[str]] = mapped_column(Words, default=list)
 
 
 class Priority(StrEnum):
@@ -153,6 +170,7 @@ class TicketOut(BaseModel):
     due_at: datetime | None
     resolved_at: datetime | None
     assigned_to: int | None
+    tags: list[str]
 
 
 def get_session() -> Iterator[Session]:

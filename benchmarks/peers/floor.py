@@ -24,6 +24,7 @@ COLUMNS = (
     "due_at",
     "resolved_at",
     "assigned_to",
+    "tags",
 )
 TIMES = ("created_at", "due_at", "resolved_at")
 NAMES = ", ".join(COLUMNS)
@@ -35,6 +36,8 @@ if URL.startswith("sqlite"):
 
     def shown(name: str) -> str:
         """Give the SQL of a column as the API shows it."""
+        if name == "tags":
+            return f"json({name})"
         return (
             f"substr({name}, 1, 10) || 'T' || substr({name}, 12, 8) || 'Z'"
             if name in TIMES
@@ -68,6 +71,8 @@ else:
 
     def shown(name: str) -> str:
         """Give the SQL of a column as the API shows it."""
+        if name == "tags":
+            return f"{name}::json"
         if name not in TIMES:
             return name
         return f"""to_char({name} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') AS {name}"""

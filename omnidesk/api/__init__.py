@@ -4,7 +4,7 @@ from omnidesk.api.answers import current_user
 from omnidesk.api.app import App
 from omnidesk.api.blueprint import Blueprint
 from omnidesk.api.openapi import Api
-from omnidesk.api.schemas import Answer, PageQuery, Patch, Schema, TimelineQuery
+from omnidesk.api.schemas import Answer, PageQuery, Patch, Schema, TimelineQuery, WordQuery
 
 __all__ = [
     "Answer",
@@ -15,5 +15,6 @@ __all__ = [
     "Patch",
     "Schema",
     "TimelineQuery",
+    "WordQuery",
     "current_user",
 ]

@@ -150,9 +150,9 @@ class Answers(SmorestBlueprint):  # type: ignore[misc]
 
         def decorator(view: View) -> View:
             @wraps(view)
-            def change(data: dict[str, Any], **path: Any) -> Response:
-                row = locked(entity, path, schema, owner)
-                view(row, data)
+            def change(*data: dict[str, Any], **path: Any) -> Response:
+                row = locked(entity, path.pop(key_of(entity)), schema, owner)
+                view(row, *data, **path)
                 db.session.commit()
                 return tagged(dump(row, schema), str(row.version))
 
@@ -169,7 +169,7 @@ class Answers(SmorestBlueprint):  # type: ignore[misc]
         def decorator(view: View) -> View:
             @wraps(view)
             def delete(**path: Any) -> Response:
-                row = locked(entity, path, schema, owner)
+                row = locked(entity, path[key_of(entity)], schema, owner)
                 view(row)
                 try:
                     db.session.delete(row)
@@ -189,11 +189,9 @@ def conditions(owner: str | None) -> dict[str, Any]:
     return {"accepts": [IF_MATCH], "changes": True, "owned": owner is not None}
 
 
-def locked(
-    entity: type[Base], path: dict[str, Any], schema: type[Schema], owner: str | None
-) -> Any:
-    """Give the row of a path, which nobody else changes until we are done; 404, 403 or 412."""
-    row: Any = db.session.get(entity, path[key_of(entity)], with_for_update=True)
+def locked(entity: type[Base], number: int, schema: type[Schema], owner: str | None) -> Any:
+    """Give the row of a number, which nobody else changes until we are done; 404, 403 or 412."""
+    row: Any = db.session.get(entity, number, with_for_update=True)
     if row is None:
         raise failure(404)
     if owner and current_user.role != "admin" and getattr(row, owner) != current_user.user_id:

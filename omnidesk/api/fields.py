@@ -115,6 +115,12 @@ class Id(_Documented, fields.Integer):
         super().__init__(strict=True, validate=Range(min=1, max=LARGEST_ID), **kwargs)
 
 
+class Count(_Documented, fields.Integer):
+    """How many there are."""
+
+    documents = {"minimum": 0}
+
+
 class IntegerParam(_Documented, fields.Integer):
     """A whole number in a query string: decimal digits, and nothing else."""
 
@@ -132,9 +138,7 @@ class IdParam(IntegerParam):
 
 
 class Json(_Documented, fields.Field[Any]):
-    """What a column holds as JSON."""
-
-    documents = {"type": "object", "additionalProperties": True}
+    """What a column holds as JSON, of the type that its metadata says."""
 
     def _serialize(self, value: str | None, *args: Any, **kwargs: Any) -> Any:
         return None if value is None else json.loads(value)

@@ -109,8 +109,14 @@ class Part(NamedTuple):
 
 
 def write_cursor(direction: str, key: str) -> str:
-    """Give a cursor at a row: hexadecimal digits, 14 for a time and 8 for a number."""
-    return direction + "".join(digits(value) for value in orjson.loads(key))
+    """Give a cursor at a row: hexadecimal digits, 14 for a time and 8 for a number.
+
+    A time has a number beside it. A word stands alone, as it is, behind a dot.
+    """
+    values = orjson.loads(key)
+    if isinstance(values[-1], str):
+        return f"{direction}.{values[0]}"
+    return direction + "".join(digits(value) for value in values)
 
 
 def digits(value: str | int) -> str:
@@ -122,6 +128,8 @@ def digits(value: str | int) -> str:
 
 
 def read_cursor(cursor: str) -> list[Any]:
-    """Give the key in a cursor: a number, with a time before it where it is long enough."""
+    """Give the key in a cursor: a word, or a number, with a time before it where there is one."""
+    if cursor[1] == ".":
+        return [cursor[2:]]
     time, number = cursor[1:-8], int(cursor[-8:], 16)
     return [EPOCH + int(time, 16) * MICROSECOND, number] if time else [number]

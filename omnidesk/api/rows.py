@@ -25,6 +25,7 @@ def as_it_is(column: Any) -> Any:
 # inherits from these included, is left to marshmallow.
 FORMS: dict[type, Callable[[Any], Any]] = {
     fields.Choice: as_it_is,
+    fields.Count: as_it_is,
     fields.Flag: sql.Flag,
     fields.Id: as_it_is,
     fields.Json: sql.Json,

@@ -12,6 +12,7 @@ from omnidesk.api.fields import IntegerParam, Text
 LARGEST_LIMIT = 200
 NUMBER, TIME = "[0-7][0-9a-f]{7}", "[01][0-9a-f]{13}"
 CURSOR, TIMELINE_CURSOR = f"[ab]{NUMBER}", f"[ab]{TIME}{NUMBER}"
+WORD_CURSOR = r"[ab]\.[!-~]{1,50}"
 LARGEST_OFFSET = 2**53 - 1  # the largest integer that every JSON reader holds exactly
 
 
@@ -82,3 +83,9 @@ class TimelineQuery(PageQuery):
     """The part of a list to send, which is ordered by a time and a number."""
 
     cursor = Text(pattern=TIMELINE_CURSOR, longest=23, example="a0642427ad5680000000002a")
+
+
+class WordQuery(PageQuery):
+    """The part of a list to send, which is ordered by a word."""
+
+    cursor = Text(pattern=WORD_CURSOR, longest=52, example="a.vip")

@@ -7,6 +7,7 @@ from alembic import op
 
 LOCK = 7_401_056  # held from a transaction's first change to its end: numbers follow commits
 
+NOW = "strftime('%Y-%m-%d %H:%M:%f000', 'now')"  # on SQLite
 COLUMNS = "INSERT INTO change (at, actor, entity, entity_id, op, before, after)"
 FUNCTION = """
 CREATE OR REPLACE FUNCTION change_{table}() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -50,32 +51,43 @@ class Logged(NamedTuple):
     plain: tuple[str, ...]
     flags: tuple[str, ...] = ()
     times: tuple[str, ...] = ()
+    json: tuple[str, ...] = ()
 
     def columns(
-        self, row: str, time: Callable[[str], str], flag: Callable[[str], str]
+        self,
+        row: str,
+        time: Callable[[str], str],
+        flag: Callable[[str], str],
+        json: Callable[[str], str],
     ) -> dict[str, str]:
         """Give the SQL of each column of a row as JSON shows it."""
         return (
             {name: f"{row}.{name}" for name in (self.key, *self.plain)}
             | {name: flag(f"{row}.{name}") for name in self.flags}
             | {name: time(f"{row}.{name}") for name in self.times}
+            | {name: json(f"{row}.{name}") for name in self.json}
         )
 
 
 def keep(logged: Logged) -> None:
     """Log a table's changes from now on, beginning with the rows that it has."""
+    watch(logged)
     if op.get_bind().dialect.name == "postgresql":
-        keep_on_postgresql(logged)
+        now, row = "now()", f"{row_on_postgresql(logged, logged.table)}::text"
     else:
-        keep_on_sqlite(logged)
-
-
-def fill(logged: Logged, now: str, row: str) -> None:
-    """Log the rows that are there already: the log alone then makes every table."""
+        now, row = NOW, row_on_sqlite(logged, logged.table)
     op.execute(
         f"{COLUMNS} SELECT {now}, NULL, '{logged.entity}', {logged.key}, 'created', NULL, {row} "  # noqa: S608 - ours
         f"FROM {logged.table} ORDER BY {logged.key}"
     )
+
+
+def watch(logged: Logged) -> None:
+    """Log a table's changes from now on, in this form instead of another it had before."""
+    if op.get_bind().dialect.name == "postgresql":
+        watch_on_postgresql(logged)
+    else:
+        watch_on_sqlite(logged)
 
 
 def time_on_postgresql(column: str) -> str:
@@ -85,12 +97,12 @@ def time_on_postgresql(column: str) -> str:
 
 def row_on_postgresql(logged: Logged, row: str) -> str:
     """Give a row as JSON without blanks."""
-    columns = logged.columns(row, time_on_postgresql, str)
+    columns = logged.columns(row, time_on_postgresql, str, "{}::json".format)
     shown = ", ".join(f"{value} AS {name}" for name, value in columns.items())
     return f"(SELECT row_to_json(shown) FROM (SELECT {shown}) AS shown)"  # noqa: S608 - ours
 
 
-def keep_on_postgresql(logged: Logged) -> None:
+def watch_on_postgresql(logged: Logged) -> None:
     """Log each row when its statement is done."""
     op.execute(
         FUNCTION.format(
@@ -104,10 +116,10 @@ def keep_on_postgresql(logged: Logged) -> None:
         )
     )
     op.execute(
-        f"CREATE TRIGGER change_{logged.table} AFTER INSERT OR UPDATE OR DELETE ON {logged.table} "
+        f"CREATE OR REPLACE TRIGGER change_{logged.table} "
+        f"AFTER INSERT OR UPDATE OR DELETE ON {logged.table} "
         f"FOR EACH ROW EXECUTE FUNCTION change_{logged.table}()"
     )
-    fill(logged, "now()", f"{row_on_postgresql(logged, logged.table)}::text")
 
 
 def time_on_sqlite(column: str) -> str:
@@ -122,14 +134,14 @@ def flag_on_sqlite(column: str) -> str:
 
 def row_on_sqlite(logged: Logged, row: str) -> str:
     """Give a row as JSON."""
-    columns = logged.columns(row, time_on_sqlite, flag_on_sqlite)
+    columns = logged.columns(row, time_on_sqlite, flag_on_sqlite, "json({})".format)
     pairs = (f"'{name}', {value}" for name, value in columns.items())
     return f"json_object({', '.join(pairs)})"
 
 
 def changes_on_sqlite(logged: Logged, row: str) -> str:
     """Give the columns of a row that were changed as JSON."""
-    columns = logged.columns(row, time_on_sqlite, flag_on_sqlite)
+    columns = logged.columns(row, time_on_sqlite, flag_on_sqlite, "json({})".format)
     parts = (
         f"CASE WHEN OLD.{name} IS NOT NEW.{name} "
         f"THEN ',\"{name}\":' || json_quote({value}) ELSE '' END"
@@ -138,22 +150,22 @@ def changes_on_sqlite(logged: Logged, row: str) -> str:
     return f"'{{' || substr({' || '.join(parts)}, 2) || '}}'"
 
 
-def keep_on_sqlite(logged: Logged) -> None:
+def watch_on_sqlite(logged: Logged) -> None:
     """Log each row."""
     new, old = row_on_sqlite(logged, "NEW"), row_on_sqlite(logged, "OLD")
-    names = logged.columns("", str, str)
+    names = logged.columns("", str, str, str)
     changed = " OR ".join(f"OLD.{name} IS NOT NEW.{name}" for name in names)
     before, after = changes_on_sqlite(logged, "OLD"), changes_on_sqlite(logged, "NEW")
-    now = "strftime('%Y-%m-%d %H:%M:%f000', 'now')"
     for event, row, done, values in (
         ("INSERT", "NEW", "created", f"NULL, {new}"),
         ("UPDATE", "NEW", "updated", f"{before}, {after}"),
         ("DELETE", "OLD", "deleted", f"{old}, NULL"),
     ):
         when = f"WHEN {changed} " if event == "UPDATE" else ""
+        trigger = f"change_{logged.table}_{event.lower()}"
+        op.execute(f"DROP TRIGGER IF EXISTS {trigger}")
         op.execute(
-            f"CREATE TRIGGER change_{logged.table}_{event.lower()} AFTER {event} ON {logged.table} "
-            f"{when}BEGIN {COLUMNS} VALUES ({now}, acting_user(), '{logged.entity}', "
+            f"CREATE TRIGGER {trigger} AFTER {event} ON {logged.table} "
+            f"{when}BEGIN {COLUMNS} VALUES ({NOW}, acting_user(), '{logged.entity}', "
             f"{row}.{logged.key}, '{done}', {values}); END"
         )
-    fill(logged, now, row_on_sqlite(logged, logged.table))

@@ -12,7 +12,7 @@ from omnidesk.clients.models import Client
 from omnidesk.conversations.models import Conversation, Message
 from omnidesk.db import Base, db, follow_ids, take_time
 from omnidesk.events.models import Event
-from omnidesk.seeds.rows import MAKERS, text, time
+from omnidesk.seeds.rows import MAKERS, TAGS, text, time
 from omnidesk.tickets.models import Ticket
 from omnidesk.users.models import User
 
@@ -25,6 +25,7 @@ def fill(tickets: int, messages: int, events: int, random_seed: int) -> None:
     users = add(User, 20 if tickets else 0, rng)
     clients = add(Client, max(tickets, messages) // 20 + 1, rng)
     rows = add(Ticket, tickets, rng, clients=clients, users=users)
+    tag(rows, rng)
     chats = add(Conversation, (messages + 19) // 20, rng, clients=clients)
     add(Message, messages, rng, chats=chats)
     add(Event, events, rng, tickets=rows, users=users)
@@ -53,6 +54,18 @@ def add(model: type[Base], count: int, rng: Random, **others: range) -> range:
         follow_ids(model)
     db.session.commit()
     return ids
+
+
+def tag(tickets: range, rng: Random) -> None:
+    """Put a tag on one ticket in twenty."""
+    chosen = sorted(rng.sample(tickets, len(tickets) // 20))
+    with click.progressbar(length=len(chosen), label="ticket_tag   ") as bar:
+        for start in range(0, len(chosen), BATCH):
+            some = chosen[start : start + BATCH]
+            words = zip(some, rng.choices(TAGS, k=len(some)), strict=True)
+            insert("ticket_tag", ("ticket_id", "tag"), list(words))
+            db.session.commit()
+            bar.update(len(some))
 
 
 @contextmanager

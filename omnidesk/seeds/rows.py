@@ -47,6 +47,7 @@ SAID = (
     "Which version is that?",
     "Any news?",
 )
+TAGS = ("billing", "bug", "login", "refund", "vip")
 CHANNELS = ("whatsapp", "web", "email", "telegram")
 
 

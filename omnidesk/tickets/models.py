@@ -1,5 +1,6 @@
 """What clients ask for."""
 
+import re
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Self
@@ -10,6 +11,7 @@ from sqlalchemy import (
     Index,
     Select,
     String,
+    Text,
     bindparam,
     case,
     or_,
@@ -24,6 +26,8 @@ from omnidesk.users.models import User
 
 PRIORITIES = ("alta", "media", "baja")
 STATUSES = ("abierto", "en_progreso", "cerrado")
+TAG = "[a-z0-9][a-z0-9_.:-]{0,49}"
+WORD = String(50).with_variant(String(50, collation="C"), "postgresql")  # sorts by its bytes
 
 
 class Ticket(Versioned, Base):
@@ -41,6 +45,8 @@ class Ticket(Versioned, Base):
     due_at: Mapped[datetime | None]
     resolved_at: Mapped[datetime | None]
     assigned_to: Mapped[int | None] = mapped_column(ForeignKey("app_user.user_id"))
+    # A JSON array, which triggers keep.
+    tags: Mapped[str] = mapped_column(Text, server_default="[]", sort_order=100)
 
     __table_args__ = (
         CheckConstraint(
@@ -70,9 +76,13 @@ class Ticket(Versioned, Base):
         return ticket
 
     @classmethod
-    def matching(cls, **filters: object) -> Select[Self]:
+    def matching(cls, tag: str | None = None, **filters: object) -> Select[Self]:
         """Select the tickets with these values, newest first."""
-        return select(cls).filter_by(**filters).order_by(cls.ticket_id.desc())
+        tickets = select(cls).filter_by(**filters)
+        if tag is None:
+            return tickets.order_by(cls.ticket_id.desc())
+        tagged = tickets.join(TicketTag).where(TicketTag.tag == tag)
+        return tagged.order_by(TicketTag.ticket_id.desc())  # or deep pages would begin at the top
 
     def change(self, **fields: Any) -> None:
         """Change these fields; raises Refused for an assignee who cannot work on it."""
@@ -92,6 +102,30 @@ class Ticket(Versioned, Base):
         """Give the ticket to a user, or to nobody; raises Refused unless the user is active."""
         need_worker(user_id)
         self.assigned_to = user_id
+
+    def add_tag(self, tag: str) -> None:
+        """Put a tag on the locked ticket, if it is not there; raises Refused for what is no tag."""
+        if not self.tagged(tag):
+            db.session.add(TicketTag(ticket_id=self.ticket_id, tag=tag))
+            self.reload()
+
+    def remove_tag(self, tag: str) -> None:
+        """Take a tag off the locked ticket, if it is there; raises Refused for what is no tag."""
+        if found := self.tagged(tag):
+            db.session.delete(found)
+            self.reload()
+
+    def tagged(self, tag: str) -> "TicketTag | None":
+        """Give the row of a tag on this ticket; raises Refused for what is no tag."""
+        if not re.fullmatch(TAG, tag):
+            why = "1 to 50 lower-case letters a-z, digits, and _ . : - but not at the beginning."
+            raise Refused("tag", why)
+        return db.session.get(TicketTag, (self.ticket_id, tag))
+
+    def reload(self) -> None:
+        """Look what triggers have made of the ticket."""
+        db.session.flush()
+        db.session.refresh(self)
 
     @classmethod
     def lock(cls, ticket_ids: list[int]) -> set[int]:
@@ -114,6 +148,31 @@ class Ticket(Versioned, Base):
             changed = update(cls).where(some, or_(*other))
             db.session.execute(changed.values(**fields, version=cls.version + 1))
         return db.session.scalars(select(cls).where(some)).all()
+
+
+class TicketTag(Base):
+    """A tag on a ticket. Triggers keep the ticket's `tags` and the counts of all tags."""
+
+    __tablename__ = "ticket_tag"
+
+    ticket_id: Mapped[int] = mapped_column(ForeignKey("ticket.ticket_id"), primary_key=True)
+    tag: Mapped[str] = mapped_column(WORD, primary_key=True)
+
+    __table_args__ = (Index(None, "tag", "ticket_id"),)
+
+
+class Tag(Base):
+    """A tag that some tickets have, and how many."""
+
+    __tablename__ = "tag"
+
+    tag: Mapped[str] = mapped_column(WORD, primary_key=True)
+    tickets: Mapped[int]
+
+    @classmethod
+    def matching(cls, **filters: object) -> Select[Self]:
+        """Select the tags with these values, in the order of their letters."""
+        return select(cls).filter_by(**filters).order_by(cls.tag)
 
 
 def need_worker(user_id: int | None) -> None:

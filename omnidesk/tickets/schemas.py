@@ -6,8 +6,8 @@ from marshmallow import ValidationError, fields, validates
 from marshmallow.validate import Length
 
 from omnidesk.api import Answer, PageQuery, Patch, Schema
-from omnidesk.api.fields import ANY, Choice, Id, IdParam, Text, Time
-from omnidesk.tickets.models import Ticket
+from omnidesk.api.fields import ANY, Choice, Count, Id, IdParam, Json, Text, Time
+from omnidesk.tickets.models import TAG, Tag, Ticket
 
 MOST = 100  # tickets that are changed at once
 
@@ -19,6 +19,7 @@ class TicketQuery(PageQuery):
     priority = Choice(Ticket.priority, example="alta")
     assigned_to = IdParam(example=2)
     client_id = IdParam(example=55)
+    tag = Text(Tag.tag, pattern=TAG, example="vip")
 
 
 class TicketCreate(Schema):
@@ -68,9 +69,10 @@ class TicketSchema(Answer, TicketCreate):
     ticket_id = Id(example=100)
     created_at = Time(example="2025-10-29T09:12:00Z")
     resolved_at = Time(allow_none=True, example=None)
+    tags = Json(metadata={"type": "array", "items": {"type": "string"}}, example=["vip"])
 
     class Meta:
-        """The contract's order."""
+        """The contract's order, and then what it does not know."""
 
         fields = (
             "ticket_id",
@@ -83,4 +85,12 @@ class TicketSchema(Answer, TicketCreate):
             "due_at",
             "resolved_at",
             "assigned_to",
+            "tags",
         )
+
+
+class TagSchema(Answer):
+    """A tag, and how many tickets have it."""
+
+    tag = Text(Tag.tag, pattern=TAG, example="vip")
+    tickets = Count(example=3)

@@ -4,11 +4,12 @@ from typing import Any
 
 from sqlalchemy import Select
 
-from omnidesk.api import Blueprint
+from omnidesk.api import Blueprint, WordQuery
 from omnidesk.api.errors import failure
 from omnidesk.db import db
-from omnidesk.tickets.models import Ticket
+from omnidesk.tickets.models import TAG, Tag, Ticket
 from omnidesk.tickets.schemas import (
+    TagSchema,
     TicketCreate,
     TicketPatch,
     TicketQuery,
@@ -63,3 +64,33 @@ def update_tickets(data: dict[str, Any]) -> list[Ticket]:
     changed = {ticket.ticket_id: ticket for ticket in Ticket.change_all(numbers, **data["set"])}
     db.session.commit()
     return [changed[number] for number in numbers]
+
+
+ON_A_TICKET = "/tickets/<id(example=100):ticket_id>/tags/<tag>"
+WORD = {
+    "in": "path",
+    "name": "tag",
+    "schema": {"type": "string", "pattern": f"^{TAG}$", "maxLength": 50, "example": "vip"},
+}
+
+
+@blp.put(ON_A_TICKET, parameters=[WORD])
+@blp.changed(Ticket, TicketSchema)
+def add_tag(ticket: Ticket, tag: str) -> None:
+    """Put a tag on a ticket"""
+    ticket.add_tag(tag)
+
+
+@blp.delete(ON_A_TICKET, parameters=[WORD])
+@blp.changed(Ticket, TicketSchema)
+def remove_tag(ticket: Ticket, tag: str) -> None:
+    """Take a tag off a ticket"""
+    ticket.remove_tag(tag)
+
+
+@blp.get("/tags")
+@blp.arguments(WordQuery, location="query")
+@blp.page(TagSchema)
+def list_tags(filters: dict[str, Any]) -> Select[Any]:
+    """List the tags that tickets have, and how many have each"""
+    return Tag.matching(**filters)
