@@ -64,6 +64,12 @@ def assigned(name: str) -> Callable[[Caller], Any]:
     )
 
 
+def tagged_client(desk: Caller) -> int:
+    """Give the client of the newest ticket with a tag."""
+    (ticket,) = desk.get(f"{TICKETS}?tag=vip&limit=1")
+    return int(ticket["client_id"])
+
+
 def event_with(name: str) -> Callable[[Caller], Any]:
     """Give what a column of the earliest event that has it holds."""
     return lambda desk: next(
@@ -101,6 +107,7 @@ PROBES = (
     Probe("tag", listing(TICKETS, 2, tag="vip")),
     Probe("tag + status", listing(TICKETS, 1, tag="vip", status="cerrado")),
     Probe("tag + priority", listing(TICKETS, 1, tag="vip", priority="media")),
+    Probe("tag + client_id", listing(TICKETS, 1, tag="vip", client_id=tagged_client)),
     Probe("tags", listing("/api/tags")),
     Probe("one ticket", lambda _: f"{TICKETS}/100"),
     Probe("events", listing(EVENTS)),

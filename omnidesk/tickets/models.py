@@ -14,6 +14,7 @@ from sqlalchemy import (
     Text,
     bindparam,
     case,
+    exists,
     or_,
     select,
     update,
@@ -79,10 +80,13 @@ class Ticket(Versioned, Base):
     def matching(cls, tag: str | None = None, **filters: object) -> Select[Self]:
         """Select the tickets with these values, newest first."""
         tickets = select(cls).filter_by(**filters)
-        if tag is None:
-            return tickets.order_by(cls.ticket_id.desc())
-        tagged = tickets.join(TicketTag).where(TicketTag.tag == tag)
-        return tagged.order_by(TicketTag.ticket_id.desc())  # or deep pages would begin at the top
+        if tag is not None and "client_id" not in filters:
+            tagged = tickets.join(TicketTag).where(TicketTag.tag == tag)
+            return tagged.order_by(TicketTag.ticket_id.desc())
+        if tag is not None:  # a client has few tickets, a tag many: each is looked at for the tag
+            here = TicketTag.ticket_id == cls.ticket_id, TicketTag.tag == tag
+            tickets = tickets.where(exists().where(*here))
+        return tickets.order_by(cls.ticket_id.desc())
 
     def change(self, **fields: Any) -> None:
         """Change these fields; raises Refused for an assignee who cannot work on it."""
