@@ -108,6 +108,7 @@ class Production:
 
     def __init__(self, env: Env) -> None:
         self.JWT_SECRET_KEY = self.read_key(env)  # Flask itself gets no key: it keeps no sessions
+        self.SECRET_KEY_PREVIOUS = env.str("SECRET_KEY_PREVIOUS", None, validate=long_enough)
         url = env.str("DATABASE_URL", "sqlite:///omnidesk.db", validate=database_url)
         self.PUBLIC_READS = env.list(
             "PUBLIC_READS",

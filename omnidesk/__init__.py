@@ -8,6 +8,7 @@ from omnidesk import changes, cli, health, summary
 from omnidesk.api import Api, App
 from omnidesk.auth import tokens
 from omnidesk.auth import views as auth_views
+from omnidesk.auth.models import SCOPES
 from omnidesk.clients import views as clients_views
 from omnidesk.comments import views as comments_views
 from omnidesk.conversations import views as conversations_views
@@ -39,7 +40,7 @@ def create_app(settings: config.Production | None = None) -> Flask:
     app.config.from_object(settings or config.from_environment())
     db.init_app(app)
     tokens.jwt.init_app(app)
-    api = Api(app, __version__, tokens.bearer)
+    api = Api(app, __version__, tokens.bearer, SCOPES)
     for resource in RESOURCES:
         api.register_blueprint(resource.blp)
     cli.register(app)

@@ -10,6 +10,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from omnidesk import migrations
+from omnidesk.auth.models import Session
 from omnidesk.db import db, reason, refusal
 from omnidesk.idempotency import KeptAnswer
 from omnidesk.users.models import ROLES, User
@@ -87,10 +88,10 @@ def seed(tickets: int, messages: int, events: int, random_seed: int) -> None:
 @click.command(cls=DeskCommand)
 @with_appcontext
 def prune() -> None:
-    """Forget the answers that were kept under an Idempotency-Key for more than a day."""
-    count = KeptAnswer.prune()
+    """Forget the answers kept under an Idempotency-Key for more than a day, and old sessions."""
+    answers, sessions = KeptAnswer.prune(), Session.prune()
     db.session.commit()
-    click.echo(f"{count} kept answers were forgotten.")
+    click.echo(f"{answers} kept answers and {sessions} sessions were forgotten.")
 
 
 def register(app: Flask) -> None:

@@ -44,17 +44,17 @@ class Change(Base):
         return cls.of(entity).filter_by(**filters).order_by(cls.seq.desc())
 
     @classmethod
-    def last(cls, entity: type[Base]) -> Select[int]:
-        """Select the number of the last change that any row of an entity might show, or 0.
+    def last(cls, entity: type[Base]) -> Select[int] | None:
+        """Select the number of the last change that rows of an entity might show, 0 before any.
 
-        Of what is not logged itself, it is the last change of anything.
+        None where rows change that are not in the log.
         """
         (key,) = entity.__table__.primary_key
-        name = key.name.removesuffix("_id")
+        name = {"seq": "", "tag": "ticket"}.get(key.name, key.name.removesuffix("_id"))
         last = select(func.coalesce(func.max(cls.seq), 0))
-        if name not in ENTITIES:
-            return last
-        return last.where(cls.entity == literal_column(f"'{name}'"))
+        if name in ENTITIES:
+            last = last.where(cls.entity == literal_column(f"'{name}'"))
+        return last if name in ("", *ENTITIES) else None
 
     @classmethod
     def of(cls, entity: str) -> Select[Self]:

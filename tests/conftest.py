@@ -14,6 +14,7 @@ from sqlalchemy import event, text, update
 import config
 from omnidesk import create_app, migrations
 from omnidesk.auth import tokens
+from omnidesk.auth.models import Session
 from omnidesk.clients.models import Client
 from omnidesk.comments.models import Comment
 from omnidesk.conversations.models import Conversation, Message
@@ -130,7 +131,9 @@ class Caller:
     def token(self) -> str:
         """A new access token of this user's."""
         with self.app.app_context():
-            return str(tokens.issue(self.user)["access_token"])
+            session = Session.begin(self.user.user_id, tokens.lifetime(), None, None)
+            db.session.commit()
+            return str(tokens.issue(self.user, session)["access_token"])
 
     def __getattr__(self, method: str) -> Callable[..., Any]:
         """Call with any method: `caller.get("/api/tickets")`."""

@@ -91,17 +91,17 @@ def test_messages_are_listed_oldest_first(anybody: Caller) -> None:
     assert list(messages[0]) == MESSAGE_KEYS
 
 
-def test_a_channels_retry_gets_the_stored_message(agent: Caller) -> None:
+def test_a_channels_retry_gets_the_stored_message(admin: Caller) -> None:
     conversation = make_conversation()
     body = {"sender": "client", "content": "Hello", "external_message_id": "wamid.1"}
-    first = agent.post(address(conversation), json=body)
+    first = admin.post(address(conversation), json=body)
     moved = reload(conversation).updated_at
 
-    again = agent.post(address(conversation), json=body | {"content": "Hello?"})
+    again = admin.post(address(conversation), json=body | {"content": "Hello?"})
 
     assert (first.status_code, again.status_code) == (201, 200)
     assert again.json == first.json
-    assert len(agent.get(address(conversation)).json) == 1
+    assert len(admin.get(address(conversation)).json) == 1
     assert reload(conversation).updated_at == moved
 
 

@@ -58,13 +58,13 @@ def test_one_name_is_taken_once(server: str, admin: Caller) -> None:
     db.session.rollback()
 
 
-def test_a_retry_that_arrives_at_once_is_one_message(server: str, agent: Caller) -> None:
+def test_a_retry_that_arrives_at_once_is_one_message(server: str, admin: Caller) -> None:
     conversation = make_conversation()
     url = f"{server}/api/conversations/{conversation.conversation_id}/messages"
     body = {"sender": "client", "content": "Hello", "external_message_id": "wamid.1"}
 
     def send(_: int) -> tuple[int, int]:
-        answer = requests.post(url, json=body, headers=agent.headers, timeout=30)
+        answer = requests.post(url, json=body, headers=admin.headers, timeout=30)
         return answer.status_code, answer.json()["message_id"]
 
     answers = at_once(20, send)

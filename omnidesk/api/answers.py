@@ -21,8 +21,12 @@ from omnidesk.api.schemas import Schema
 from omnidesk.db import Base, Refused, Versioned, begun, db
 
 View = Callable[..., Any]
-CREATED = ETAG | {
+LOCATION = {
     "Location": {"description": "The new row's own address", "schema": {"type": "string"}},
+}
+CREATED = {
+    **ETAG,
+    **LOCATION,
     "Idempotent-Replayed": {
         "description": "true where the request was answered before, under the same Idempotency-Key",
         "schema": {"type": "string", "enum": ["true"]},

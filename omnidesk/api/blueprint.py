@@ -1,11 +1,12 @@
 """How a resource is served: who may, what comes in, what goes out, and all of it documented."""
 
-from functools import wraps
+from collections.abc import Callable
+from functools import partial, wraps
 from typing import Any
 
 from flask import Flask, Request, current_app, g, request
 
-from omnidesk.api.answers import Answers, View, current_user, example_of
+from omnidesk.api.answers import Answers, View, example_of
 from omnidesk.api.conditional import SAFE_METHODS
 from omnidesk.api.errors import failure, title
 from omnidesk.api.parsing import PARSER
@@ -38,6 +39,10 @@ class Blueprint(Answers):
         """Let anybody in, with or without a token."""
         return self._mark(view, public=True)
 
+    def scope(self, scope: str) -> Callable[[View], View]:
+        """Let API tokens in with another scope than the resource's own `:read` or `:write`."""
+        return partial(self._mark, scope=scope)
+
     def admin_only(self, view: View) -> View:
         """Let only admins in."""
         return self._mark(view, admin_only=True)
@@ -51,10 +56,18 @@ class Blueprint(Answers):
         if not marks.get("public"):
             is_open = asked.method in SAFE_METHODS and self._is_open(app)
             authenticate(asked.environ.get("HTTP_AUTHORIZATION"), optional=is_open)
-        if marks.get("admin_only") and current_user.role != "admin":
+        user = g.get("user")
+        if user and user.scopes is not None:
+            method = "get" if asked.method in SAFE_METHODS else ""
+            if self._scope(marks, method) not in user.scopes:
+                raise failure(403)
+        if marks.get("admin_only") and user.role != "admin":
             raise failure(403)
         if asked.environ.get("QUERY_STRING") and not marks.get("reads_query"):
             raise failure(400, unknown_fields(list(asked.args), []))
+
+    def _scope(self, marks: dict[str, Any], method: str) -> str:
+        return marks.get("scope") or f"{self.name}:{'read' if method == 'get' else 'write'}"
 
     def _is_open(self, app: Any) -> bool:
         return self.name in app.config["PUBLIC_READS"]
@@ -87,7 +100,7 @@ class Blueprint(Answers):
         answers = {
             400: True,
             401: not facts.get("public"),
-            403: facts.get("admin_only") or facts.get("owned"),
+            403: not facts.get("public"),
             404: facts["finds"],
             412: facts.get("changes"),
             413: facts.get("reads_json"),
@@ -105,5 +118,7 @@ class Blueprint(Answers):
             responses[304] = {"description": "Not Modified"}
         doc.setdefault("parameters", []).extend(facts.get("accepts", []))
         doc["operationId"] = facts["operation_id"]
+        if (scope := self._scope(facts, method)) in app.extensions["scopes"]:
+            doc["description"] = f"API tokens need the scope `{scope}`."
         doc["security"] = [] if is_open else [{"BearerAuth": []}]
         return doc

@@ -1,6 +1,6 @@
 """The OpenAPI document and Swagger UI, both served by this process alone."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from importlib.resources import files
 from typing import Any
 
@@ -78,8 +78,11 @@ class Api(SmorestApi):  # type: ignore[misc]
     ERROR_SCHEMA = ErrorSchema
     DEFAULT_ERROR_RESPONSE_NAME = None
 
-    def __init__(self, app: Flask, version: str, bearer: Callable[[str], Any]) -> None:
+    def __init__(
+        self, app: Flask, version: str, bearer: Callable[[str], Any], scopes: Collection[str]
+    ) -> None:
         app.extensions["bearer"] = bearer  # gives the user whom an access token names, or None
+        app.extensions["scopes"] = scopes  # that API tokens can have
         app.config |= {
             "API_TITLE": "OmniDesk",
             "API_VERSION": version,

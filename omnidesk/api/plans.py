@@ -70,7 +70,7 @@ class Plan(NamedTuple):
     """How all requests with the same parameters are answered, and how far their rows have come."""
 
     run: Prepared
-    last: Prepared
+    last: Prepared | None
 
     @classmethod
     def of(cls, rows: Select[Any], schema: type[Schema], shape: Shape | None) -> "Plan | None":
@@ -79,9 +79,9 @@ class Plan(NamedTuple):
         if statement is None:
             return None
         last = Change.last(entity_of(rows))
-        if shape is not None:
+        if last is not None and shape is not None:
             statement = statement.add_columns(last.scalar_subquery())
-        return cls(Prepared(statement), Prepared(last))
+        return cls(Prepared(statement), None if last is None else Prepared(last))
 
 
 @lru_cache(maxsize=512)
@@ -113,7 +113,7 @@ def last_change(
 ) -> int | None:
     """Give the last change of any row that a list might show; None where it depends on more."""
     plan = planned(view, schema, frozenset(filters), frozenset(path), part.shape)
-    return int(plan.last()[0][0]) if plan else None
+    return int(plan.last()[0][0]) if plan and plan.last else None
 
 
 def counting(rows: Select[Any]) -> Select[int]:

@@ -77,12 +77,15 @@ def list_messages(filters: dict[str, Any], conversation_id: int) -> Select[Any]:
 
 
 @blp.post("/conversations/<id:conversation_id>/messages")
+@blp.scope("messages:write")
 @blp.arguments(MessageCreate)
 @blp.created(MessageSchema, "get_message")
 @blp.also(200, MessageSchema)
 @blp.alt_response(409, "CONFLICT")
 def create_message(data: dict[str, Any], conversation_id: int) -> Message:
-    """Add a message; a channel's retry gets the stored one"""
+    """Add a message; for clients and bots as an admin, or with the scope messages:relay"""
+    if data["sender"] != "user" and not current_user.may_relay:
+        raise failure(403)
     conversation: Conversation = db.get_or_404(Conversation, conversation_id, with_for_update=True)
     return conversation.receive(**data)
 

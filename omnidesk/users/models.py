@@ -1,6 +1,5 @@
 """Who works at the desk."""
 
-import hashlib
 from datetime import datetime
 from typing import Any, Self
 
@@ -58,14 +57,33 @@ class User(Versioned, Base):
     @classmethod
     def log_in(cls, username: str, password: str) -> Self | None:
         """Give the active user whom these credentials name, noting the time; else None."""
-        named = func.lower(cls.username) == username.lower()
-        hashes = HASH(username=username.lower())
+        found = HASH(username=username.lower())
+        user_id, stored = found[0] if found else (0, passwords.unknown())
+        user = cls.proven(user_id, stored, password)
+        if user is not None:
+            user.last_login_at = utcnow()
+        return user
+
+    @classmethod
+    def known(cls, user_id: int, password: str) -> Self | None:
+        """Give the active user of a number if this is their password; else None."""
+        ((stored,),) = OWN_HASH(user_id=user_id)
+        return cls.proven(user_id, stored, password)
+
+    @classmethod
+    def proven(cls, user_id: int, stored: str, password: str) -> Self | None:
+        """Give the active user of a number, locked, if this is the password now; else None."""
         # Before the transaction begins: hashing takes a while, and nobody should wait for it.
-        stored = hashes[0][0] if hashes else passwords.unknown()
-        if not passwords.verify(stored, password) or not hashes:
+        if not passwords.verify(stored, password):
             return None
-        user = db.session.scalars(select(cls).where(named).with_for_update()).one()
-        user.last_login_at = utcnow()
+        renewed = passwords.renewed(stored, password)
+        user = db.session.get(cls, user_id, with_for_update=True)
+        if user is None or not user.active:
+            return None
+        if user.password_hash == stored:
+            user.password_hash = renewed
+        elif not passwords.verify(user.password_hash, password):
+            return None
         return user
 
     def change(self, *, password: str | None = None, **fields: Any) -> None:
@@ -82,18 +100,14 @@ class User(Versioned, Base):
                 raise Refused(field, "Nobody would be left who is an admin.", conflict=True)
 
     def set_password(self, password: str) -> None:
-        """Store the hash of a new password; tokens made with the old one are no longer good."""
+        """Store the hash of a new password; a trigger ends the sessions that the old one began."""
         self.password_hash = passwords.hashed(password)
         self.password_changed_at = utcnow()
 
 
 HASH = Prepared(
-    select(User.password_hash).where(
+    select(User.user_id, User.password_hash).where(
         func.lower(User.username) == bindparam("username"), User.active
     )
 )
-
-
-def credentials_mark(password_hash: str) -> str:
-    """Give a short digest that changes with the password: tokens carry it."""
-    return hashlib.sha256(password_hash.encode()).hexdigest()[:16]
+OWN_HASH = Prepared(select(User.password_hash).where(User.user_id == bindparam("user_id")))

@@ -29,6 +29,13 @@ def verify(stored: str, password: str) -> bool:
         return False
 
 
+def renewed(stored: str, password: str) -> str:
+    """Give the hash to store from now on: another where it would cost another today."""
+    if hasher(**current_app.config["ARGON2"]).check_needs_rehash(stored):
+        return hashed(password)
+    return stored
+
+
 @cache
 def unknown() -> str:
     """Give the hash of no password: an unknown name costs what a known one does."""
