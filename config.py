@@ -6,9 +6,11 @@ import secrets
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any
 
+import limits
 from environs import Env, EnvValidationError
 from marshmallow import ValidationError
 from marshmallow.validate import ContainsOnly, OneOf, Range
@@ -44,6 +46,13 @@ def origin(text: str) -> None:
         r"null|https?://[a-z0-9.-]+(:[0-9]+)?|https?://\[[0-9a-f:]+\](:[0-9]+)?", text
     ):
         raise ValidationError("may hold only origins such as https://desk.example.com, or null")
+
+
+def public_origin(text: str) -> None:
+    """Refuse null, too: any file and any sandboxed frame may call itself so."""
+    origin(text)
+    if text == "null":
+        raise ValidationError("may hold null in development only")
 
 
 def each(check: Callable[[str], None]) -> Callable[[list[str]], None]:
@@ -96,12 +105,36 @@ def engine_options(url: URL, threads: int) -> dict[str, Any]:
     return {**pool, "pool_pre_ping": True, "pool_recycle": 600, "connect_args": connect_args}
 
 
+def rate(text: str) -> None:
+    """Refuse what is no limit; an empty text is none at all."""
+    if text:
+        try:
+            limits.parse(text)
+        except ValueError:
+            raise ValidationError("must be a limit such as 600 per minute, or empty") from None
+
+
+def storage(uri: str) -> None:
+    """Refuse what is no place to keep counts."""
+    if not re.match("database://$|rediss?://", uri):
+        raise ValidationError("must be database:// or begin with redis://")
+
+
+def network(text: str) -> IPv4Network | IPv6Network:
+    """Give the addresses that a text names."""
+    try:
+        return ip_network(text.strip())
+    except ValueError:
+        raise ValidationError("may hold only addresses such as 127.0.0.1 or 10.0.0.0/8") from None
+
+
 class Production:
     """A server that strangers can reach: closed unless its operator opens it."""
 
     ENV = "production"
     PUBLIC_READS: list[str] = []
     CORS_ORIGINS: list[str] = []
+    REQUESTS = ("600 per minute", "120 per minute")  # of a token, and of an address without one
     MAX_CONTENT_LENGTH = 1024 * 1024
     JWT_ACCESS_TOKEN_EXPIRES = timedelta(hours=1)
     ARGON2 = {"time_cost": 2, "memory_cost": 19_456, "parallelism": 1}
@@ -117,8 +150,19 @@ class Production:
             validate=ContainsOnly(READABLE, error=f"may name only {', '.join(READABLE)}"),
         )
         self.CORS_ORIGINS = env.list(
-            "CORS_ORIGINS", self.CORS_ORIGINS, subcast=str.strip, validate=each(origin)
+            "CORS_ORIGINS",
+            self.CORS_ORIGINS,
+            subcast=str.strip,
+            validate=each(origin if self.ENV == "development" else public_origin),
         )
+        self.RATE_LIMIT_TOKEN = env.str("RATE_LIMIT_TOKEN", self.REQUESTS[0], validate=rate)
+        self.RATE_LIMIT_ANONYMOUS = env.str("RATE_LIMIT_ANONYMOUS", self.REQUESTS[1], validate=rate)
+        self.RATE_LIMIT_LOGIN = env.str("RATE_LIMIT_LOGIN", "5 per 5 minutes", validate=rate)
+        self.RATE_LIMIT_LOGIN_ADDRESS = env.str(
+            "RATE_LIMIT_LOGIN_ADDRESS", "20 per 5 minutes", validate=rate
+        )
+        self.RATE_LIMIT_STORAGE = env.str("RATE_LIMIT_STORAGE", "database://", validate=storage)
+        self.TRUSTED_PROXIES = env.list("TRUSTED_PROXIES", [], subcast=network)
         self.PORT = env.int("PORT", 8000, validate=Range(min=1, max=65_535))
         self.WEB_CONCURRENCY = env.int("WEB_CONCURRENCY", 2, validate=Range(min=1, max=256))
         self.THREADS = env.int("THREADS", 4, validate=Range(min=1, max=64))
@@ -136,6 +180,7 @@ class Development(Production):
 
     ENV = "development"
     PUBLIC_READS = ["events", "tickets", "conversations"]
+    REQUESTS = ("", "")
     CORS_ORIGINS = ["http://localhost:3000", "null"]
 
     def read_key(self, env: Env) -> str:

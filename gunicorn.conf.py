@@ -13,6 +13,7 @@ from werkzeug.http import HTTP_STATUS_CODES
 
 sys.path.insert(0, str(Path(__file__).parent))
 settings = import_module("config").from_environment()  # a bad one ends the start here
+app = import_module("omnidesk.api.app")
 
 bind = f"127.0.0.1:{settings.PORT}"
 workers = settings.WEB_CONCURRENCY
@@ -25,6 +26,7 @@ max_requests = 100_000
 max_requests_jitter = 10_000
 preload_app = True  # one copy of the code for all workers; bad settings end the start
 control_socket_disable = True
+logconfig_dict = import_module("omnidesk.logs").config(settings.ENV)
 limit_request_line = 8190  # more than nginx lets through: its limits bite first
 limit_request_field_size = 8190
 forwarder_headers = ""  # nothing that a client sends may move the app to another path
@@ -42,6 +44,8 @@ def write_error(sock: Any, status: int, reason: str, _message: str) -> None:
     reason = HTTP_STATUS_CODES.get(status, reason)
     body = f'{{"detail":"{reason}"}}\n'
     head = f"HTTP/1.1 {status} {reason}\r\nConnection: close\r\nContent-Type: application/json"
+    for name, value in (*app.ON_ALL, app.CLOSED, app.PRIVATE):
+        head += f"\r\n{name}: {value}"
     util.write_nonblock(sock, f"{head}\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode())
 
 

@@ -56,6 +56,7 @@ def create_app(settings: config.Production | None = None) -> Flask:
                 "If-Match",
                 "If-None-Match",
                 "Prefer",
+                "X-Request-ID",
             ],
             expose_headers=[
                 "ETag",
@@ -63,7 +64,10 @@ def create_app(settings: config.Production | None = None) -> Flask:
                 "Link",
                 "Location",
                 "Preference-Applied",
+                "RateLimit",
+                "RateLimit-Policy",
                 "Retry-After",
+                "X-Request-ID",
                 "X-Total-Count",
             ],
             always_send=False,

@@ -13,6 +13,7 @@ from omnidesk import migrations
 from omnidesk.auth.models import Session
 from omnidesk.db import db, reason, refusal
 from omnidesk.idempotency import KeptAnswer
+from omnidesk.rates import Hit
 from omnidesk.users.models import ROLES, User
 from omnidesk.users.schemas import UserCreate
 
@@ -90,6 +91,7 @@ def seed(tickets: int, messages: int, events: int, random_seed: int) -> None:
 def prune() -> None:
     """Forget the answers kept under an Idempotency-Key for more than a day, and old sessions."""
     answers, sessions = KeptAnswer.prune(), Session.prune()
+    Hit.prune()
     db.session.commit()
     click.echo(f"{answers} kept answers and {sessions} sessions were forgotten.")
 

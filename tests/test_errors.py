@@ -296,7 +296,8 @@ def test_whatever_is_accepted_the_answer_is_json(anybody: Caller, accept: str) -
 
 
 def test_head_has_the_headers_of_get_and_no_body(agent: Caller) -> None:
-    head, get = (call("/api/tickets") for call in (agent.head, agent.get))
+    named = {"X-Request-ID": "one"}
+    head, get = (call("/api/tickets", headers=named) for call in (agent.head, agent.get))
 
     assert head.data == b""
     assert dict(head.headers) == dict(get.headers)

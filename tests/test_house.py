@@ -21,9 +21,9 @@ from tests.servers import ROOT
 
 # Low to high: what stands further down may import what stands above it.
 LADDER = [
-    ["db"],
+    ["db", "logs"],
     ["sql", "prepared"],
-    ["tally", "log", "idempotency"],
+    ["tally", "log", "idempotency", "rates"],
     ["api"],
     ["users", "clients"],
     ["auth", "tickets"],

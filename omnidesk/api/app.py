@@ -1,10 +1,29 @@
-"""Flask, without what every request would pay for and none needs."""
+"""Flask, without what every request would pay for and none needs; with what every answer has."""
 
+import os
+import re
+from collections.abc import Callable, Iterable
+from time import perf_counter, time
 from typing import Any
 
-from flask import Flask, Request
+from flask import Flask, Request, g, request
 from flask.sessions import NullSession, SessionInterface
 from werkzeug.routing import MapAdapter
+
+from omnidesk.api.limits import behind, headers
+from omnidesk.logs import REQUEST_ID, iso, noter
+
+DOCS = "/api/docs"
+ON_ALL = [("X-Content-Type-Options", "nosniff"), ("Referrer-Policy", "no-referrer")]
+CLOSED = ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+# What Swagger UI needs: its own scripts and styles, and the script in its page.
+SWAGGER = (
+    "default-src 'none'; frame-ancestors 'none'; connect-src 'self'; img-src 'self' data:; "
+    "script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'"
+)
+OPEN = ("Content-Security-Policy", SWAGGER)
+PRIVATE, VARY = ("Cache-Control", "private"), ("Vary", "Origin")
+SANE = re.compile("[A-Za-z0-9._-]{1,64}")
 
 
 class NoSessions(SessionInterface):
@@ -34,3 +53,50 @@ class App(Flask):
         path = environ["PATH_INFO"].encode("latin1").decode(errors="replace")
         place = request.root_path, "", "http", path, environ["REQUEST_METHOD"]
         return MapAdapter(self.url_map, "", *place)
+
+    def wsgi_app(self, environ: Any, start_response: Callable[..., Any]) -> Iterable[bytes]:
+        """Answer a request with what belongs on every answer, and note it in the log."""
+        began = perf_counter()
+        environ[REQUEST_ID] = request_id = named(environ.get("HTTP_X_REQUEST_ID"))
+        if trusted := self.config["TRUSTED_PROXIES"]:
+            forwarded = environ.get("HTTP_X_FORWARDED_FOR", "")
+            environ["REMOTE_ADDR"] = behind(trusted, environ.get("REMOTE_ADDR", ""), forwarded)
+
+        def start(status: str, answer: list[tuple[str, str]], exc_info: Any = None) -> Any:
+            names = {name for name, _ in answer}
+            answer += ON_ALL
+            answer.append(OPEN if environ["PATH_INFO"] == DOCS else CLOSED)
+            answer.append(("X-Request-ID", request_id))
+            answer += headers()
+            if "Cache-Control" not in names:
+                answer.append(PRIVATE)
+            if self.config["CORS_ORIGINS"] and "Vary" not in names:
+                answer.append(VARY)
+            self.note(status, request_id, perf_counter() - began)
+            return start_response(status, answer, exc_info)
+
+        return super().wsgi_app(environ, start)
+
+    def log_exception(self, exc_info: Any) -> None:
+        """Say in the log which request met a fault of ours."""
+        self.logger.error("Request %s failed", request.environ[REQUEST_ID], exc_info=exc_info)
+
+    def note(self, status: str, request_id: str, seconds: float) -> None:
+        """Write a line to the log: whose request of which route was answered how."""
+        rule, user = request.url_rule, g.get("user")
+        noter(self.config["ENV"])(
+            {
+                "time": iso(time()),
+                "request_id": request_id,
+                "method": request.method,
+                "route": rule and rule.rule,
+                "status": int(status[:3]),
+                "ms": round(1000 * seconds, 2),
+                "user_id": user and user.user_id,
+            }
+        )
+
+
+def named(given: str | None) -> str:
+    """Give the name of a request: the client's own, where it is sane, or a new one."""
+    return given if given and SANE.fullmatch(given) else os.urandom(8).hex()

@@ -13,16 +13,11 @@ from omnidesk.api.parsing import PARSER
 from omnidesk.api.schemas import Schema, unknown_fields
 
 
-def authenticate(header: str | None, *, optional: bool) -> None:
-    """Find out whose request this is; raises 401 for every fault of a token."""
-    user = None
-    if header is not None:
-        scheme, _, token = header.partition(" ")
-        if scheme.lower() == "bearer":  # the scheme is case-blind (RFC 9110, section 11.1)
-            user = current_app.extensions["bearer"](token)
-    if user is None and (header is not None or not optional):
-        raise failure(401)
-    g.user = user
+def caller(app: Flask, header: str | None) -> Any:
+    """Give the user whose token an Authorization header has; None for every fault of it."""
+    scheme, _, token = (header or "").partition(" ")
+    # The scheme is case-blind (RFC 9110, section 11.1).
+    return app.extensions["bearer"](token) if scheme.lower() == "bearer" else None
 
 
 class Blueprint(Answers):
@@ -53,15 +48,18 @@ class Blueprint(Answers):
             return
         app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]
         marks = app.view_functions[asked.endpoint or ""].__dict__["_apidoc"]
-        if not marks.get("public"):
-            is_open = asked.method in SAFE_METHODS and self._is_open(app)
-            authenticate(asked.environ.get("HTTP_AUTHORIZATION"), optional=is_open)
-        user = g.get("user")
-        if user and user.scopes is not None:
-            method = "get" if asked.method in SAFE_METHODS else ""
-            if self._scope(marks, method) not in user.scopes:
-                raise failure(403)
-        if marks.get("admin_only") and user.role != "admin":
+        method = "get" if asked.method in SAFE_METHODS else ""
+        header = None if marks.get("public") else asked.environ.get("HTTP_AUTHORIZATION")
+        g.user = user = None if header is None else caller(app, header)
+        if self.url_prefix:  # whoever looks after the server may look as often as they like
+            app.extensions["limits"].admit(user)
+        if user is None:
+            is_open = marks.get("public") or (method and self._is_open(app))
+            if header is not None or not is_open:
+                raise failure(401)
+        elif user.scopes is not None and self._scope(marks, method) not in user.scopes:
+            raise failure(403)
+        if marks.get("admin_only") and (user is None or user.role != "admin"):
             raise failure(403)
         if asked.environ.get("QUERY_STRING") and not marks.get("reads_query"):
             raise failure(400, unknown_fields(list(asked.args), []))
@@ -107,6 +105,7 @@ class Blueprint(Answers):
             409: facts.get("keyed"),
             415: facts.get("reads_json"),
             422: facts.get("keyed"),
+            429: self.url_prefix,
             500: True,
             503: self.url_prefix,
         }

@@ -14,6 +14,7 @@ from werkzeug.wrappers import Response
 
 from omnidesk.api import errors
 from omnidesk.api.encoding import Json
+from omnidesk.api.limits import Limits
 from omnidesk.db import LARGEST_ID
 
 ASSETS = "/api/docs/assets"
@@ -30,9 +31,26 @@ BEARER = {
     "bearerFormat": "JWT",
     "description": "The access_token that POST /api/login gives; paste it as it is.",
 }
+WAIT = {"Retry-After": {"description": "Seconds to wait", "schema": {"type": "integer"}}}
+RATE = {
+    name: {"description": description, "schema": {"type": "string"}, "example": example}
+    for name, description, example in (
+        (
+            "RateLimit-Policy",
+            "The limit: its quota, and its window in seconds",
+            '"token";q=600;w=60',
+        ),
+        (
+            "RateLimit",
+            "What is left of it, and the seconds until it is renewed",
+            '"token";r=0;t=42',
+        ),
+    )
+}
 HEADERS = {
     401: {"WWW-Authenticate": {"schema": {"type": "string", "enum": ["Bearer"]}}},
-    503: {"Retry-After": {"description": "Seconds to wait", "schema": {"type": "integer"}}},
+    429: {**WAIT, **RATE},
+    503: WAIT,
 }
 
 
@@ -83,12 +101,13 @@ class Api(SmorestApi):  # type: ignore[misc]
     ) -> None:
         app.extensions["bearer"] = bearer  # gives the user whom an access token names, or None
         app.extensions["scopes"] = scopes  # that API tokens can have
+        app.extensions["limits"] = Limits(app)
         app.config |= {
             "API_TITLE": "OmniDesk",
             "API_VERSION": version,
             "OPENAPI_VERSION": "3.0.3",
             "OPENAPI_URL_PREFIX": "/api",
-            "OPENAPI_SWAGGER_UI_PATH": "/docs",
+            "OPENAPI_SWAGGER_UI_PATH": "/docs" if app.config["ENV"] == "development" else None,
             "OPENAPI_SWAGGER_UI_URL": f"{ASSETS}/",
             "OPENAPI_SWAGGER_UI_CONFIG": {"persistAuthorization": True, "validatorUrl": None},
         }

@@ -36,6 +36,11 @@ class Bearer(NamedTuple):
     scopes: frozenset[str] | None = None  # of an API token; a session may do all its user may
 
     @property
+    def token(self) -> str:
+        """What requests are counted by."""
+        return f"token:{self.token_id}" if self.token_id else f"session:{self.session_id}"
+
+    @property
     def may_relay(self) -> bool:
         """Whether what they post may be said by clients and bots."""
         return self.role == "admin" if self.scopes is None else "messages:relay" in self.scopes

@@ -8,6 +8,7 @@ from sqlalchemy import Select
 from omnidesk.api import Blueprint, PageQuery, current_user
 from omnidesk.api.answers import LOCATION
 from omnidesk.api.errors import failure
+from omnidesk.api.limits import Attempts
 from omnidesk.auth import tokens
 from omnidesk.auth.models import ApiToken, Session
 from omnidesk.auth.schemas import (
@@ -47,8 +48,10 @@ def begin(user: User) -> dict[str, Any]:
 @blp.alt_response(401, "UNAUTHORIZED")
 def login(credentials: dict[str, Any]) -> dict[str, Any]:
     """Exchange a user name and password for an access token"""
+    attempts = Attempts(credentials["username"].lower())
     user = User.log_in(**credentials)
     if user is None:
+        attempts.fail()
         raise failure(401)
     return begin(user)
 
@@ -78,8 +81,10 @@ def refresh_token() -> dict[str, Any]:
 @blp.response(200, AccessSchema)
 def change_password(data: dict[str, Any]) -> dict[str, Any]:
     """Change your own password: all your sessions end, and a new one begins"""
+    attempts = Attempts(f"user {current_user.user_id}")  # a blank is in no user name
     user = User.known(current_user.user_id, data["old_password"])
     if user is None:
+        attempts.fail()
         raise Refused("old_password", "This is not your password.")
     user.change(password=data["password"])
     return begin(user)

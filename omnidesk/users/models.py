@@ -78,11 +78,12 @@ class User(Versioned, Base):
             return None
         renewed = passwords.renewed(stored, password)
         user = db.session.get(cls, user_id, with_for_update=True)
-        if user is None or not user.active:
-            return None
-        if user.password_hash == stored:
+        if user and user.password_hash == stored:
             user.password_hash = renewed
-        elif not passwords.verify(user.password_hash, password):
+        elif user and not passwords.verify(user.password_hash, password):
+            user = None
+        if user is None or not user.active:
+            db.session.rollback()
             return None
         return user
 

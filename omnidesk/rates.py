@@ -1,0 +1,211 @@
+"""How often somebody came: counts in the database, which all workers share and no restart loses."""
+
+from contextlib import suppress
+from functools import cache
+from threading import Lock
+from time import time
+from typing import Any
+
+from flask import current_app
+from limits import RateLimitItem
+from limits.storage import Storage, storage_from_string
+from limits.strategies import FixedWindowRateLimiter
+from limits.util import WindowStats
+from sqlalchemy import (
+    BigInteger,
+    Engine,
+    Index,
+    String,
+    bindparam,
+    case,
+    create_engine,
+    delete,
+    event,
+    select,
+)
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Mapped, mapped_column
+
+from omnidesk.db import Base, alone, db
+from omnidesk.prepared import Prepared
+
+MOST = 10_000  # windows that a worker remembers before it forgets those that are over
+STEPS = 20  # a worker counts by itself for at most a twentieth of what is left
+
+
+class Hit(Base):
+    """How often somebody came in a window of time, which ends at a second since 1970."""
+
+    __tablename__ = "hit"
+
+    key: Mapped[str] = mapped_column(String(255), primary_key=True)
+    count: Mapped[int] = mapped_column(BigInteger)
+    ends: Mapped[int] = mapped_column(BigInteger)
+
+    __table_args__ = (Index(None, "ends"),)
+
+    @classmethod
+    def prune(cls) -> int:
+        """Forget the windows that are over; give how many."""
+        gone = delete(cls).where(cls.ends <= int(time())).returning(cls.key)
+        return len(db.session.execute(gone).all())
+
+
+WINDOW = Prepared(
+    select(Hit.count, Hit.ends).where(Hit.key == bindparam("key"), Hit.ends > bindparam("now"))
+)
+
+
+@cache
+def apart(engine: Engine) -> Engine:
+    """Give the database by a connection of its own, which waits for nobody and for no disk.
+
+    What a power cut may take of these counts is not worth a wait at every request.
+    """
+    options = current_app.config["SQLALCHEMY_ENGINE_OPTIONS"]
+    own = create_engine(engine.url, **{**options, "pool_size": 1, "max_overflow": 4})
+
+    @event.listens_for(own, "connect")
+    def hurry(connection: Any, _record: Any) -> None:
+        if own.name == "sqlite":
+            connection.execute("PRAGMA synchronous=OFF")
+            connection.execute("PRAGMA busy_timeout=100")
+        else:
+            connection.execute("SET synchronous_commit = off")
+            connection.execute("SET lock_timeout = 100")
+            connection.commit()
+
+    return alone(own)
+
+
+class DatabaseStorage(Storage):
+    """The desk's database as a storage of the limits library."""
+
+    STORAGE_SCHEME = ["database"]
+
+    @property
+    def base_exceptions(self) -> type[Exception]:
+        """Give what it raises when the database cannot be asked."""
+        return SQLAlchemyError
+
+    def incr(self, key: str, expiry: int, amount: int = 1) -> int:
+        """Count some more under a key, in a new window of that many seconds if the last is over."""
+        now = int(time())
+        with apart(db.engine).connect() as connection:
+            insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+            new = insert(Hit).values(key=key, count=amount, ends=now + expiry)
+            over = Hit.ends <= now
+            counted = new.on_conflict_do_update(
+                index_elements=[Hit.key],
+                set_={
+                    "count": case((over, new.excluded.count), else_=Hit.count + new.excluded.count),
+                    "ends": case((over, new.excluded.ends), else_=Hit.ends),
+                },
+            )
+            return int(connection.execute(counted.returning(Hit.count)).scalar_one())
+
+    def get(self, key: str) -> int:
+        """Give the count under a key."""
+        return self.window(key)[0]
+
+    def get_expiry(self, key: str) -> float:
+        """Give when the window of a key ends, in seconds since 1970."""
+        return self.window(key)[1]
+
+    def window(self, key: str) -> tuple[int, int]:
+        """Give the count under a key and when its window ends."""
+        now = int(time())
+        rows = WINDOW(key=key, now=now)
+        return (rows[0][0], rows[0][1]) if rows else (0, now)
+
+    def check(self) -> bool:
+        """Tell whether the database can be asked."""
+        try:
+            self.get("")
+        except SQLAlchemyError:
+            return False
+        return True
+
+    def reset(self) -> int:
+        """Forget all counts; give how many there were."""
+        with apart(db.engine).connect() as connection:
+            return len(connection.execute(delete(Hit).returning(Hit.key)).all())
+
+    def clear(self, key: str) -> None:
+        """Forget the count under a key."""
+        with apart(db.engine).connect() as connection:
+            connection.execute(delete(Hit).where(Hit.key == key))
+
+
+class Window:
+    """What a worker knows of a count: what was stored, and what is not stored yet."""
+
+    __slots__ = ("ends", "pending", "stored")
+
+    def __init__(self, ends: float) -> None:
+        self.stored, self.pending, self.ends = 0, 0, ends
+
+
+class InBatches(FixedWindowRateLimiter):
+    """Fixed windows that are stored some hits at a time: the less is left, the fewer.
+
+    So a request costs next to nothing, and near its limit a count is exact.
+    """
+
+    def __init__(self, storage: Storage) -> None:
+        super().__init__(storage)
+        faults: Any = storage.base_exceptions
+        self.faults: tuple[type[Exception], ...] = (
+            faults if isinstance(faults, tuple) else (faults,)
+        )
+        self.windows: dict[str, Window] = {}
+        self.lock = Lock()
+
+    def hit(self, item: RateLimitItem, *identifiers: str, cost: int = 1) -> bool:
+        """Count somebody's coming; tell whether that was within the limit."""
+        key = item.key_for(*identifiers)
+        window = self.window(key, item)
+        with self.lock:
+            if window.stored >= item.amount:
+                return False
+            window.pending += cost
+            left = item.amount - window.stored - window.pending
+            if window.pending * STEPS < left:
+                return True
+            pending, window.pending = window.pending, 0
+            window.stored += pending
+        # Whoever can still be answered is: if it fails, this worker goes on by what it knows.
+        with suppress(*self.faults):
+            stored = self.storage.incr(key, item.get_expiry(), amount=pending)
+            window.stored = max(window.stored, stored)
+            window.ends = self.storage.get_expiry(key)
+        return window.stored <= item.amount
+
+    def get_window_stats(self, item: RateLimitItem, *identifiers: str) -> WindowStats:
+        """Give when the window ends, in seconds since 1970, and what is left, as far as we know."""
+        window = self.window(item.key_for(*identifiers), item)
+        return WindowStats(window.ends, max(0, item.amount - window.stored - window.pending))
+
+    def window(self, key: str, item: RateLimitItem) -> Window:
+        """Give what is known of a key; where that is nothing any more, what is stored."""
+        now, window = time(), self.windows.get(key)
+        if window is not None and window.ends > now:
+            return window
+        new = Window(now + item.get_expiry())
+        with suppress(*self.faults):
+            if stored := self.storage.get(key):
+                new.stored, new.ends = stored, self.storage.get_expiry(key)
+        with self.lock:
+            if len(self.windows) > MOST:
+                self.windows = {name: w for name, w in self.windows.items() if w.ends > now}
+            if self.windows.get(key) is window:
+                self.windows[key] = new
+            return self.windows[key]
+
+
+@cache
+def storage_at(uri: str) -> Storage:
+    """Give the storage at a URI: `database://`, or one of the limits library's, as `redis://`."""
+    found: Any = storage_from_string(uri)
+    return found  # type: ignore[no-any-return]
