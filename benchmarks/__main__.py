@@ -41,7 +41,7 @@ def measure(plan: Plan, create: Any, *, endure: bool) -> dict[str, Any]:
         lengthen(databases[size], size // 10)
     found: dict[str, Any] = {}
     say("growth")
-    found["growth"] = list(growth.measure(databases, plan.rounds))
+    found["growth"] = list(growth.measure(databases, plan))
     found["offset"] = growth.offset(databases[plan.sizes[-1]], plan.sizes[-1] // 2, plan.rounds)
     if endure:
         desk = databases[plan.sizes[1]]
@@ -54,6 +54,8 @@ def measure(plan: Plan, create: Any, *, endure: bool) -> dict[str, Any]:
     bare = seeded(create("bare"), plan.sizes[0])
     forget_log(bare)
     found["log"] = ratios.cost_of_the_log(databases[plan.sizes[0]], bare, plan)
+    say("counting")
+    found["counting"] = ratios.cost_of_counting(databases[plan.sizes[-1]], plan)
     say("ratios")
     found["ratios"] = list(ratios.measure(databases[plan.sizes[-1]], plan))
     return found

@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 import orjson
 import psycopg
 
-from benchmarks.servers import PASSWORD, Caller, log_in, ours
+from benchmarks.servers import PASSWORD, Caller, Plan, log_in, ours
 
 TICKETS, EVENTS, USERS = "/api/tickets", "/api/events", "/api/users"
 LOGIN = orjson.dumps({"username": "bench", "password": PASSWORD})
@@ -127,7 +127,7 @@ PROBES = (
 )
 
 
-def measure(databases: dict[int, str], rounds: int) -> Iterator[Median]:
+def measure(databases: dict[int, str], plan: Plan) -> Iterator[Median]:
     """Give the medians on desks of every size, one round after another."""
     with ExitStack() as stack:
         desks = {}
@@ -137,10 +137,10 @@ def measure(databases: dict[int, str], rounds: int) -> Iterator[Median]:
             desks[size] = Caller(server, log_in(server))
         for probe in PROBES:
             paths = {size: probe.path(desk) for size, desk in desks.items()}
-            for number in range(-1, rounds):
+            for number in range(-plan.warm, plan.rounds):
                 for size, desk in desks.items():
                     rows, median = time(desk, paths[size], probe)
-                    if number >= 0:  # the first only warms up
+                    if number >= 0:
                         yield Median(probe.name, size, rows, number, median)
 
 

@@ -69,16 +69,28 @@ def measure(database_url: str, plan: Plan) -> Iterator[Rate]:
 
 def cost_of_the_log(logged: str, bare: str, plan: Plan) -> list[float]:
     """Give the rates of new tickets on a desk without the change log, over those of one with it."""
-    (request,) = (request for request in REQUESTS if request.body)
-    found = []
     with ours(logged) as with_log, ours(bare) as without:
-        token = log_in(with_log), log_in(without)
-        for server in (with_log, without):
-            server.keep_to(SERVER)
-        for _ in range(plan.rounds):
-            rate = load(with_log, request, token[0], plan)
-            found.append(load(without, request, token[1], plan) / rate)
-    return found
+        return costs(with_log, without, REQUESTS[3], plan)
+
+
+def cost_of_counting(database_url: str, plan: Plan) -> list[float]:
+    """Give the rates of lists that nobody counts, over those that are counted for a limit."""
+    with (
+        ours(database_url, reads="") as counted,
+        ours(database_url, reads="", limit="") as uncounted,
+    ):
+        return costs(counted, uncounted, REQUESTS[1], plan)
+
+
+def costs(dear: Server, cheap: Server, request: Request, plan: Plan) -> list[float]:
+    """Give the rates of one server over those of another, round by round."""
+    found, token = [], {server: log_in(server) for server in (dear, cheap)}
+    for server in token:
+        server.keep_to(SERVER)
+    for _ in range(plan.warm + plan.rounds):
+        rate = load(dear, request, token[dear], plan)
+        found.append(load(cheap, request, token[cheap], plan) / rate)
+    return found[plan.warm :]
 
 
 def load(server: Server, request: Request, token: str, plan: Plan) -> float:

@@ -1,5 +1,6 @@
 """docs/benchmarks.md: what was found, as tables and pictures."""
 
+import math
 import os
 import platform
 import sqlite3
@@ -38,6 +39,7 @@ def write(found: dict[str, Any], folder: Path) -> None:
         parts[f"growth_{kind}"] = growth(found[kind]["growth"])
         parts[f"offset_{kind}"] = offset(found[kind]["offset"])
         parts[f"log_{kind}"] = spread(found[kind]["log"])
+        parts[f"counting_{kind}"] = spread(found[kind]["counting"])
         draw(found[kind]["growth"], kind, folder / "benchmarks" / f"growth-{kind.lower()}.svg")
     parts |= endurance(found["SQLite"])
     text = TEMPLATE.read_text()
@@ -137,7 +139,8 @@ def draw(medians: list[Any], kind: str, path: Path) -> None:
     for median in medians:
         times[median.probe][median.size].append(median.milliseconds)
     plt.rcParams.update({"svg.hashsalt": "omnidesk", "svg.fonttype": "none", "font.size": 8})
-    figure, panels = plt.subplots(5, 6, figsize=(12, 8.5), sharex=True)
+    rows = math.ceil(len(PROBES) / 6)
+    figure, panels = plt.subplots(rows, 6, figsize=(12, 1.7 * rows), sharex=True)
     for panel in panels.flat[len(PROBES) :]:
         panel.axis("off")
     for panel, probe in zip(panels.flat, PROBES, strict=False):
@@ -149,6 +152,7 @@ def draw(medians: list[Any], kind: str, path: Path) -> None:
         panel.plot(sizes, middles, color="#2a6f97", marker="o", markersize=3)
         panel.set(xscale="log", ylim=(0, 2 * max(middles)))
         panel.set_title(probe.name, fontsize=7)
+        panel.tick_params(labelbottom=True)
         panel.spines[["top", "right"]].set_visible(False)
     figure.suptitle(f"{kind}: milliseconds for an answer, by the number of tickets")
     figure.tight_layout()

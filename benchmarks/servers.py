@@ -21,6 +21,7 @@ OURS = ROOT / ".venv" / "bin"
 PEERS = Path(sys.executable).parent
 KEY = "a key of the benchmarks' own, of 32 bytes and more"
 PASSWORD = "correct horse battery"
+COUNTED = "1000000 per minute"  # more than anybody can, but counted all the same
 OPEN = "events,tickets,conversations,clients"
 GTHREAD = [
     "--no-control-socket",
@@ -88,9 +89,15 @@ class Caller:
         return orjson.loads(body)
 
 
-def settings(database_url: str, reads: str = OPEN) -> dict[str, str]:
+def settings(database_url: str, reads: str = OPEN, limit: str = COUNTED) -> dict[str, str]:
     """Give the environment of a server on a database, with what may be read without a token."""
-    return {"DATABASE_URL": database_url, "SECRET_KEY": KEY, "PUBLIC_READS": reads}
+    return {
+        "DATABASE_URL": database_url,
+        "SECRET_KEY": KEY,
+        "PUBLIC_READS": reads,
+        "RATE_LIMIT_TOKEN": limit,
+        "RATE_LIMIT_ANONYMOUS": limit,
+    }
 
 
 @contextmanager
@@ -106,9 +113,15 @@ def running(command: list[Any], env: dict[str, str], cwd: Path, path: str) -> It
 
 
 @contextmanager
-def ours(database_url: str, *options: str, workers: int = 1, reads: str = OPEN) -> Iterator[Server]:
+def ours(
+    database_url: str,
+    *options: str,
+    workers: int = 1,
+    reads: str = OPEN,
+    limit: str = COUNTED,
+) -> Iterator[Server]:
     """Serve the desk as it is."""
-    env = settings(database_url, reads) | {"WEB_CONCURRENCY": str(workers)}
+    env = settings(database_url, reads, limit) | {"WEB_CONCURRENCY": str(workers)}
     with running([OURS / "gunicorn", *options, "wsgi:app"], env, ROOT, "/healthz") as server:
         yield server
 

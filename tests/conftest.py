@@ -94,8 +94,13 @@ def app(migrated_app: Flask) -> Iterator[Flask]:
     filled = [table for table in Base.metadata.sorted_tables if table.name != "tally"]
     with db.engine.begin() as connection:
         if connection.dialect.name == "postgresql":
-            names = ", ".join(table.name for table in filled)
-            connection.execute(text(f"TRUNCATE {names} RESTART IDENTITY CASCADE"))
+            # Many times quicker than TRUNCATE, which makes every table and index anew.
+            connection.execute(text("SET LOCAL session_replication_role = replica"))
+            for table in filled:
+                connection.execute(table.delete())
+            connection.execute(
+                text("SELECT setval(oid::regclass, 1, false) FROM pg_class WHERE relkind = 'S'")
+            )
         else:
             for table in [*reversed(filled), Change.__table__]:  # what is deleted is logged, too
                 connection.execute(table.delete())

@@ -14,19 +14,23 @@ from tests.servers import BIN, environ, gunicorn
 
 HERE = Path(__file__).parent
 OPTIONS = (
-    *("--phases", "examples,coverage,fuzzing", "--checks", "all", "--max-examples", "10"),
+    *("--phases", "examples,coverage,fuzzing", "--checks", "all", "--max-examples", "6"),
     *("--no-color", "--seed", "7", "--generation-database", "none"),
 )
 
 
-@pytest.mark.parametrize("token", [True, False], ids=["with a token", "without a token"])
+@pytest.mark.parametrize(
+    ("database_url", "role"),
+    [("sqlite", "admin"), ("postgresql", "admin"), ("sqlite", "empleado"), ("postgresql", "")],
+    indirect=["database_url"],
+)
 def test_schemathesis_finds_nothing(
-    app: Any, environment: dict[str, str], tmp_path: Path, token: bool
+    app: Any, environment: dict[str, str], tmp_path: Path, role: str
 ) -> None:
     demo.add()
-    tester = Caller(app, make_user("tester", role="admin"))
+    tester = Caller(app, make_user("tester", role=role or "empleado"))
     with gunicorn(environment, tmp_path) as address:
-        headers = ["--header", f"Authorization: Bearer {tester.token}"] if token else []
+        headers = ["--header", f"Authorization: Bearer {tester.token}"] if role else []
         run = subprocess.run(
             [
                 *(BIN / "schemathesis", "--config-file", HERE / "schemathesis.toml", "run"),
@@ -44,5 +48,5 @@ def test_schemathesis_finds_nothing(
         )
 
     assert run.returncode == 0, run.stdout + run.stderr
-    assert tester.get("/api/me").json["role"] == "admin", "its token was good to the end"
+    assert tester.get("/api/me").status_code == 200, "its token was good to the end"
     assert f"Tested: {operations}" in run.stdout
