@@ -3,6 +3,9 @@ PORT ?= 8000
 bin = .venv/bin
 serve = OMNIDESK_ENV=$${OMNIDESK_ENV:-development} PORT=$(PORT)
 
+# What ruff's S105, S108, S311 and S608 check too, where each exception has its reason.
+known = B105,B108,B311,B608
+
 .PHONY: run install test needs lint format bench clean
 
 run: .venv/runtime  ## Serve the demo on 127.0.0.1:8000
@@ -19,9 +22,10 @@ test: needs lint .venv/bench  ## Check everything, on SQLite and PostgreSQL, thr
 needs:
 	@.ci/need test
 
-lint: .venv/dev  ## Check format, lint and types
+lint: .venv/dev  ## Check format, lint, security and types
 	$(bin)/ruff format --check .
 	$(bin)/ruff check .
+	$(bin)/bandit --quiet --recursive --skip $(known) omnidesk config.py wsgi.py gunicorn.conf.py
 	$(bin)/mypy
 
 bench: .venv/runtime .venv/bench  ## Measure, against others too, and write docs/benchmarks.md; half an hour

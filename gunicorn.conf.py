@@ -5,15 +5,17 @@ import signal
 import sys
 from contextlib import suppress
 from importlib import import_module
+from logging.config import dictConfig
 from pathlib import Path
 from typing import Any
 
-from gunicorn import util
+from gunicorn import glogging, util
+from gunicorn.http import wsgi
 from werkzeug.http import HTTP_STATUS_CODES
 
 sys.path.insert(0, str(Path(__file__).parent))
 settings = import_module("config").from_environment()  # a bad one ends the start here
-app = import_module("omnidesk.api.app")
+app, logs = import_module("omnidesk.api.app"), import_module("omnidesk.logs")
 
 bind = f"127.0.0.1:{settings.PORT}"
 workers = settings.WEB_CONCURRENCY
@@ -26,7 +28,6 @@ max_requests = 100_000
 max_requests_jitter = 10_000
 preload_app = True  # one copy of the code for all workers; bad settings end the start
 control_socket_disable = True
-logconfig_dict = import_module("omnidesk.logs").config(settings.ENV)
 limit_request_line = 8190  # more than nginx lets through: its limits bite first
 limit_request_field_size = 8190
 forwarder_headers = ""  # nothing that a client sends may move the app to another path
@@ -50,6 +51,61 @@ def write_error(sock: Any, status: int, reason: str, _message: str) -> None:
 
 
 util.write_error = write_error  # gunicorn has no setting for this page
+
+
+class Log(glogging.Logger):  # type: ignore[misc]
+    """gunicorn's log in our own lines. Of requests the app keeps one, so gunicorn need not."""
+
+    def setup(self, cfg: Any) -> None:
+        """Set up the loggers, gunicorn's among them."""
+        super().setup(cfg)
+        dictConfig(logs.config(settings.ENV))
+
+
+logger_class = Log
+
+
+class OnePacket(wsgi.Response):  # type: ignore[misc]
+    """An answer whose head waits for its body: the client and nginx wake up once, not twice."""
+
+    head = b""
+    headers_sent: bool
+
+    def send_headers(self) -> None:
+        """Make the head, which is sent with what comes first."""
+        if not self.headers_sent:
+            fields = (f"{name}: {value}\r\n" for name, value in self.headers)
+            self.head = "".join((*self.default_headers(), *fields, "\r\n")).encode("latin-1")
+            self.headers_sent = True
+
+    def _emit_body(self, data: bytes) -> None:
+        if self.chunked:
+            self.flush()
+            super()._emit_body(data)
+        else:
+            self.head, whole = b"", self.head + data
+            util.write(self.sock, whole)
+
+    def flush(self) -> None:
+        """Send the head, if it has not been."""
+        if self.head:
+            self.head, head = b"", self.head
+            util.write(self.sock, head)
+
+    def sendfile(self, respiter: Any) -> Any:
+        """Send a file, its head before it."""
+        self.send_headers()
+        self.flush()
+        return super().sendfile(respiter)
+
+    def close(self) -> None:
+        """End the answer, which may have had no body."""
+        self.send_headers()
+        self.flush()
+        super().close()
+
+
+wsgi.Response = OnePacket  # gunicorn has no setting for this class
 
 
 def when_ready(server: Any) -> None:

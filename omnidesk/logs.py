@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -42,7 +43,13 @@ class Text(logging.Formatter):
 
 def iso(seconds: float) -> str:
     """Give a time in UTC, to the millisecond."""
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")[:23] + "Z"
+    return f"{second(int(seconds))}.{int(seconds % 1 * 1000):03d}Z"
+
+
+@lru_cache(maxsize=1)
+def second(number: int) -> str:
+    """Give a second since 1970."""
+    return datetime.fromtimestamp(number, UTC).isoformat()[:19]
 
 
 def message(record: logging.LogRecord) -> str:
@@ -61,7 +68,10 @@ def config(env: str) -> dict[str, Any]:
         "formatters": {"line": {"()": Line if env == "production" else Text}},
         "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
         "root": {"level": "WARNING", "handlers": ["stderr"]},
-        "loggers": {"gunicorn.error": {"level": "INFO"}, "omnidesk": {"level": "INFO"}},
+        "loggers": {
+            "gunicorn.error": {"level": "INFO", "handlers": ["stderr"], "propagate": False},
+            "omnidesk": {"level": "INFO"},
+        },
     }
 
 

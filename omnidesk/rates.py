@@ -9,8 +9,6 @@ from typing import Any
 from flask import current_app
 from limits import RateLimitItem
 from limits.storage import Storage, storage_from_string
-from limits.strategies import FixedWindowRateLimiter
-from limits.util import WindowStats
 from sqlalchemy import (
     BigInteger,
     Engine,
@@ -141,20 +139,26 @@ class DatabaseStorage(Storage):
 class Window:
     """What a worker knows of a count: what was stored, and what is not stored yet."""
 
-    __slots__ = ("ends", "pending", "stored")
+    __slots__ = ("ends", "key", "pending", "quota", "stored")
 
-    def __init__(self, ends: float) -> None:
-        self.stored, self.pending, self.ends = 0, 0, ends
+    def __init__(self, key: str, quota: int, ends: float) -> None:
+        self.key, self.quota, self.ends = key, quota, ends
+        self.stored, self.pending = 0, 0
+
+    @property
+    def left(self) -> int:
+        """How often somebody may still come."""
+        return max(0, self.quota - self.stored - self.pending)
 
 
-class InBatches(FixedWindowRateLimiter):
+class Batches:
     """Fixed windows that are stored some hits at a time: the less is left, the fewer.
 
     So a request costs next to nothing, and near its limit a count is exact.
     """
 
-    def __init__(self, storage: Storage) -> None:
-        super().__init__(storage)
+    def __init__(self, storage: Storage, item: RateLimitItem) -> None:
+        self.storage, self.item = storage, item
         faults: Any = storage.base_exceptions
         self.faults: tuple[type[Exception], ...] = (
             faults if isinstance(faults, tuple) else (faults,)
@@ -162,46 +166,39 @@ class InBatches(FixedWindowRateLimiter):
         self.windows: dict[str, Window] = {}
         self.lock = Lock()
 
-    def hit(self, item: RateLimitItem, *identifiers: str, cost: int = 1) -> bool:
-        """Count somebody's coming; tell whether that was within the limit."""
-        key = item.key_for(*identifiers)
-        window = self.window(key, item)
+    def hit(self, who: str) -> tuple[bool, Window]:
+        """Count somebody's coming; tell whether that was within the limit, and of which window."""
+        window = self.windows.get(who)
+        if window is None or window.ends <= time():
+            window = self.open(who, window)
         with self.lock:
-            if window.stored >= item.amount:
-                return False
-            window.pending += cost
-            left = item.amount - window.stored - window.pending
-            if window.pending * STEPS < left:
-                return True
+            if window.stored >= window.quota:
+                return False, window
+            window.pending += 1
+            if window.pending * STEPS < window.quota - window.stored - window.pending:
+                return True, window
             pending, window.pending = window.pending, 0
             window.stored += pending
         # Whoever can still be answered is: if it fails, this worker goes on by what it knows.
         with suppress(*self.faults):
-            stored = self.storage.incr(key, item.get_expiry(), amount=pending)
+            stored = self.storage.incr(window.key, self.item.get_expiry(), amount=pending)
             window.stored = max(window.stored, stored)
-            window.ends = self.storage.get_expiry(key)
-        return window.stored <= item.amount
+            window.ends = self.storage.get_expiry(window.key)
+        return window.stored <= window.quota, window
 
-    def get_window_stats(self, item: RateLimitItem, *identifiers: str) -> WindowStats:
-        """Give when the window ends, in seconds since 1970, and what is left, as far as we know."""
-        window = self.window(item.key_for(*identifiers), item)
-        return WindowStats(window.ends, max(0, item.amount - window.stored - window.pending))
-
-    def window(self, key: str, item: RateLimitItem) -> Window:
-        """Give what is known of a key; where that is nothing any more, what is stored."""
-        now, window = time(), self.windows.get(key)
-        if window is not None and window.ends > now:
-            return window
-        new = Window(now + item.get_expiry())
+    def open(self, who: str, over: Window | None) -> Window:
+        """Give a new window for somebody whose last one is over, with what is stored of it."""
+        now = time()
+        new = Window(self.item.key_for(who), self.item.amount, now + self.item.get_expiry())
         with suppress(*self.faults):
-            if stored := self.storage.get(key):
-                new.stored, new.ends = stored, self.storage.get_expiry(key)
+            if stored := self.storage.get(new.key):
+                new.stored, new.ends = stored, self.storage.get_expiry(new.key)
         with self.lock:
             if len(self.windows) > MOST:
                 self.windows = {name: w for name, w in self.windows.items() if w.ends > now}
-            if self.windows.get(key) is window:
-                self.windows[key] = new
-            return self.windows[key]
+            if self.windows.get(who) is over:
+                self.windows[who] = new
+            return self.windows.setdefault(who, new)
 
 
 @cache

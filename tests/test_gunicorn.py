@@ -120,6 +120,32 @@ def test_a_body_without_a_length_is_limited_too(server: str, agent: Caller) -> N
     assert (answer.status_code, answer.json()) == (413, {"detail": "Request Entity Too Large"})
 
 
+@pytest.mark.parametrize(
+    ("request_line", "end"),
+    [
+        (b"GET /healthz HTTP/1.1", b'{"status":"ok"}'),
+        (b"GET /healthz HTTP/1.0", b'{"status":"ok"}'),
+        (b"GET /api/summary HTTP/1.1", b'{"detail":"Unauthorized"}'),
+        (b"HEAD /healthz HTTP/1.1", b"\r\n\r\n"),
+        (b"OPTIONS /healthz HTTP/1.1", b"\r\n\r\n"),
+    ],
+)
+def test_an_answer_comes_in_one_piece(server: str, request_line: bytes, end: bytes) -> None:
+    host, _, port = server.removeprefix("http://").partition(":")
+    with socket.create_connection((host, int(port)), timeout=5) as connection:
+        connection.sendall(request_line + b"\r\nHost: a\r\n\r\n")
+        piece = connection.recv(65536)
+
+    assert piece.startswith(b"HTTP/1.")
+    assert piece.rstrip(b"\n").endswith(end.rstrip(b"\n"))
+
+
+def test_a_file_comes_whole(server: str) -> None:
+    answer = requests.get(f"{server}/api/docs/assets/swagger-ui.css", timeout=5)
+
+    assert len(answer.content) == int(answer.headers["Content-Length"]) > 100_000
+
+
 LOGIN = b"POST /api/login HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
 BODY = b'{"username":"nobody","password":"nothing"}'
 

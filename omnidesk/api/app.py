@@ -3,7 +3,7 @@
 import os
 import re
 from collections.abc import Callable, Iterable
-from time import perf_counter, time
+from time import time
 from typing import Any
 
 from flask import Flask, Request, g, request
@@ -56,23 +56,37 @@ class App(Flask):
 
     def wsgi_app(self, environ: Any, start_response: Callable[..., Any]) -> Iterable[bytes]:
         """Answer a request with what belongs on every answer, and note it in the log."""
-        began = perf_counter()
+        began = time()
         environ[REQUEST_ID] = request_id = named(environ.get("HTTP_X_REQUEST_ID"))
         if trusted := self.config["TRUSTED_PROXIES"]:
             forwarded = environ.get("HTTP_X_FORWARDED_FOR", "")
             environ["REMOTE_ADDR"] = behind(trusted, environ.get("REMOTE_ADDR", ""), forwarded)
 
         def start(status: str, answer: list[tuple[str, str]], exc_info: Any = None) -> Any:
+            known = g._get_current_object()
             names = {name for name, _ in answer}
             answer += ON_ALL
             answer.append(OPEN if environ["PATH_INFO"] == DOCS else CLOSED)
             answer.append(("X-Request-ID", request_id))
-            answer += headers()
             if "Cache-Control" not in names:
                 answer.append(PRIVATE)
-            if self.config["CORS_ORIGINS"] and "Vary" not in names:
+            if "Vary" not in names and self.config["CORS_ORIGINS"]:
                 answer.append(VARY)
-            self.note(status, request_id, perf_counter() - began)
+            if rate := known.get("rate"):
+                answer += headers(rate)
+            rule, user = environ["werkzeug.request"].url_rule, known.get("user")
+            now = time()
+            noter(self.config["ENV"])(
+                {
+                    "time": iso(now),
+                    "request_id": request_id,
+                    "method": environ["REQUEST_METHOD"],
+                    "route": rule and rule.rule,
+                    "status": int(status[:3]),
+                    "ms": round(1000 * (now - began), 2),
+                    "user_id": user and user.user_id,
+                }
+            )
             return start_response(status, answer, exc_info)
 
         return super().wsgi_app(environ, start)
@@ -80,21 +94,6 @@ class App(Flask):
     def log_exception(self, exc_info: Any) -> None:
         """Say in the log which request met a fault of ours."""
         self.logger.error("Request %s failed", request.environ[REQUEST_ID], exc_info=exc_info)
-
-    def note(self, status: str, request_id: str, seconds: float) -> None:
-        """Write a line to the log: whose request of which route was answered how."""
-        rule, user = request.url_rule, g.get("user")
-        noter(self.config["ENV"])(
-            {
-                "time": iso(time()),
-                "request_id": request_id,
-                "method": request.method,
-                "route": rule and rule.rule,
-                "status": int(status[:3]),
-                "ms": round(1000 * seconds, 2),
-                "user_id": user and user.user_id,
-            }
-        )
 
 
 def named(given: str | None) -> str:

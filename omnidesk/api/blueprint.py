@@ -52,7 +52,7 @@ class Blueprint(Answers):
         header = None if marks.get("public") else asked.environ.get("HTTP_AUTHORIZATION")
         g.user = user = None if header is None else caller(app, header)
         if self.url_prefix:  # whoever looks after the server may look as often as they like
-            app.extensions["limits"].admit(user)
+            app.extensions["limits"].admit(user, asked.environ.get("REMOTE_ADDR"))
         if user is None:
             is_open = marks.get("public") or (method and self._is_open(app))
             if header is not None or not is_open:

@@ -1,9 +1,10 @@
 """JSON as it leaves: UTF-8, without blanks, in the order it was written in."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import orjson
-from flask import Response, current_app
+from flask import Response
 from flask.json.provider import DefaultJSONProvider
 
 
@@ -20,4 +21,15 @@ class Json(DefaultJSONProvider):
 
 def json(body: str | bytes) -> Response:
     """Give the answer whose body is JSON already."""
-    return current_app.response_class(body, mimetype="application/json")
+    return Whole(body, content_type="application/json")
+
+
+class Whole(Response):
+    """An answer that is all there, and need not be looked through for what it might lack."""
+
+    def __call__(self, environ: Any, start_response: Any) -> Iterable[bytes]:
+        """Send it: as it is if it has a body, else as werkzeug knows to."""
+        if self.status_code != 200 or environ["REQUEST_METHOD"] == "HEAD":
+            return super().__call__(environ, start_response)
+        start_response(self.status, list(self.headers))
+        return self.response  # type: ignore[return-value]

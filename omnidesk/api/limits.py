@@ -11,21 +11,33 @@ from limits import RateLimitItem
 from limits.strategies import FixedWindowRateLimiter
 from werkzeug.exceptions import HTTPException, TooManyRequests
 
-from omnidesk.rates import InBatches, storage_at
+from omnidesk.rates import Batches, storage_at
 
 Networks = list[IPv4Network | IPv6Network]
 
 
 class Rule(NamedTuple):
-    """A limit by the name that its headers give it (draft-ietf-httpapi-ratelimit-headers)."""
+    """A limit, and what its headers say of it (draft-ietf-httpapi-ratelimit-headers)."""
 
     name: str
     item: RateLimitItem
+    policy: str  # the quota, and the seconds in which it is
 
-    @property
-    def policy(self) -> str:
-        """What the limit is: the quota, and the seconds in which it is."""
-        return f'"{self.name}";q={self.item.amount};w={self.item.get_expiry()}'
+    @classmethod
+    def of(cls, name: str, text: str) -> "Rule | None":
+        """Give a limit by its text, such as `600 per minute`; None for an empty one."""
+        if not text:
+            return None
+        item = limits.parse(text)
+        return cls(name, item, f'"{name}";q={item.amount};w={item.get_expiry()}')
+
+
+class Rate(NamedTuple):
+    """What is left of a limit, and when it is renewed, in seconds since 1970."""
+
+    rule: Rule
+    left: int
+    ends: float
 
 
 class Limits:
@@ -33,23 +45,26 @@ class Limits:
 
     def __init__(self, app: Flask) -> None:
         config = app.config
-        self.storage = storage_at(config["RATE_LIMIT_STORAGE"])
-        self.exact, self.often = FixedWindowRateLimiter(self.storage), InBatches(self.storage)
-        self.token = rule("token", config["RATE_LIMIT_TOKEN"])
-        self.anonymous = rule("anonymous", config["RATE_LIMIT_ANONYMOUS"])
-        self.login = rule("login", config["RATE_LIMIT_LOGIN"])
-        self.login_address = rule("login-address", config["RATE_LIMIT_LOGIN_ADDRESS"])
+        storage = storage_at(config["RATE_LIMIT_STORAGE"])
+        self.exact = FixedWindowRateLimiter(storage)
+        self.login = Rule.of("login", config["RATE_LIMIT_LOGIN"])
+        self.login_address = Rule.of("login-address", config["RATE_LIMIT_LOGIN_ADDRESS"])
+        self.often = {
+            name: (found, Batches(storage, found.item))
+            for name in ("token", "anonymous")
+            if (found := Rule.of(name, config[f"RATE_LIMIT_{name.upper()}"]))
+        }
 
-    def admit(self, user: Any) -> None:
+    def admit(self, user: Any, address: str | None) -> None:
         """Count a request; raises 429 where there were too many of its token or address."""
-        found = self.token if user else self.anonymous
-        if found is None:
+        counted = self.often.get("anonymous" if user is None else "token")
+        if counted is None:
             return
-        who = user.token if user else neighbourhood(request.remote_addr)
-        within = self.often.hit(found.item, who)
-        g.rate = found, self.often.get_window_stats(found.item, who)
+        found, batches = counted
+        within, window = batches.hit(neighbourhood(address) if user is None else user.token)
+        g.rate = Rate(found, window.left, window.ends)
         if not within:
-            raise too_many(g.rate[1].reset_time)
+            raise too_many(window.ends)
 
 
 class Attempts:
@@ -66,18 +81,13 @@ class Attempts:
         for found, who in self.counts:
             stats = self.limiter.get_window_stats(found.item, who)
             if not stats.remaining:
-                g.rate = found, stats
+                g.rate = Rate(found, 0, stats.reset_time)
                 raise too_many(stats.reset_time)
 
     def fail(self) -> None:
         """Count a failure."""
         for found, who in self.counts:
             self.limiter.hit(found.item, who)
-
-
-def rule(name: str, text: str) -> Rule | None:
-    """Give a limit by its text, such as `600 per minute`; None for an empty one."""
-    return Rule(name, limits.parse(text)) if text else None
 
 
 def too_many(reset: float) -> HTTPException:
@@ -92,14 +102,10 @@ def neighbourhood(address: str | None) -> str:
     return str(ip_network(f"{address.partition('%')[0]}/64", strict=False))
 
 
-def headers() -> list[tuple[str, str]]:
+def headers(rate: Rate) -> list[tuple[str, str]]:
     """Give what an answer says of the limit that its request was counted by."""
-    if "rate" not in g:
-        return []
-    found, stats = g.rate
-    reset = max(0, round(stats.reset_time - time()))
-    state = f'"{found.name}";r={stats.remaining};t={reset}'
-    return [("RateLimit-Policy", found.policy), ("RateLimit", state)]
+    state = f'"{rate.rule.name}";r={rate.left};t={max(0, round(rate.ends - time()))}'
+    return [("RateLimit-Policy", rate.rule.policy), ("RateLimit", state)]
 
 
 def behind(trusted: Networks, peer: str, forwarded: str) -> str:
