@@ -221,6 +221,8 @@ def test_errors_before_the_app_speak_its_words(
 
     assert (answer.status_code, answer.json()) == (status, {"detail": detail})
     assert answer.headers["Content-Type"] == "application/json"
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert answer.headers["Content-Security-Policy"].startswith("default-src 'none'; frame-")
 
 
 def raw(site: Site, port: int, request_: bytes, *, tls: bool) -> bytes:

@@ -10,10 +10,12 @@ from flask import Flask, Request, g, request
 from flask.sessions import NullSession, SessionInterface
 from werkzeug.routing import MapAdapter
 
-from omnidesk.api.limits import behind, headers
+from omnidesk.api.limits import Rate, behind, headers
 from omnidesk.logs import REQUEST_ID, iso, noter
 
-DOCS = "/api/docs"
+Headers = list[tuple[str, str]]
+
+DOCS = "/api/docs", "200 OK"
 ON_ALL = [("X-Content-Type-Options", "nosniff"), ("Referrer-Policy", "no-referrer")]
 CLOSED = ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
 # What Swagger UI needs: its own scripts and styles, and the script in its page.
@@ -57,39 +59,46 @@ class App(Flask):
     def wsgi_app(self, environ: Any, start_response: Callable[..., Any]) -> Iterable[bytes]:
         """Answer a request with what belongs on every answer, and note it in the log."""
         began = time()
-        environ[REQUEST_ID] = request_id = named(environ.get("HTTP_X_REQUEST_ID"))
+        environ[REQUEST_ID] = named(environ.get("HTTP_X_REQUEST_ID"))
         if trusted := self.config["TRUSTED_PROXIES"]:
             forwarded = environ.get("HTTP_X_FORWARDED_FOR", "")
             environ["REMOTE_ADDR"] = behind(trusted, environ.get("REMOTE_ADDR", ""), forwarded)
 
-        def start(status: str, answer: list[tuple[str, str]], exc_info: Any = None) -> Any:
+        def start(status: str, answer: Headers, exc_info: Any = None) -> Any:
             known = g._get_current_object()
-            names = {name for name, _ in answer}
-            answer += ON_ALL
-            answer.append(OPEN if environ["PATH_INFO"] == DOCS else CLOSED)
-            answer.append(("X-Request-ID", request_id))
-            if "Cache-Control" not in names:
-                answer.append(PRIVATE)
-            if "Vary" not in names and self.config["CORS_ORIGINS"]:
-                answer.append(VARY)
-            if rate := known.get("rate"):
-                answer += headers(rate)
-            rule, user = environ["werkzeug.request"].url_rule, known.get("user")
-            now = time()
-            noter(self.config["ENV"])(
-                {
-                    "time": iso(now),
-                    "request_id": request_id,
-                    "method": environ["REQUEST_METHOD"],
-                    "route": rule and rule.rule,
-                    "status": int(status[:3]),
-                    "ms": round(1000 * (now - began), 2),
-                    "user_id": user and user.user_id,
-                }
-            )
+            self.complete(environ, status, answer, known.get("rate"))
+            self.note(environ, status, began, known.get("user"))
             return start_response(status, answer, exc_info)
 
         return super().wsgi_app(environ, start)
+
+    def complete(self, environ: Any, status: str, answer: Headers, rate: Rate | None) -> None:
+        """Give an answer the headers that every answer has."""
+        names = {name for name, _ in answer}
+        answer += ON_ALL
+        answer.append(OPEN if (environ["PATH_INFO"], status) == DOCS else CLOSED)
+        answer.append(("X-Request-ID", environ[REQUEST_ID]))
+        if "Cache-Control" not in names:
+            answer.append(PRIVATE)
+        if "Vary" not in names and self.config["CORS_ORIGINS"]:
+            answer.append(VARY)
+        if rate is not None:
+            answer += headers(rate)
+
+    def note(self, environ: Any, status: str, began: float, user: Any) -> None:
+        """Write into the log whose request of which route was answered how, and how soon."""
+        rule, now = environ["werkzeug.request"].url_rule, time()
+        noter(self.config["ENV"])(
+            {
+                "time": iso(now),
+                "request_id": environ[REQUEST_ID],
+                "method": environ["REQUEST_METHOD"],
+                "route": rule and rule.rule,
+                "status": int(status[:3]),
+                "ms": round(1000 * (now - began), 2),
+                "user_id": user and user.user_id,
+            }
+        )
 
     def log_exception(self, exc_info: Any) -> None:
         """Say in the log which request met a fault of ours."""

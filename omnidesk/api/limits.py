@@ -1,7 +1,7 @@
 """Limits: how often anybody may ask, and how often who they are may turn out wrong."""
 
 from hashlib import sha256
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
 from time import time
 from typing import Any, NamedTuple
 
@@ -50,7 +50,7 @@ class Limits:
         self.login = Rule.of("login", config["RATE_LIMIT_LOGIN"])
         self.login_address = Rule.of("login-address", config["RATE_LIMIT_LOGIN_ADDRESS"])
         self.often = {
-            name: (found, Batches(storage, found.item))
+            name: (found, Batches(storage, found.item, name))
             for name in ("token", "anonymous")
             if (found := Rule.of(name, config[f"RATE_LIMIT_{name.upper()}"]))
         }
@@ -79,7 +79,7 @@ class Attempts:
         )
         self.counts = [(found, who) for found, who in pairs if found is not None]
         for found, who in self.counts:
-            stats = self.limiter.get_window_stats(found.item, who)
+            stats = self.limiter.get_window_stats(found.item, found.name, who)
             if not stats.remaining:
                 g.rate = Rate(found, 0, stats.reset_time)
                 raise too_many(stats.reset_time)
@@ -87,7 +87,7 @@ class Attempts:
     def fail(self) -> None:
         """Count a failure."""
         for found, who in self.counts:
-            self.limiter.hit(found.item, who)
+            self.limiter.hit(found.item, found.name, who)
 
 
 def too_many(reset: float) -> HTTPException:
@@ -99,7 +99,8 @@ def neighbourhood(address: str | None) -> str:
     """Give the address to count by: of IPv6 the first 64 bits, which are one customer's."""
     if not address or ":" not in address:
         return address or "unknown"
-    return str(ip_network(f"{address.partition('%')[0]}/64", strict=False))
+    number = IPv6Address(address.partition("%")[0])
+    return str(number.ipv4_mapped or IPv6Network((number, 64), strict=False))
 
 
 def headers(rate: Rate) -> list[tuple[str, str]]:

@@ -9,7 +9,7 @@ from typing import Self
 from sqlalchemy import ForeignKey, Index, Select, String, Text, delete, select, update
 from sqlalchemy.orm import Mapped, mapped_column
 
-from omnidesk.db import Base, Refused, db, utcnow
+from omnidesk.db import Base, Refused, alone, db, utcnow
 
 LONGEST = timedelta(hours=12)  # how long after its login a session's token can be renewed
 PREFIX = "odk_"
@@ -152,10 +152,10 @@ class ApiToken(Base):
 
     @classmethod
     def used(cls, token_id: int) -> None:
-        """Note that a token is used now."""
-        db.session.execute(
-            update(cls).where(cls.token_id == token_id).values(last_used_at=utcnow())
-        )
+        """Note that a token is used now, in a transaction of its own."""
+        used = update(cls).where(cls.token_id == token_id).values(last_used_at=utcnow())
+        with alone(db.engine).connect() as connection:
+            connection.execute(used)
 
 
 def digest(token: str) -> str:

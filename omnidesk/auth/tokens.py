@@ -18,7 +18,7 @@ from sqlalchemy import bindparam, or_, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from omnidesk.auth.models import PREFIX, ApiToken, Session, digest
-from omnidesk.db import db, utcnow
+from omnidesk.db import utcnow
 from omnidesk.prepared import Prepared
 from omnidesk.users.models import User
 
@@ -144,6 +144,5 @@ def of_api_token(token: str) -> Bearer | None:
         if stale:
             with suppress(SQLAlchemyError):
                 ApiToken.used(token_id)
-                db.session.commit()
         return Bearer(user_id, role, token_id=token_id, scopes=frozenset(orjson.loads(scopes)))
     return None

@@ -96,7 +96,8 @@ def test_swagger_ui_runs_its_own_scripts_alone(anybody: Caller, app_with: Any) -
     assert policy.startswith("default-src 'none'; ")
     assert "http" not in policy
     production = Caller(app_with(ENV="production"))
-    assert production.get("/api/docs").status_code == 404
+    page = production.get("/api/docs")
+    assert (page.status_code, page.headers["Content-Security-Policy"]) == (404, CLOSED)
     assert production.get("/api/openapi.json").status_code == 200
 
 
