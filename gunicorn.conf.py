@@ -1,6 +1,7 @@
 """What `gunicorn wsgi:app` reads."""
 
 import ctypes
+import gc
 import signal
 import sys
 from contextlib import suppress
@@ -70,6 +71,12 @@ class OnePacket(wsgi.Response):  # type: ignore[misc]
 
     head = b""
     headers_sent: bool
+    sound = frozenset((*app.ON_ALL, app.CLOSED, app.PRIVATE, ("Content-Type", "application/json")))
+
+    def process_headers(self, headers: list[tuple[str, str]]) -> None:
+        """Take the app's headers, and look only at those that are not on every answer."""
+        self.headers += [header for header in headers if header in self.sound]
+        super().process_headers([header for header in headers if header not in self.sound])
 
     def send_headers(self) -> None:
         """Make the head, which is sent with what comes first."""
@@ -109,7 +116,9 @@ wsgi.Response = OnePacket  # gunicorn has no setting for this class
 
 
 def when_ready(server: Any) -> None:
-    """Say what is open, so that no operator has to guess."""
+    """Say what is open, so that no operator has to guess; share with the workers what is there."""
+    gc.collect()
+    gc.freeze()  # a collector that never looks at it leaves it where all workers see it
     readable = ", ".join(settings.PUBLIC_READS) or "nothing"
     server.log.info("%s mode; readable without a token: %s", settings.ENV, readable)
 

@@ -36,7 +36,7 @@ IF_NONE_MATCH = {
 
 def has(tag: str) -> bool:
     """Tell whether a reader has the answer with this tag already."""
-    asks = request.method in SAFE_METHODS and "HTTP_IF_NONE_MATCH" in request.environ
+    asks = "HTTP_IF_NONE_MATCH" in request.environ and request.method in SAFE_METHODS
     return asks and request.if_none_match.contains_weak(tag)
 
 
