@@ -192,6 +192,21 @@ def test_a_header_without_a_token(desk: Desk, header: str) -> None:  # A14, A16
     assert answer.headers["WWW-Authenticate"] == "Bearer"
 
 
+def forged(desk: Desk, changed: Any, algorithm: str) -> str:
+    """Give a good token of the agent's with some claims changed, signed by our own key."""
+    token = desk.agent.token
+    claims = jwt.decode(token, options={"verify_signature": False}) | changed
+    kid = {"kid": jwt.get_unverified_header(token)["kid"]}
+    key = "" if algorithm == "none" else KEY
+    return jwt.PyJWS().encode(ascii_json(claims), key, algorithm, headers=kid)
+
+
+def ask_with(desk: Desk, token: str) -> int:
+    """Give the status that a token is answered."""
+    headers = {"Authorization": f"Bearer {token}"}
+    return int(desk.ask("GET", "/api/summary", "", headers=headers).status_code)
+
+
 @pytest.mark.parametrize(
     "changed",
     [
@@ -210,20 +225,17 @@ def test_a_header_without_a_token(desk: Desk, header: str) -> None:  # A14, A16
     ],
     ids=str,
 )
-@pytest.mark.parametrize("algorithm", ["HS256", "HS384", "HS512", "none"])
-def test_a_token_with_other_claims_or_another_algorithm(  # A17 to A25
-    desk: Desk, changed: Any, algorithm: str
+def test_a_token_with_other_claims(desk: Desk, changed: Any) -> None:  # A22 to A25
+    assert ask_with(desk, forged(desk, changed, "HS256")) == 401
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "status"), [("HS256", 200), ("HS384", 401), ("HS512", 401), ("none", 401)]
+)
+def test_a_token_with_another_algorithm(  # A17, A19
+    desk: Desk, algorithm: str, status: int
 ) -> None:
-    claims = jwt.decode(desk.agent.token, options={"verify_signature": False})
-    kid = {"kid": jwt.get_unverified_header(desk.agent.token)["kid"]}
-    key = KEY + KEY if algorithm != "none" else ""
-    key = KEY if algorithm == "HS256" else key
-    encoder = jwt.PyJWS()
-
-    forged = encoder.encode(ascii_json(claims | changed), key, algorithm, headers=kid)
-
-    headers = {"Authorization": f"Bearer {forged}"}
-    assert desk.ask("GET", "/api/summary", "", headers=headers).status_code == 401
+    assert ask_with(desk, forged(desk, {}, algorithm)) == status
 
 
 @pytest.mark.parametrize("part", range(3))
