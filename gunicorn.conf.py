@@ -17,6 +17,7 @@ from werkzeug.http import HTTP_STATUS_CODES
 sys.path.insert(0, str(Path(__file__).parent))
 settings = import_module("config").from_environment()  # a bad one ends the start here
 app, logs = import_module("omnidesk.api.app"), import_module("omnidesk.logs")
+on_every_answer = (*app.ON_ALL, app.CLOSED, app.PRIVATE)
 
 bind = f"127.0.0.1:{settings.PORT}"
 workers = settings.WEB_CONCURRENCY
@@ -46,7 +47,7 @@ def write_error(sock: Any, status: int, reason: str, _message: str) -> None:
     reason = HTTP_STATUS_CODES.get(status, reason)
     body = f'{{"detail":"{reason}"}}\n'
     head = f"HTTP/1.1 {status} {reason}\r\nConnection: close\r\nContent-Type: application/json"
-    for name, value in (*app.ON_ALL, app.CLOSED, app.PRIVATE):
+    for name, value in on_every_answer:
         head += f"\r\n{name}: {value}"
     util.write_nonblock(sock, f"{head}\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode())
 
@@ -71,7 +72,7 @@ class OnePacket(wsgi.Response):  # type: ignore[misc]
 
     head = b""
     headers_sent: bool
-    sound = frozenset((*app.ON_ALL, app.CLOSED, app.PRIVATE, ("Content-Type", "application/json")))
+    sound = frozenset((*on_every_answer, ("Content-Type", "application/json")))
 
     def process_headers(self, headers: list[tuple[str, str]]) -> None:
         """Take the app's headers, and look only at those that are not on every answer."""

@@ -56,7 +56,7 @@ WINDOW = Prepared(
 
 
 @cache
-def apart(engine: Engine) -> Engine:
+def counting_engine(engine: Engine) -> Engine:
     """Give the database by connections of its own, which wait for no disk to commit.
 
     What a power cut may take of these counts is not worth a wait. (Not OFF on SQLite: such a
@@ -90,7 +90,7 @@ class DatabaseStorage(Storage):
     def incr(self, key: str, expiry: int, amount: int = 1) -> int:
         """Count some more under a key, in a new window of that many seconds if the last is over."""
         now = int(time())
-        with apart(db.engine).connect() as connection:
+        with counting_engine(db.engine).connect() as connection:
             insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
             new = insert(Hit).values(key=key, count=amount, ends=now + expiry)
             over = Hit.ends <= now
@@ -127,12 +127,12 @@ class DatabaseStorage(Storage):
 
     def reset(self) -> int:
         """Forget all counts; give how many there were."""
-        with apart(db.engine).connect() as connection:
+        with counting_engine(db.engine).connect() as connection:
             return len(connection.execute(delete(Hit).returning(Hit.key)).all())
 
     def clear(self, key: str) -> None:
         """Forget the count under a key."""
-        with apart(db.engine).connect() as connection:
+        with counting_engine(db.engine).connect() as connection:
             connection.execute(delete(Hit).where(Hit.key == key))
 
 

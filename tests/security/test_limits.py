@@ -12,7 +12,7 @@ from sqlalchemy import select, update
 
 from omnidesk.api.limits import behind, neighbourhood
 from omnidesk.db import db
-from omnidesk.rates import Hit, apart
+from omnidesk.rates import Hit, counting_engine
 from tests.conftest import PASSWORD, Caller, make_user
 from tests.postgres import free_port
 from tests.servers import at_once, gunicorn, process
@@ -201,12 +201,12 @@ def test_a_count_that_cannot_be_stored_turns_nobody_away(
 ) -> None:
     app = limited(app_with, token="20 per minute")
     mine = Caller(app, agent.user)
-    with apart(db.engine).connect() as connection:
+    with counting_engine(db.engine).connect() as connection:
         connection.exec_driver_sql("ALTER TABLE hit RENAME TO missing")
     try:
         answers = [mine.get(TICKETS).status_code for _ in range(22)]
     finally:
-        with apart(db.engine).connect() as connection:
+        with counting_engine(db.engine).connect() as connection:
             connection.exec_driver_sql("ALTER TABLE missing RENAME TO hit")
 
     assert answers == [200] * 20 + [429] * 2, "the worker goes on by what it knows"
@@ -262,7 +262,7 @@ def test_an_address_is_counted_as_one_customers(address: str | None, counted: st
 
 
 def test_counting_waits_for_no_disk(app: Any) -> None:
-    with apart(db.engine).connect() as connection:
+    with counting_engine(db.engine).connect() as connection:
         if connection.dialect.name == "sqlite":
             normal = 1  # OFF would endanger what others have committed
             assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == normal
