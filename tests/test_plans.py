@@ -1,0 +1,82 @@
+"""How the databases find the rows of a list: in an index, and no row is looked at for nothing."""
+
+import re
+from typing import Any
+
+import pytest
+from sqlalchemy import insert, text
+
+from omnidesk.db import db, utcnow
+from omnidesk.prepared import Reader
+from omnidesk.tickets.models import Ticket, TicketTag
+from tests.conftest import Caller, make_client, make_user
+
+OLD, NEW = 300, 100
+
+
+@pytest.fixture
+def plans(app: Any, monkeypatch: Any) -> list[str]:
+    """What the database says of how it runs each statement."""
+    read = Reader.__call__
+    found: list[str] = []
+    explain = "EXPLAIN QUERY PLAN " if db.engine.name == "sqlite" else "EXPLAIN (ANALYZE) "
+
+    class Explained:
+        """A driver's connection that asks for the plan first."""
+
+        def __init__(self, driver: Any) -> None:
+            self.driver = driver
+
+        def execute(self, statement: str, values: Any) -> Any:
+            rows = self.driver.execute(explain + statement, values).fetchall()
+            found.append("\n".join(str(row[-1]) for row in rows))
+            return self.driver.execute(statement, values)
+
+    monkeypatch.setattr(Reader, "__call__", lambda *args: Explained(read(*args)))
+    return found
+
+
+@pytest.fixture
+def desk(app: Any) -> None:
+    """A desk whose newest tickets are all unlike the older ones, and whose database knows it."""
+    for username in ("one", "two"):
+        make_client()
+        make_user(username)
+    old = {"client_id": 1, "assigned_to": 1, "priority": "alta", "status": "cerrado"}
+    new = {"client_id": 2, "assigned_to": 2, "priority": "media", "status": "abierto"}
+    for row, count, closed in ((old, OLD, utcnow()), (new, NEW, None)):
+        rows = [{"subject": "x", "resolved_at": closed, **row}] * count
+        db.session.execute(insert(Ticket), rows)
+    tags = [{"ticket_id": n + 1, "tag": "vip"} for n in range(OLD)]
+    db.session.execute(insert(TicketTag), tags)
+    db.session.commit()
+    with db.engine.connect() as connection:
+        connection.execution_options(isolation_level="AUTOCOMMIT").execute(text("ANALYZE"))
+
+
+@pytest.mark.usefixtures("desk")
+@pytest.mark.parametrize(
+    "query",
+    [
+        "status=cerrado",
+        "priority=alta",
+        "assigned_to=1",
+        "client_id=1",
+        "status=cerrado&priority=alta",
+        "status=cerrado&assigned_to=1",
+        "priority=alta&assigned_to=1",
+        "client_id=1&status=cerrado",
+        "client_id=1&priority=alta",
+        "client_id=1&assigned_to=1",
+        "tag=vip",
+    ],
+)
+def test_old_rows_are_not_looked_for_among_the_new(
+    plans: list[str], agent: Caller, query: str
+) -> None:
+    answer = agent.get(f"/api/tickets?limit=5&{query}")
+
+    assert [row["ticket_id"] for row in answer.json] == [*range(OLD, OLD - 5, -1)]
+    (plan,) = [each for each in plans if "ticket" in each]
+    assert not re.search("SCAN ticket|TEMP B-TREE|Sort|Seq Scan on ticket", plan)
+    assert sum(map(int, re.findall(r"Removed by Filter: (\d+)", plan))) <= 5
