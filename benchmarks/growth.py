@@ -64,10 +64,11 @@ def assigned(name: str) -> Callable[[Caller], Any]:
     )
 
 
-def tagged_client(desk: Caller) -> int:
-    """Give the client of the newest ticket with a tag."""
-    (ticket,) = desk.get(f"{TICKETS}?tag=vip&limit=1")
-    return int(ticket["client_id"])
+def tagged(name: str) -> Callable[[Caller], Any]:
+    """Give what a column of the newest assigned ticket with a tag holds."""
+    return lambda desk: next(
+        ticket[name] for ticket in desk.get(f"{TICKETS}?tag=vip&limit=200") if ticket["assigned_to"]
+    )
 
 
 def event_with(name: str) -> Callable[[Caller], Any]:
@@ -107,7 +108,9 @@ PROBES = (
     Probe("tag", listing(TICKETS, 2, tag="vip")),
     Probe("tag + status", listing(TICKETS, 1, tag="vip", status="cerrado")),
     Probe("tag + priority", listing(TICKETS, 1, tag="vip", priority="media")),
-    Probe("tag + client_id", listing(TICKETS, 1, tag="vip", client_id=tagged_client)),
+    Probe("tag + status, rare", listing(TICKETS, 1, tag="bug", status="abierto")),
+    Probe("tag + assigned_to", listing(TICKETS, 1, tag="vip", assigned_to=tagged("assigned_to"))),
+    Probe("tag + client_id", listing(TICKETS, 1, tag="vip", client_id=tagged("client_id"))),
     Probe("tags", listing("/api/tags")),
     Probe("one ticket", lambda _: f"{TICKETS}/100"),
     Probe("events", listing(EVENTS)),

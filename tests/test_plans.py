@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from sqlalchemy import insert, text
 
-from omnidesk.db import db, utcnow
+from omnidesk.db import alone, db, utcnow
 from omnidesk.prepared import Reader
 from omnidesk.tickets.models import Ticket, TicketTag
 from tests.conftest import Caller, make_client, make_user
@@ -47,11 +47,12 @@ def desk(app: Any) -> None:
     for row, count, closed in ((old, OLD, utcnow()), (new, NEW, None)):
         rows = [{"subject": "x", "resolved_at": closed, **row}] * count
         db.session.execute(insert(Ticket), rows)
-    tags = [{"ticket_id": n + 1, "tag": "vip"} for n in range(OLD)]
-    db.session.execute(insert(TicketTag), tags)
+    for tag, count in (("old", OLD), ("all", OLD + NEW)):
+        tags = [{"ticket_id": n + 1, "tag": tag} for n in range(count)]
+        db.session.execute(insert(TicketTag), tags)
     db.session.commit()
-    with db.engine.connect() as connection:
-        connection.execution_options(isolation_level="AUTOCOMMIT").execute(text("ANALYZE"))
+    with alone(db.engine).connect() as connection:
+        connection.execute(text("ANALYZE"))
 
 
 @pytest.mark.usefixtures("desk")
@@ -68,7 +69,11 @@ def desk(app: Any) -> None:
         "client_id=1&status=cerrado",
         "client_id=1&priority=alta",
         "client_id=1&assigned_to=1",
-        "tag=vip",
+        "tag=old",
+        "tag=all&status=cerrado",
+        "tag=all&priority=alta",
+        "tag=all&assigned_to=1",
+        "tag=all&client_id=1",
     ],
 )
 def test_old_rows_are_not_looked_for_among_the_new(

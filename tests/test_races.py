@@ -56,6 +56,20 @@ def test_no_tag_of_many_at_once_is_lost(server: str, agent: Caller) -> None:
     assert counts == [{"tag": tag, "tickets": 2} for tag in tags]
 
 
+def test_a_tag_that_meets_a_change_of_its_ticket_is_found_by_it(server: str, agent: Caller) -> None:
+    url = f"{server}/api/tickets/{make_ticket().ticket_id}"
+    for number, priority in enumerate(("alta", "media", "baja") * 4):
+        tag, body = f"tag-{number}", {"priority": priority}
+
+        def put_or_patch(n: int, tag: str = tag, body: Any = body) -> int:
+            call = ("PATCH", url, agent, body) if n else ("PUT", f"{url}/tags/{tag}", agent)
+            return int(ask(*call).status_code)
+
+        assert at_once(2, put_or_patch) == [200, 200]
+        found = ask("GET", f"{server}/api/tickets?tag={tag}&priority={priority}", agent)
+        assert len(found.json()) == 1
+
+
 def test_one_of_many_who_know_the_same_row_changes_it(server: str, agent: Caller) -> None:
     url = f"{server}/api/tickets/{make_ticket().ticket_id}"
 

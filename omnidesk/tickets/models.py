@@ -14,7 +14,6 @@ from sqlalchemy import (
     Text,
     bindparam,
     case,
-    exists,
     or_,
     select,
     update,
@@ -79,14 +78,11 @@ class Ticket(Versioned, Base):
     @classmethod
     def matching(cls, tag: str | None = None, **filters: object) -> Select[Self]:
         """Select the tickets with these values, newest first."""
-        tickets = select(cls).filter_by(**filters)
-        if tag is not None and "client_id" not in filters:
-            tagged = tickets.join(TicketTag).where(TicketTag.tag == tag)
-            return tagged.order_by(TicketTag.ticket_id.desc())
-        if tag is not None:  # a client has few tickets, a tag many: each is looked at for the tag
-            here = TicketTag.ticket_id == cls.ticket_id, TicketTag.tag == tag
-            tickets = tickets.where(exists().where(*here))
-        return tickets.order_by(cls.ticket_id.desc())
+        if tag is None:
+            return select(cls).filter_by(**filters).order_by(cls.ticket_id.desc())
+        filters["tag"] = tag
+        here = (getattr(TicketTag, name) == value for name, value in filters.items())
+        return select(cls).join(TicketTag).where(*here).order_by(TicketTag.ticket_id.desc())
 
     def change(self, **fields: Any) -> None:
         """Change these fields; raises Refused for an assignee who cannot work on it."""
@@ -155,14 +151,27 @@ class Ticket(Versioned, Base):
 
 
 class TicketTag(Base):
-    """A tag on a ticket. Triggers keep the ticket's `tags` and the counts of all tags."""
+    """A tag on a ticket. Triggers keep the ticket's `tags` and the counts of all tags.
+
+    They copy here what tickets are looked for by, so that a tag and a status are in one index.
+    """
 
     __tablename__ = "ticket_tag"
 
     ticket_id: Mapped[int] = mapped_column(ForeignKey("ticket.ticket_id"), primary_key=True)
     tag: Mapped[str] = mapped_column(WORD, primary_key=True)
+    client_id: Mapped[int | None]
+    priority: Mapped[str | None] = mapped_column(Text)
+    status: Mapped[str | None] = mapped_column(Text)
+    assigned_to: Mapped[int | None]
 
-    __table_args__ = (Index(None, "tag", "ticket_id"),)
+    __table_args__ = (
+        Index(None, "tag", "ticket_id"),
+        Index(None, "tag", "client_id", "ticket_id"),
+        Index(None, "tag", "priority", "ticket_id"),
+        Index(None, "tag", "status", "ticket_id"),
+        Index(None, "tag", "assigned_to", "ticket_id"),
+    )
 
 
 class Tag(Base):
