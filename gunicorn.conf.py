@@ -3,6 +3,7 @@
 import ctypes
 import gc
 import signal
+import socket
 import sys
 from contextlib import suppress
 from importlib import import_module
@@ -118,6 +119,11 @@ wsgi.Response = OnePacket  # gunicorn has no setting for this class
 
 def when_ready(server: Any) -> None:
     """Say what is open, so that no operator has to guess; share with the workers what is there."""
+    if sys.platform == "linux":
+        for listener in server.LISTENERS:
+            # A connection on which nothing is asked, as browsers open them, waits in the kernel
+            # and not in a thread. The number is how many seconds at most.
+            listener.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, keepalive)
     gc.collect()
     gc.freeze()  # a collector that never looks at it leaves it where all workers see it
     readable = ", ".join(settings.PUBLIC_READS) or "nothing"

@@ -239,7 +239,15 @@ def raw(site: Site, port: int, request_: bytes, *, tls: bool) -> bytes:
 
 
 @pytest.mark.parametrize("tls", [True, False])
-@pytest.mark.parametrize("request_", [b"garbage\r\n\r\n", b"GET /healthz HTTP/1.1\r\n\r\n"])
+@pytest.mark.parametrize(
+    "request_",
+    [
+        b"garbage\r\n\r\n",
+        b"GET /healthz HTTP/1.1\r\n\r\n",
+        b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nHost: evil.example\r\n\r\n",
+        b"GET http://localhost/healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
+    ],
+)
 def test_what_is_no_request_is_400(site: Site, request_: bytes, tls: bool) -> None:
     answer = raw(site, site.tls if tls else site.plain, request_, tls=tls)
 
@@ -274,6 +282,65 @@ def test_what_a_client_says_of_its_way_here_is_not_believed(
 
     assert answer.status_code == 200
     assert "evil" not in answer.text + str(answer.headers)
+
+
+class Line:
+    """A connection to nginx on which a client takes its time."""
+
+    def __init__(self, site: Site) -> None:
+        context = ssl.create_default_context(cafile=site.certificate)
+        plain = socket.create_connection(("127.0.0.1", site.tls), timeout=30)
+        self.socket = context.wrap_socket(plain, server_hostname="localhost")
+
+    def say(self, text: bytes) -> None:
+        """Send bytes."""
+        self.socket.sendall(text)
+
+
+HEAD = b"POST /api/login HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+SLOW = {
+    "nothing at all": b"",
+    "half a request line": b"GET /heal",
+    "a header, and no end": HEAD + b"X-Slow: a",
+    "a length, and no body": HEAD + b"Content-Length: 1000\r\n\r\n",
+    "half a body": HEAD + b'Content-Length: 1000\r\n\r\n{"username":',
+    "a chunk of many": HEAD + b"Transfer-Encoding: chunked\r\n\r\n1\r\n{\r\n",
+}
+
+
+@pytest.fixture
+def slow(site: Site, request: pytest.FixtureRequest) -> Iterator[list[Line]]:
+    """Many clients, each of which has said as little, and then no more."""
+    lines = [Line(site) for _ in range(200)]
+    for line in lines:
+        line.say(SLOW[request.param])
+    yield lines
+    for line in lines:
+        line.socket.close()
+
+
+@pytest.mark.parametrize("slow", SLOW, indirect=True)
+def test_slow_clients_keep_nobody_waiting(
+    slow: list[Line], site: Site, session: requests.Session
+) -> None:
+    answers = [session.get(f"{site.url}/healthz", timeout=5) for _ in range(20)]
+
+    assert [answer.status_code for answer in answers] == [200] * 20
+
+
+def test_clients_that_read_slowly_keep_nobody_waiting(
+    site: Site, session: requests.Session
+) -> None:
+    lines = [Line(site) for _ in range(200)]
+    for line in lines:
+        line.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1024)
+        line.say(b"GET /api/openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n" * 3)
+
+    answers = [session.get(f"{site.url}/healthz", timeout=5) for _ in range(20)]
+
+    for line in lines:
+        line.socket.close()
+    assert [answer.status_code for answer in answers] == [200] * 20
 
 
 def test_one_connection_serves_many_requests(

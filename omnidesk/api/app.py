@@ -8,9 +8,11 @@ from typing import Any
 
 from flask import Flask, Request, g, request
 from flask.sessions import NullSession, SessionInterface
+from werkzeug.exceptions import BadRequest
 from werkzeug.routing import MapAdapter
 
 from omnidesk.api.limits import Rate, behind, headers
+from omnidesk.api.parsing import Query
 from omnidesk.logs import REQUEST_ID, iso, noter
 
 Headers = list[tuple[str, str]]
@@ -41,6 +43,7 @@ class NoSessions(SessionInterface):
 class App(Flask):
     """An app without sessions and coroutines, whose routes know no hosts."""
 
+    request_class = Query
     session_interface = NoSessions()
 
     def ensure_sync(self, func: Any) -> Any:
@@ -55,6 +58,14 @@ class App(Flask):
         path = environ["PATH_INFO"].encode("latin1").decode(errors="replace")
         place = request.root_path, "", "http", path, environ["REQUEST_METHOD"]
         return MapAdapter(self.url_map, "", *place)
+
+    def preprocess_request(self) -> Any:
+        """Refuse a request to no host, or to another server's address (RFC 9112, section 3.2)."""
+        environ = request.environ
+        nowhere = "HTTP_HOST" not in environ and environ["SERVER_PROTOCOL"] == "HTTP/1.1"
+        if nowhere or environ.get("RAW_URI", "/")[0] not in "/*":
+            raise BadRequest
+        return super().preprocess_request()
 
     def wsgi_app(self, environ: Any, start_response: Callable[..., Any]) -> Iterable[bytes]:
         """Answer a request with what belongs on every answer, and note it in the log."""

@@ -2,12 +2,14 @@
 
 import json
 from collections import Counter
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any, NoReturn
+from urllib.parse import parse_qsl
 
 import marshmallow as ma
 from flask import Request, request
 from webargs.flaskparser import FlaskParser
+from werkzeug.datastructures import ImmutableMultiDict
 from werkzeug.exceptions import HTTPException
 
 from omnidesk.api.errors import failure
@@ -27,6 +29,17 @@ def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         twice = {name: ["Given more than once."] for name in found if times[name] > 1}
         raise failure(400, printable(twice))
     return found
+
+
+class Query(Request):
+    """A request in whose query undecodable bytes are lone surrogates, which every field refuses."""
+
+    @cached_property
+    def args(self) -> ImmutableMultiDict[str, str]:
+        """The query parameters; werkzeug would take such bytes for the text of their escapes."""
+        text = self.query_string.decode(errors="surrogateescape")
+        pairs = parse_qsl(text, keep_blank_values=True, errors="surrogateescape")
+        return ImmutableMultiDict(pairs)
 
 
 def whole_body(req: Request) -> str:
