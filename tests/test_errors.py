@@ -72,15 +72,6 @@ def test_an_address_keeps_what_the_app_is_mounted_on(agent: Caller) -> None:
     assert answer.location == "/desk/api/tickets/1"
 
 
-@pytest.mark.parametrize("method", ["put", "patch", "delete", "trace", "connect", "foo"])
-@pytest.mark.parametrize("path", ["/api/login", "/api/events", "/api/summary", "/healthz"])
-def test_a_wrong_method_is_told_the_right_ones(anybody: Caller, method: str, path: str) -> None:
-    answer = getattr(anybody, method)(path)
-
-    assert (answer.status_code, answer.json) == (405, {"detail": "Method Not Allowed"})
-    assert "OPTIONS" in answer.headers["Allow"]
-
-
 @pytest.mark.parametrize("path", POSTS)
 @pytest.mark.parametrize(
     "content_type",
@@ -286,21 +277,6 @@ def test_a_parameter_nobody_reads_is_refused(agent: Caller, path: str) -> None:
 
 def test_a_write_with_a_parameter_is_refused(agent: Caller) -> None:
     assert agent.post("/api/clients?notify=1", json={"full_name": "Ada"}).status_code == 400
-
-
-@pytest.mark.parametrize("accept", ["text/xml", "*/*", "application/json;q=0", "", "\xff"])
-def test_whatever_is_accepted_the_answer_is_json(anybody: Caller, accept: str) -> None:
-    answer = anybody.get("/api/tickets", headers={"Accept": accept})
-
-    assert (answer.status_code, answer.content_type) == (200, JSON)
-
-
-def test_head_has_the_headers_of_get_and_no_body(agent: Caller) -> None:
-    named = {"X-Request-ID": "one"}
-    head, get = (call("/api/tickets", headers=named) for call in (agent.head, agent.get))
-
-    assert head.data == b""
-    assert dict(head.headers) == dict(get.headers)
 
 
 def test_a_fault_of_ours_is_500_in_the_envelope(app_with: Any, monkeypatch: Any) -> None:

@@ -3,18 +3,15 @@
 import socket
 import subprocess
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
-from sqlalchemy import create_engine, func, select, text
+from sqlalchemy import create_engine, text
 
 from omnidesk.db import db
-from omnidesk.tickets.models import Ticket
-from omnidesk.users.models import User
-from tests.conftest import Caller, make_client, make_conversation
+from tests.conftest import Caller, make_conversation
 from tests.servers import BIN, ROOT, at_once, environ, flask, gunicorn
 
 
@@ -33,31 +30,6 @@ def test_the_contract_is_served(server: str, agent: Caller) -> None:
     assert summary.json()["users_count"] == 1
 
 
-def test_a_token_dies_on_every_worker_at_once(server: str, agent: Caller) -> None:
-    agent.user.active = False
-    db.session.commit()
-
-    answers = [
-        requests.get(f"{server}/api/summary", headers=agent.headers, timeout=5).status_code
-        for _ in range(20)
-    ]
-
-    assert answers == [401] * 20
-
-
-def test_one_name_is_taken_once(server: str, admin: Caller) -> None:
-    body = {"full_name": "New", "username": "new", "password": "ClearTextPassword!"}
-
-    def create(_: int) -> int:
-        return requests.post(
-            f"{server}/api/users", json=body, headers=admin.headers, timeout=30
-        ).status_code
-
-    assert Counter(at_once(20, create)) == {201: 1, 409: 19}
-    assert db.session.scalar(select(func.count()).where(User.username == "new")) == 1
-    db.session.rollback()
-
-
 def test_a_retry_that_arrives_at_once_is_one_message(server: str, admin: Caller) -> None:
     conversation = make_conversation()
     url = f"{server}/api/conversations/{conversation.conversation_id}/messages"
@@ -73,26 +45,6 @@ def test_a_retry_that_arrives_at_once_is_one_message(server: str, admin: Caller)
     assert len({message_id for _, message_id in answers}) == 1
 
 
-def test_no_ticket_is_lost_or_doubled(server: str, agent: Caller) -> None:
-    client_id = make_client().client_id
-
-    def work(number: int) -> list[tuple[int, int]]:
-        with requests.Session() as session:
-            session.headers.update(agent.headers)
-            body = {"client_id": client_id, "subject": f"Ticket of {number}"}
-            answers = [
-                session.post(f"{server}/api/tickets", json=body, timeout=30) for _ in range(10)
-            ]
-            return [(answer.status_code, answer.json()["ticket_id"]) for answer in answers]
-
-    answers = [answer for each in at_once(16, work) for answer in each]
-
-    assert {status for status, _ in answers} == {201}
-    assert len({ticket_id for _, ticket_id in answers}) == 160
-    assert db.session.scalar(select(func.count(Ticket.ticket_id))) == 160
-    db.session.rollback()
-
-
 def raw(server: str, request: bytes) -> bytes:
     """Send bytes as they are and give what comes back until the server is done."""
     host, _, port = server.removeprefix("http://").partition(":")
@@ -103,21 +55,6 @@ def raw(server: str, request: bytes) -> bytes:
         while chunk := connection.recv(65536):
             answer += chunk
         return answer
-
-
-def test_a_body_without_a_length_is_limited_too(server: str, agent: Caller) -> None:
-    def body() -> Iterator[bytes]:
-        for _ in range(64):
-            yield b" " * 65536
-
-    answer = requests.post(
-        f"{server}/api/tickets",
-        data=body(),
-        headers={**agent.headers, "Content-Type": "application/json"},
-        timeout=30,
-    )
-
-    assert (answer.status_code, answer.json()) == (413, {"detail": "Request Entity Too Large"})
 
 
 @pytest.mark.parametrize(
@@ -194,15 +131,6 @@ def test_no_request_makes_a_500(server: str, request_: bytes) -> None:
 
     assert not status.startswith(b"HTTP/1.1 5"), status
     assert requests.get(f"{server}/healthz", timeout=5).status_code == 200
-
-
-def test_two_requests_in_one_go_are_answered_in_order(server: str) -> None:
-    first = b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n"
-    second = b"GET /nothing HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
-
-    answer = raw(server, first + second)
-
-    assert answer.index(b"200 OK") < answer.index(b"404 NOT FOUND")
 
 
 @pytest.mark.parametrize(

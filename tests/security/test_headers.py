@@ -111,6 +111,14 @@ def test_a_shared_cache_knows_that_the_origin_matters(
     assert answer.headers["Vary"] == "Origin"
 
 
+def test_production_lets_no_page_call_unless_told(app_with: Any) -> None:
+    closed = Caller(app_with(CORS_ORIGINS=[]))
+
+    for origin in ("http://localhost:3000", "null"):
+        answer = closed.get("/api/tickets", headers={"Origin": origin})
+        assert "Access-Control-Allow-Origin" not in answer.headers
+
+
 def test_real_answers_say_no_versions(server: str) -> None:
     answer = requests.get(f"{server}/api/tickets", timeout=5)
 

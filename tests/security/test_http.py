@@ -1,0 +1,257 @@
+"""HTTP as it should not be spoken: the same envelope, nothing believed, nothing stale."""
+
+import re
+import socket
+from typing import Any, Self
+
+import pytest
+import requests
+
+from tests.security.conftest import Desk, ascii_json
+from tests.security.test_matrix import MATRIX
+
+TICKET = {"client_id": 1, "subject": "Help"}
+TICKETS = "/api/tickets"
+PATHS = sorted({row.route.partition(" ")[2].replace("*", "1") for row in MATRIX})
+API = [path for path in PATHS if path.startswith("/api/") and "/docs" not in path]
+ALLOWED = "http://localhost:3000"
+
+
+def methods(path: str) -> set[str]:
+    """Give the methods that a path has."""
+    pattern = re.compile(path.replace("1", r"(\*|1)"))
+    named = (row.route.partition(" ") for row in MATRIX)
+    found = {method for method, _, route in named if pattern.fullmatch(route)} | {"OPTIONS"}
+    return found | ({"HEAD"} if "GET" in found else set())
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_a_wrong_method_is_told_the_right_ones(desk: Desk, path: str) -> None:
+    for method in {"PUT", "PATCH", "DELETE", "TRACE", "CONNECT", "FOO"} - methods(path):
+        answer = desk.ask(method, path, "admin")
+        assert (answer.status_code, answer.json()) == (405, {"detail": "Method Not Allowed"})
+        assert set(answer.headers["Allow"].split(", ")) == methods(path)
+
+
+@pytest.mark.parametrize("path", [path for path in API if "GET" in methods(path)])
+def test_head_is_get_without_a_body(desk: Desk, path: str) -> None:
+    named = {"X-Request-ID": "one"}
+    head, get = (desk.ask(method, path, "admin", headers=named) for method in ("HEAD", "GET"))
+
+    assert head.content == b""
+    for answer in (head, get):
+        del answer.headers["Date"]
+    assert (head.status_code, head.headers) == (get.status_code, get.headers)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        *("text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x"),
+        *("text/xml", "application/jsonx", "", None),
+    ],
+)
+def test_a_body_of_another_kind(desk: Desk, kind: str | None) -> None:
+    answer = desk.ask("POST", TICKETS, data=ascii_json(TICKET), headers={"Content-Type": kind})
+
+    assert (answer.status_code, answer.json()) == (415, {"detail": "Unsupported Media Type"})
+
+
+@pytest.mark.parametrize("accept", ["text/xml", "*/*", "application/json;q=0", ""])
+def test_whatever_is_accepted_the_answer_is_json(desk: Desk, accept: str) -> None:
+    assert desk.ask("GET", TICKETS, headers={"Accept": accept}).status_code == 200
+
+
+def preflight(desk: Desk, path: str, origin: str) -> Any:
+    """Ask as a browser does before it posts."""
+    asked = {"Access-Control-Request-Method": "POST"}
+    asked["Access-Control-Request-Headers"] = "authorization, content-type"
+    return desk.ask("OPTIONS", path, "", headers={"Origin": origin} | asked)
+
+
+@pytest.mark.parametrize("origin", [ALLOWED, "null"])
+@pytest.mark.parametrize("path", API)
+def test_a_page_that_may_call_may_ask_first(desk: Desk, path: str, origin: str) -> None:
+    answer = preflight(desk, path, origin)
+
+    assert answer.status_code == 200
+    assert answer.headers["Access-Control-Allow-Origin"] == origin
+    assert answer.headers["Access-Control-Allow-Headers"] == "authorization, content-type"
+    assert methods(path) <= set(answer.headers["Access-Control-Allow-Methods"].split(", "))
+    assert answer.headers["Vary"] == "Origin"
+    assert "Access-Control-Allow-Credentials" not in answer.headers
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        *("https://evil.example", f"{ALLOWED}.evil.example", f"http://evil.example/{ALLOWED}"),
+        *("https://localhost:3000", "null.evil", ""),
+    ],
+)
+def test_any_other_page_is_told_nothing(desk: Desk, origin: str) -> None:
+    said = {"Origin": origin}
+    answers = [preflight(desk, TICKETS, origin), desk.ask("GET", TICKETS, headers=said)]
+
+    for answer in answers:
+        assert not [name for name in answer.headers if name.startswith("Access-Control")]
+        assert answer.headers["Vary"] == "Origin"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "body"),
+    [
+        ("GET", "/api/summary", 401, b""),
+        ("POST", "/api/users", 401, b""),
+        ("GET", "/nothing", 404, b""),
+        ("PUT", TICKETS, 405, b""),
+        ("POST", "/api/login", 400, b"{"),
+        ("POST", "/api/login", 413, b" " * 2**21),
+    ],
+)
+def test_a_page_that_may_call_sees_errors_too(
+    desk: Desk, method: str, path: str, status: int, body: bytes
+) -> None:
+    headers = {"Origin": ALLOWED, "Content-Type": "application/json"}
+
+    answer = desk.ask(method, path, "", headers=headers, data=body)
+
+    assert answer.status_code == status
+    assert answer.headers["Access-Control-Allow-Origin"] == ALLOWED
+    exposed = set(answer.headers["Access-Control-Expose-Headers"].split(", "))
+    assert {"Link", "X-Total-Count", "ETag", "Location", "X-Request-ID", "Retry-After"} <= exposed
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_options_needs_neither_origin_nor_token(desk: Desk, path: str) -> None:
+    answer = desk.ask("OPTIONS", path, "")
+
+    assert (answer.status_code, answer.content) == (200, b"")
+    assert set(answer.headers["Allow"].split(", ")) == methods(path)
+
+
+@pytest.mark.parametrize("path", ["/", "/api", "/api/nothing", "/etc/passwd", "/api/tickets/x"])
+def test_what_is_not_there(desk: Desk, path: str) -> None:
+    answer = desk.ask("GET", path)
+
+    assert (answer.status_code, answer.json()) == (404, {"detail": "Not Found"})
+
+
+def test_what_changes_between_two_looks_is_never_stale(desk: Desk) -> None:
+    first, later = "Thu, 01 Jan 1970 00:00:00 GMT", "Thu, 01 Jan 2099 00:00:00 GMT"
+    for path in ("/api/tickets/1", TICKETS):
+        tag = desk.ask("GET", path).headers["ETag"]
+        had = {"If-None-Match": tag, "Range": "bytes=0-1"}
+        assert desk.ask("GET", path, headers=had).status_code == 304
+        desk.ask("PATCH", "/api/tickets/1", json={"subject": f"New {path}"})
+
+        for more in ({}, {"If-Modified-Since": later}, {"Range": "bytes=0-1"}):
+            answer = desk.ask("GET", path, headers={"If-None-Match": tag} | more)
+            assert (answer.status_code, f"New {path}" in answer.text) == (200, True)
+        for time in (first, later):
+            answer = desk.ask("GET", path, headers={"If-Modified-Since": time})
+            assert answer.status_code == 200
+
+
+class Line:
+    """A connection on which bytes are sent as they are."""
+
+    def __init__(self, desk: Desk) -> None:
+        host, _, port = desk.address.removeprefix("http://").partition(":")
+        self.socket = socket.create_connection((host, int(port)), timeout=10)
+        self.heard = b""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.socket.close()
+
+    def say(self, text: bytes) -> None:
+        """Send bytes."""
+        self.socket.sendall(text)
+
+    def hear(self, end: bytes) -> bytes:
+        """Give what has come once it holds this, or the other side is done."""
+        while end not in self.heard and (piece := self.socket.recv(65536)):
+            self.heard += piece
+        return self.heard
+
+
+GET = b"GET %s HTTP/1.1\r\nHost: a\r\n%s\r\n"
+
+
+@pytest.mark.parametrize(
+    ("request_", "status"),
+    [
+        (b"GET /healthz HTTP/1.1\r\n\r\n", b"400"),
+        (b"GET /healthz HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", b"400"),
+        (b"GET http://evil.example/healthz HTTP/1.1\r\nHost: a\r\n\r\n", b"400"),
+        (GET % (b"/" + b"x" * 9000, b""), b"414"),
+        (GET % (b"/healthz", b"X: " + b"x" * 9000 + b"\r\n"), b"431"),
+        (GET % (b"/healthz", b"X: y\r\n" * 101), b"431"),
+        (GET % (b"/healthz", b"Authorization: Bearer " + b"x" * 20_000 + b"\r\n"), b"431"),
+        (b"garbage\r\n\r\n", b"400"),
+        (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n", b"400"),
+    ],
+    ids=lambda value: repr(value[:40]),
+)
+def test_what_is_no_request(desk: Desk, request_: bytes, status: bytes) -> None:
+    with Line(desk) as line:
+        line.say(request_)
+        heard = line.hear(b'"}')
+
+    assert heard.startswith(b"HTTP/1.1 " + status), heard
+    assert b'{"detail":"' in heard
+
+
+def test_two_requests_in_one_go_are_answered_in_order(desk: Desk) -> None:
+    post = b"POST /api/tickets HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
+    body = ascii_json(TICKET)
+    with Line(desk) as line:
+        line.say(
+            post
+            + b"Authorization: %s\r\n" % desk.agent.headers["Authorization"].encode()
+            + b"Content-Length: %d\r\n\r\n%s" % (len(body), body)
+            + GET % (b"/nothing", b"")
+            + GET % (b"/healthz", b"Connection: close\r\n")
+        )
+        heard = line.hear(b'{"status":"ok"}')
+
+    assert re.findall(rb"HTTP/1\.1 (\d+)", heard) == [b"201", b"404", b"200"]
+
+
+def test_who_waits_to_be_told_to_go_on_is_told(desk: Desk) -> None:
+    body = ascii_json({"username": "nobody", "password": "nothing"})
+    with Line(desk) as line:
+        line.say(
+            b"POST /api/login HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
+            b"Expect: 100-continue\r\nContent-Length: %d\r\n\r\n" % len(body)
+        )
+        assert line.hear(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
+        line.say(body + GET % (b"/healthz", b"Connection: close\r\n"))
+        heard = line.hear(b'{"status":"ok"}')
+
+    assert re.findall(rb"HTTP/1\.1 (\d+)", heard) == [b"100", b"401", b"200"]
+
+
+def test_who_is_not_expected_to_go_on_is_not_told(desk: Desk) -> None:
+    with Line(desk) as line:
+        line.say(
+            b"POST /api/login HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
+            b"Expect: 100-continue\r\nContent-Length: 20000000\r\n\r\n"
+        )
+        heard = line.hear(b"}")
+
+    assert b"HTTP/1.1 413" in heard
+
+
+def test_idle_connections_keep_nobody_waiting(desk: Desk) -> None:
+    lines = [Line(desk) for _ in range(200)]
+    try:
+        answers = [requests.get(f"{desk.address}/healthz", timeout=5) for _ in range(20)]
+    finally:
+        for line in lines:
+            line.socket.close()
+
+    assert {answer.status_code for answer in answers} == {200}
