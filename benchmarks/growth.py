@@ -137,7 +137,7 @@ def measure(databases: dict[int, str], plan: Plan) -> Iterator[Median]:
         for size, database_url in databases.items():
             server = stack.enter_context(ours(database_url))
             server.keep_to({0})
-            desks[size] = Caller(server, log_in(server))
+            desks[size] = stack.enter_context(closing(Caller(server, log_in(server))))
         for probe in PROBES:
             paths = {size: probe.path(desk) for size, desk in desks.items()}
             for number in range(-plan.warm, plan.rounds):
@@ -164,8 +164,11 @@ def offset(database_url: str, rows: int, rounds: int) -> list[tuple[float, float
     """Give the milliseconds of a list behind an offset and of walking an index as far, in turn."""
     walk = f"SELECT ticket_id FROM ticket ORDER BY ticket_id DESC LIMIT 1 OFFSET {rows}"
     found = []
-    with ours(database_url) as server, closing(connect(database_url)) as connection:
-        desk = Caller(server, log_in(server))
+    with (
+        ours(database_url) as server,
+        closing(Caller(server, log_in(server))) as desk,
+        closing(connect(database_url)) as connection,
+    ):
         for _ in range(rounds):
             start = perf_counter()
             desk.get(f"{TICKETS}?limit=20&offset={rows}")

@@ -5,7 +5,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -73,6 +73,10 @@ class Caller:
     def __init__(self, server: Server, token: str = "") -> None:
         self.connection = HTTPConnection("127.0.0.1", server.port, timeout=60)
         self.headers = {"Authorization": f"Bearer {token}"} if token else {}
+
+    def close(self) -> None:
+        """End the connection: a server that stops waits a while for those that are kept."""
+        self.connection.close()
 
     def send(self, method: str, path: str, body: bytes | None = None) -> tuple[int, bytes, str]:
         """Give the status, the body and the Link header of an answer."""
@@ -178,4 +182,5 @@ def seeded(database_url: str, tickets: int) -> str:
 def log_in(server: Server) -> str:
     """Give an access token."""
     body = orjson.dumps({"username": "bench", "password": PASSWORD})
-    return str(orjson.loads(Caller(server).send("POST", "/api/login", body)[1])["access_token"])
+    with closing(Caller(server)) as anybody:
+        return str(orjson.loads(anybody.send("POST", "/api/login", body)[1])["access_token"])
