@@ -3,16 +3,17 @@
 import os
 import re
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from time import time
 from typing import Any
 
-from flask import Flask, Request, g, request
+from flask import Flask, Request, Response, g, request
 from flask.sessions import NullSession, SessionInterface
 from werkzeug.exceptions import BadRequest
-from werkzeug.routing import MapAdapter
+from werkzeug.routing import Map, MapAdapter, Rule
 
 from omnidesk.api.limits import Rate, behind, headers
-from omnidesk.api.parsing import Query
+from omnidesk.api.parsing import StrictRequest
 from omnidesk.logs import REQUEST_ID, iso, noter
 
 Headers = list[tuple[str, str]]
@@ -40,10 +41,31 @@ class NoSessions(SessionInterface):
         return self.nothing
 
 
-class App(Flask):
-    """An app without sessions and coroutines, whose routes know no hosts."""
+@lru_cache(maxsize=512)
+def routed(routes: Map, path: str, method: str) -> tuple[Rule, dict[str, Any]]:
+    """Give the rule of a path, and what is in it: front ends ask for the same again and again."""
+    found: Any = MapAdapter(routes, "", "", "", "http", path, method).match(return_rule=True)
+    return found  # type: ignore[no-any-return]
 
-    request_class = Query
+
+class Routes(MapAdapter):
+    """The routes as one request sees them."""
+
+    def match(self, *args: Any, **kwargs: Any) -> Any:
+        """Give the rule of this request's path; where anything else is asked, that."""
+        if args or kwargs != {"return_rule": True}:
+            return super().match(*args, **kwargs)
+        rule, values = routed(self.map, self.path_info, self.default_method)
+        return rule, dict(values)
+
+
+class App(Flask):
+    """An app without sessions and coroutines, whose routes know no hosts.
+
+    Each resource looks at its own requests; what Flask would ask beside that, nobody answers here.
+    """
+
+    request_class = StrictRequest
     session_interface = NoSessions()
 
     def ensure_sync(self, func: Any) -> Any:
@@ -57,15 +79,25 @@ class App(Flask):
         environ = request.environ
         path = environ["PATH_INFO"].encode("latin1").decode(errors="replace")
         place = request.root_path, "", "http", path, environ["REQUEST_METHOD"]
-        return MapAdapter(self.url_map, "", *place)
+        return Routes(self.url_map, "", *place)
 
-    def preprocess_request(self) -> Any:
+    def preprocess_request(self) -> None:
         """Refuse a request to no host, or to another server's address (RFC 9112, section 3.2)."""
         environ = request.environ
         nowhere = "HTTP_HOST" not in environ and environ["SERVER_PROTOCOL"] == "HTTP/1.1"
-        if nowhere or environ.get("RAW_URI", "/")[0] not in "/*":
+        if nowhere or environ.get("RAW_URI", "")[:1] not in "/*":
             raise BadRequest
-        return super().preprocess_request()
+        for admit in self.before_request_funcs.get(request.blueprint, ()):
+            admit()
+
+    def process_response(self, response: Response) -> Response:
+        """Show an answer to those who asked to see it before it is sent, where there are any."""
+        asked = self.after_request_funcs
+        seen = None in asked or request.blueprint in asked
+        return super().process_response(response) if seen else response
+
+    def do_teardown_request(self, *exc: Any) -> None:
+        """Do nothing: none of ours waits for the end of a request, but for that of its context."""
 
     def wsgi_app(self, environ: Any, start_response: Callable[..., Any]) -> Iterable[bytes]:
         """Answer a request with what belongs on every answer, and note it in the log."""

@@ -31,7 +31,7 @@ def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-class Query(Request):
+class StrictRequest(Request):
     """A request in whose query undecodable bytes are lone surrogates, which every field refuses."""
 
     @cached_property
