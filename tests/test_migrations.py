@@ -13,6 +13,7 @@ from omnidesk import migrations
 from omnidesk.db import Base, db
 from omnidesk.log import Change
 from omnidesk.tally import Tally
+from omnidesk.tickets.models import TicketTag
 
 
 @pytest.fixture
@@ -139,3 +140,17 @@ def test_an_upgrade_logs_the_rows_that_are_there(upgraded: None) -> None:
     ]
     assert json.loads(log[3].after or "")["resolved_at"] == "2025-10-29T12:00:00Z"
     assert not [change for change in log if "secret" in (change.after or "")]
+
+
+def test_an_upgrade_copies_to_each_tag_what_its_ticket_is_looked_for_by(empty: Flask) -> None:
+    migrations.upgrade("0009_hits")
+    with db.engine.begin() as connection:
+        for statement in OLD_ROWS.split(";")[:3]:
+            times = {"now": "2025-10-29 12:00:00.000000"} if ":now" in statement else {}
+            connection.execute(text(statement), times)
+        connection.execute(text("INSERT INTO ticket_tag (ticket_id, tag) VALUES (2, 'vip')"))
+
+    migrations.upgrade()
+
+    (row,) = db.session.execute(select(TicketTag.__table__)).all()
+    assert tuple(row) == (2, "vip", 1, "alta", "cerrado", None)
