@@ -16,8 +16,18 @@ RETRY_AFTER = 5
 def failure(status: int, errors: dict[str, Any] | None = None) -> HTTPException:
     """Give the exception that ends a request with this status and the fields to blame."""
     error = default_exceptions[status]()
-    error.errors = errors  # type: ignore[attr-defined]
+    error.errors = printable(errors)  # type: ignore[attr-defined]
     return error
+
+
+def printable(errors: Any) -> Any:
+    """Give errors whose names, which a client may have chosen, can be written as UTF-8."""
+    if not isinstance(errors, dict):
+        return errors
+    return {
+        str(name).encode(errors="backslashreplace").decode(): printable(why)
+        for name, why in errors.items()
+    }
 
 
 def title(status: int) -> str:

@@ -13,7 +13,6 @@ from werkzeug.datastructures import ImmutableMultiDict
 from werkzeug.exceptions import HTTPException
 
 from omnidesk.api.errors import failure
-from omnidesk.api.schemas import printable
 
 
 def refuse_constant(name: str) -> NoReturn:
@@ -27,7 +26,7 @@ def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) < len(pairs):
         times = Counter(name for name, _ in pairs)
         twice = {name: ["Given more than once."] for name in found if times[name] > 1}
-        raise failure(400, printable(twice))
+        raise failure(400, twice)
     return found
 
 

@@ -24,12 +24,7 @@ def unknown_fields(names: list[str], known: list[str]) -> dict[str, list[str]]:
         near = get_close_matches(name[:64], known, n=1, cutoff=0.75) if position < 10 else []
         hint = f" Did you mean {near[0]!r}?" if near else ""
         errors[name] = [f"Unknown field.{hint}"]
-    return printable(errors)
-
-
-def printable(errors: dict[str, list[str]]) -> dict[str, list[str]]:
-    """Give errors whose names, which a client chose, can be written as UTF-8."""
-    return {name.encode(errors="backslashreplace").decode(): why for name, why in errors.items()}
+    return errors
 
 
 class Schema(ma.Schema):

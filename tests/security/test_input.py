@@ -89,6 +89,8 @@ def test_a_body_that_is_no_object(desk: Desk, body: bytes) -> None:
         ("tickets", "limit=1&limit=2", "limit"),
         ("tickets", "cursor=zz", "cursor"),
         ("tickets", "%ED%A0%80=1", "\\udced\\udca0\\udc80"),
+        ("tickets", "%FF=1&%FF=2", "\\udcff"),
+        ("summary", "%FF=1", "\\udcff"),
         *(("clients", f"q={value}", "q") for value in ("%ED%A0%80", "a%FF", "%C3", "%C0%80")),
         ("clients", "external_id=%FF", "external_id"),
         ("clients", "q=%00", "q"),
