@@ -57,17 +57,11 @@ def busy_client(desk: Caller) -> int:
     raise LookupError("no such client")
 
 
-def assigned(name: str) -> Callable[[Caller], Any]:
-    """Give what a column of the newest assigned ticket holds."""
+def assigned(name: str, **filters: object) -> Callable[[Caller], Any]:
+    """Give what a column of the newest assigned ticket that these filters find holds."""
+    tickets = listing(TICKETS, 200, **filters)
     return lambda desk: next(
-        ticket[name] for ticket in desk.get(f"{TICKETS}?limit=200") if ticket["assigned_to"]
-    )
-
-
-def tagged(name: str) -> Callable[[Caller], Any]:
-    """Give what a column of the newest assigned ticket with a tag holds."""
-    return lambda desk: next(
-        ticket[name] for ticket in desk.get(f"{TICKETS}?tag=vip&limit=200") if ticket["assigned_to"]
+        ticket[name] for ticket in desk.get(tickets(desk)) if ticket["assigned_to"]
     )
 
 
@@ -109,8 +103,14 @@ PROBES = (
     Probe("tag + status", listing(TICKETS, 1, tag="vip", status="cerrado")),
     Probe("tag + priority", listing(TICKETS, 1, tag="vip", priority="media")),
     Probe("tag + status, rare", listing(TICKETS, 1, tag="bug", status="abierto")),
-    Probe("tag + assigned_to", listing(TICKETS, 1, tag="vip", assigned_to=tagged("assigned_to"))),
-    Probe("tag + client_id", listing(TICKETS, 1, tag="vip", client_id=tagged("client_id"))),
+    Probe(
+        "tag + assigned_to",
+        listing(TICKETS, 1, tag="vip", assigned_to=assigned("assigned_to", tag="vip")),
+    ),
+    Probe(
+        "tag + client_id",
+        listing(TICKETS, 1, tag="vip", client_id=assigned("client_id", tag="vip")),
+    ),
     Probe("tags", listing("/api/tags")),
     Probe("one ticket", lambda _: f"{TICKETS}/100"),
     Probe("events", listing(EVENTS)),

@@ -94,8 +94,8 @@ def read(statement: Executable, **values: object) -> Sequence[Row[Any]]:
 
 LIFETIME = 600  # seconds: after a failover, a server that is no longer asked gets rid of us
 # A list is read off the index that begins with what is asked for. PostgreSQL would plan it anew at
-# each request, which costs more than to run it; and where a value is common, such as an agent's
-# number, it would walk all tickets from the newest, as if the agent's were spread among them.
+# each request, which costs more than to run it; and where a value is common, such as a status, it
+# would walk all tickets from the newest, as if those of the status were spread among them.
 READING = """
     SET plan_cache_mode = force_generic_plan;
     SET cpu_operator_cost = 1;  -- to look at a row and pass it over is dear
