@@ -2,6 +2,8 @@
 
 import os
 import signal
+import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -9,7 +11,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
+from urllib.parse import urlsplit
 
 import requests
 
@@ -86,3 +89,32 @@ def at_once(count: int, act: Callable[[int], Any]) -> list[Any]:
     for thread in threads:
         thread.join()
     return results
+
+
+class Line:
+    """A connection on which bytes are sent as they are."""
+
+    def __init__(self, address: str, certificate: Path | None = None) -> None:
+        place = urlsplit(address)
+        host, port = str(place.hostname), int(place.port or 80)
+        self.socket = socket.create_connection((host, port), timeout=10)
+        if place.scheme == "https":
+            context = ssl.create_default_context(cafile=certificate)
+            self.socket = context.wrap_socket(self.socket, server_hostname=host)
+        self.heard = b""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.socket.close()
+
+    def say(self, text: bytes) -> None:
+        """Send bytes."""
+        self.socket.sendall(text)
+
+    def hear(self, end: bytes | None = None) -> bytes:
+        """Give what has come once it holds this, or once the other side is done."""
+        while (end is None or end not in self.heard) and (piece := self.socket.recv(65536)):
+            self.heard += piece
+        return self.heard

@@ -12,7 +12,7 @@ from sqlalchemy import create_engine, text
 
 from omnidesk.db import db
 from tests.conftest import Caller, make_conversation
-from tests.servers import BIN, ROOT, at_once, environ, flask, gunicorn
+from tests.servers import BIN, ROOT, Line, at_once, environ, flask, gunicorn
 
 
 def test_the_contract_is_served(server: str, agent: Caller) -> None:
@@ -47,14 +47,10 @@ def test_a_retry_that_arrives_at_once_is_one_message(server: str, admin: Caller)
 
 def raw(server: str, request: bytes) -> bytes:
     """Send bytes as they are and give what comes back until the server is done."""
-    host, _, port = server.removeprefix("http://").partition(":")
-    with socket.create_connection((host, int(port)), timeout=5) as connection:
-        connection.sendall(request)
-        connection.shutdown(socket.SHUT_WR)
-        answer = b""
-        while chunk := connection.recv(65536):
-            answer += chunk
-        return answer
+    with Line(server) as line:
+        line.say(request)
+        line.socket.shutdown(socket.SHUT_WR)
+        return line.hear()
 
 
 @pytest.mark.parametrize(
@@ -68,10 +64,9 @@ def raw(server: str, request: bytes) -> bytes:
     ],
 )
 def test_an_answer_comes_in_one_piece(server: str, request_line: bytes, end: bytes) -> None:
-    host, _, port = server.removeprefix("http://").partition(":")
-    with socket.create_connection((host, int(port)), timeout=5) as connection:
-        connection.sendall(request_line + b"\r\nHost: a\r\n\r\n")
-        piece = connection.recv(65536)
+    with Line(server) as line:
+        line.say(request_line + b"\r\nHost: a\r\n\r\n")
+        piece = line.socket.recv(65536)
 
     assert piece.startswith(b"HTTP/1.")
     assert piece.rstrip(b"\n").endswith(end.rstrip(b"\n"))

@@ -3,7 +3,6 @@
 import re
 import shutil
 import socket
-import ssl
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +13,7 @@ import requests
 
 from tests.conftest import KEY, make_conversation
 from tests.postgres import free_port
-from tests.servers import ROOT, flask, gunicorn, process, wait_for
+from tests.servers import ROOT, Line, flask, gunicorn, process, wait_for
 
 pytestmark = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True, scope="session")
 
@@ -227,15 +226,10 @@ def test_errors_before_the_app_speak_its_words(
 
 def raw(site: Site, port: int, request_: bytes, *, tls: bool) -> bytes:
     """Send bytes as they are and give the answer."""
-    context = ssl.create_default_context(cafile=site.certificate)
-    with socket.create_connection(("127.0.0.1", port), timeout=5) as plain:
-        wrapped = context.wrap_socket(plain, server_hostname="localhost") if tls else plain
-        with wrapped as connection:
-            connection.sendall(request_)
-            answer = b""
-            while chunk := connection.recv(65536):
-                answer += chunk
-            return answer
+    scheme = "https" if tls else "http"
+    with Line(f"{scheme}://localhost:{port}", site.certificate) as line:
+        line.say(request_)
+        return line.hear()
 
 
 @pytest.mark.parametrize("tls", [True, False])
@@ -284,19 +278,6 @@ def test_what_a_client_says_of_its_way_here_is_not_believed(
     assert "evil" not in answer.text + str(answer.headers)
 
 
-class Line:
-    """A connection to nginx on which a client takes its time."""
-
-    def __init__(self, site: Site) -> None:
-        context = ssl.create_default_context(cafile=site.certificate)
-        plain = socket.create_connection(("127.0.0.1", site.tls), timeout=30)
-        self.socket = context.wrap_socket(plain, server_hostname="localhost")
-
-    def say(self, text: bytes) -> None:
-        """Send bytes."""
-        self.socket.sendall(text)
-
-
 HEAD = b"POST /api/login HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
 SLOW = {
     "nothing at all": b"",
@@ -311,7 +292,7 @@ SLOW = {
 @pytest.fixture
 def slow(site: Site, request: pytest.FixtureRequest) -> Iterator[list[Line]]:
     """Many clients, each of which has said as little, and then no more."""
-    lines = [Line(site) for _ in range(200)]
+    lines = [Line(site.url, site.certificate) for _ in range(200)]
     for line in lines:
         line.say(SLOW[request.param])
     yield lines
@@ -331,7 +312,7 @@ def test_slow_clients_keep_nobody_waiting(
 def test_clients_that_read_slowly_keep_nobody_waiting(
     site: Site, session: requests.Session
 ) -> None:
-    lines = [Line(site) for _ in range(200)]
+    lines = [Line(site.url, site.certificate) for _ in range(200)]
     for line in lines:
         line.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1024)
         line.say(b"GET /api/openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n" * 3)

@@ -8,8 +8,18 @@ from typing import Any, NamedTuple
 import pytest
 import requests
 
-from tests.conftest import Caller, make_client, make_conversation, make_message, make_ticket
+from tests.conftest import (
+    PASSWORD,
+    Caller,
+    make_client,
+    make_conversation,
+    make_message,
+    make_ticket,
+)
 
+TICKET = {"client_id": 1, "subject": "Help"}
+EVENT = {"title": "Call", "start_time": "2025-11-01T15:00:00Z", "end_time": "2025-11-01T15:30:00Z"}
+USER = {"full_name": "New", "username": "new", "password": "correct horse 7"}
 SECRET = re.compile(
     r'password_hash":[^[]|argon2|\$2b\$|scrypt:|pbkdf2|Traceback|SELECT |INSERT |site-packages'
 )
@@ -49,6 +59,16 @@ class Desk(NamedTuple):
         """Give the answer to a body, which may hold what is no text."""
         kind = {"Content-Type": "application/json"}
         return self.ask(method, path, who, data=ascii_json(body), headers=kind)
+
+    def log_in(self, username: str = "emp1", password: str = PASSWORD, **headers: str) -> Any:
+        """Give the answer to a login."""
+        body = {"username": username, "password": password}
+        return self.ask("POST", "/api/login", "", json=body, headers=headers)
+
+    def status_of(self, token: str) -> int:
+        """Give the status that a token is answered."""
+        headers = {"Authorization": f"Bearer {token}"}
+        return int(self.ask("GET", "/api/me", "", headers=headers).status_code)
 
 
 @pytest.fixture

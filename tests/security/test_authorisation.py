@@ -8,12 +8,9 @@ from sqlalchemy import func, select
 from omnidesk.db import db
 from omnidesk.users.models import User
 from tests.conftest import make_conversation, make_user
-from tests.security.conftest import Desk
+from tests.security.conftest import EVENT, TICKET, USER, Desk
 
-TICKET = {"client_id": 1, "subject": "Help"}
-EVENT = {"title": "Call", "start_time": "2025-11-01T15:00:00Z", "end_time": "2025-11-01T15:30:00Z"}
 MESSAGE = {"content": "Hello"}
-USER = {"full_name": "New", "username": "new", "password": "correct horse 7"}
 MESSAGES = "conversations/1/messages"
 TIME = "2020-01-01T00:00:00Z"
 OWN = (  # what the server itself sets

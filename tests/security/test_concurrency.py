@@ -8,12 +8,10 @@ from typing import Any
 
 import pytest
 
-from tests.security.conftest import Desk
+from tests.security.conftest import TICKET, USER, Desk
 from tests.servers import at_once, gunicorn
 
 TICKETS = "/api/tickets"
-TICKET = {"client_id": 1, "subject": "Help"}
-USER = {"full_name": "New", "username": "same", "password": "correct horse 7"}
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +26,7 @@ def test_one_user_name_is_taken_once(desk: Desk) -> None:
 
     assert Counter(answer.status_code for answer in answers) == {201: 1, 409: 19}
     users = desk.ask("GET", "/api/users").json()
-    assert Counter(user["username"] for user in users)["same"] == 1
+    assert Counter(user["username"] for user in users)["new"] == 1
 
 
 def test_what_is_sent_twice_without_a_key_is_there_twice(desk: Desk) -> None:

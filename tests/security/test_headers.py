@@ -1,13 +1,13 @@
 """Headers: what every answer says to browsers and caches, and to no one else."""
 
 import re
-import socket
 from typing import Any
 
 import pytest
 import requests
 
 from tests.conftest import PASSWORD, Caller
+from tests.servers import Line
 
 CLOSED = "default-src 'none'; frame-ancestors 'none'"
 ANSWERS = [
@@ -127,10 +127,9 @@ def test_real_answers_say_no_versions(server: str) -> None:
 
 
 def test_what_never_reaches_the_app_is_closed_too(server: str) -> None:
-    host, _, port = server.removeprefix("http://").partition(":")
-    with socket.create_connection((host, int(port)), timeout=5) as connection:
-        connection.sendall(b"GET / HTTP/1.1\r\nHost: a\r\nBad Header: x\r\n\r\n")
-        said = connection.recv(4096).decode()
+    with Line(server) as line:
+        line.say(b"GET / HTTP/1.1\r\nHost: a\r\nBad Header: x\r\n\r\n")
+        said = line.socket.recv(4096).decode()
 
     assert said.startswith("HTTP/1.1 400 ")
     assert "nosniff" in said

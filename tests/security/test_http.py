@@ -1,16 +1,15 @@
 """HTTP as it should not be spoken: the same envelope, nothing believed, nothing stale."""
 
 import re
-import socket
-from typing import Any, Self
+from typing import Any
 
 import pytest
 import requests
 
-from tests.security.conftest import Desk, ascii_json
+from tests.security.conftest import TICKET, Desk, ascii_json
 from tests.security.test_matrix import MATRIX
+from tests.servers import Line
 
-TICKET = {"client_id": 1, "subject": "Help"}
 TICKETS = "/api/tickets"
 PATHS = sorted({row.route.partition(" ")[2].replace("*", "1") for row in MATRIX})
 API = [path for path in PATHS if path.startswith("/api/") and "/docs" not in path]
@@ -153,31 +152,6 @@ def test_what_changes_between_two_looks_is_never_stale(desk: Desk) -> None:
             assert answer.status_code == 200
 
 
-class Line:
-    """A connection on which bytes are sent as they are."""
-
-    def __init__(self, desk: Desk) -> None:
-        host, _, port = desk.address.removeprefix("http://").partition(":")
-        self.socket = socket.create_connection((host, int(port)), timeout=10)
-        self.heard = b""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.socket.close()
-
-    def say(self, text: bytes) -> None:
-        """Send bytes."""
-        self.socket.sendall(text)
-
-    def hear(self, end: bytes) -> bytes:
-        """Give what has come once it holds this, or the other side is done."""
-        while end not in self.heard and (piece := self.socket.recv(65536)):
-            self.heard += piece
-        return self.heard
-
-
 GET = b"GET %s HTTP/1.1\r\nHost: a\r\n%s\r\n"
 
 
@@ -197,7 +171,7 @@ GET = b"GET %s HTTP/1.1\r\nHost: a\r\n%s\r\n"
     ids=lambda value: repr(value[:40]),
 )
 def test_what_is_no_request(desk: Desk, request_: bytes, status: bytes) -> None:
-    with Line(desk) as line:
+    with Line(desk.address) as line:
         line.say(request_)
         heard = line.hear(b'"}')
 
@@ -208,7 +182,7 @@ def test_what_is_no_request(desk: Desk, request_: bytes, status: bytes) -> None:
 def test_two_requests_in_one_go_are_answered_in_order(desk: Desk) -> None:
     post = b"POST /api/tickets HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
     body = ascii_json(TICKET)
-    with Line(desk) as line:
+    with Line(desk.address) as line:
         line.say(
             post
             + b"Authorization: %s\r\n" % desk.agent.headers["Authorization"].encode()
@@ -223,7 +197,7 @@ def test_two_requests_in_one_go_are_answered_in_order(desk: Desk) -> None:
 
 def test_who_waits_to_be_told_to_go_on_is_told(desk: Desk) -> None:
     body = ascii_json({"username": "nobody", "password": "nothing"})
-    with Line(desk) as line:
+    with Line(desk.address) as line:
         line.say(
             b"POST /api/login HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
             b"Expect: 100-continue\r\nContent-Length: %d\r\n\r\n" % len(body)
@@ -236,7 +210,7 @@ def test_who_waits_to_be_told_to_go_on_is_told(desk: Desk) -> None:
 
 
 def test_who_is_not_expected_to_go_on_is_not_told(desk: Desk) -> None:
-    with Line(desk) as line:
+    with Line(desk.address) as line:
         line.say(
             b"POST /api/login HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
             b"Expect: 100-continue\r\nContent-Length: 20000000\r\n\r\n"
@@ -247,7 +221,7 @@ def test_who_is_not_expected_to_go_on_is_not_told(desk: Desk) -> None:
 
 
 def test_idle_connections_keep_nobody_waiting(desk: Desk) -> None:
-    lines = [Line(desk) for _ in range(200)]
+    lines = [Line(desk.address) for _ in range(200)]
     try:
         answers = [requests.get(f"{desk.address}/healthz", timeout=5) for _ in range(20)]
     finally:

@@ -6,11 +6,8 @@ from typing import Any
 import pytest
 
 from tests.conftest import make_event
-from tests.security.conftest import Desk
+from tests.security.conftest import EVENT, TICKET, USER, Desk
 
-TICKET = {"client_id": 1, "subject": "Help"}
-EVENT = {"title": "Call", "start_time": "2025-11-01T15:00:00Z", "end_time": "2025-11-01T15:30:00Z"}
-USER = {"full_name": "New", "username": "new", "password": "correct horse 7"}
 JSON = {"Content-Type": "application/json"}
 TIMES = (
     "2025-11-01T15:00:00",

@@ -117,7 +117,7 @@ class Opened(NamedTuple):
 
 
 @pytest.fixture(scope="module", params=OPEN)
-def desk(
+def opened(
     request: pytest.FixtureRequest,
     migrated_app: Flask,
     environment: dict[str, str],
@@ -136,11 +136,13 @@ def bot(owner: Caller, scopes: list[str]) -> str:
 
 
 @pytest.mark.parametrize("row", MATRIX, ids=lambda row: row.route)
-def test_who_is_let_in(app_with: Any, desk: Opened, admin: Caller, agent: Caller, row: Row) -> None:
+def test_who_is_let_in(
+    app_with: Any, opened: Opened, admin: Caller, agent: Caller, row: Row
+) -> None:
     expired = app_with(JWT_ACCESS_TOKEN_EXPIRES=timedelta(seconds=-1))
     inactive = Caller(agent.app, make_user("off1", active=False))
     public = row.scope == PUBLIC
-    is_open = public or row.opened_by in desk.words
+    is_open = public or row.opened_by in opened.words
     others = [scope for scope in SCOPES if scope != row.scope]
 
     def may(allowed: bool, otherwise: int) -> Callable[[int], bool]:
@@ -159,7 +161,7 @@ def test_who_is_let_in(app_with: Any, desk: Opened, admin: Caller, agent: Caller
         expected["the scope, an admin's"] = bot(admin, [row.scope]), may(True, 0)
         expected["the scope, an empleado's"] = bot(agent, [row.scope]), may(not row.admins, 403)
 
-    answers = {name: desk.ask(row, token) for name, (token, _) in expected.items()}
+    answers = {name: opened.ask(row, token) for name, (token, _) in expected.items()}
 
     assert {
         name: answers[name] for name, (_, fits) in expected.items() if not fits(answers[name])
