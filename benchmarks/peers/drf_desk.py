@@ -80,7 +80,7 @@ from rest_framework.permissions import BasePermission
 
 @receiver(connection_created)
 def prepare(connection: Any, **_: Any) -> None:
-    """Answer the triggers of the change log, which ask SQLite's connections who is acting."""
+    """Define the function that the triggers of the change log call on SQLite."""
     if connection.vendor == "sqlite":
         connection.connection.create_function("acting_user", 0, lambda: 1)
 
@@ -100,7 +100,7 @@ class User(models.Model):
     is_authenticated = True
 
     class Meta:
-        """Its table."""
+        """The table."""
 
         app_label, db_table = "desk", "app_user"
 
@@ -111,7 +111,7 @@ class Client(models.Model):
     client_id = models.AutoField(primary_key=True)
 
     class Meta:
-        """Its table."""
+        """The table."""
 
         app_label, db_table = "desk", "client"
 
@@ -132,13 +132,13 @@ class Ticket(models.Model):
     tags = models.TextField(default="[]")
 
     class Meta:
-        """Its table."""
+        """The table."""
 
         app_label, db_table = "desk", "ticket"
 
 
 class TicketQuery(serializers.Serializer):
-    """Which tickets to list."""
+    """The query parameters of the list."""
 
     status = serializers.ChoiceField(STATUSES, required=False)
     priority = serializers.ChoiceField(PRIORITIES, required=False)
@@ -152,7 +152,7 @@ class WordsField(serializers.Field):
     """A list of words, kept as JSON in a text."""
 
     def to_representation(self, value: str) -> Any:
-        """Give the list."""
+        """Return the list."""
         return json.loads(value)
 
 
@@ -165,7 +165,7 @@ class TicketSerializer(serializers.ModelSerializer):
     tags = WordsField(read_only=True)
 
     class Meta:
-        """Its fields."""
+        """The fields."""
 
         model = Ticket
         fields = (
@@ -185,10 +185,10 @@ class TicketSerializer(serializers.ModelSerializer):
 
 
 class TokenAuthentication(BaseAuthentication):
-    """Who sends a token."""
+    """Authentication by a bearer token."""
 
     def authenticate(self, request: Any) -> tuple[User, Any] | None:
-        """Give the user whom a token names."""
+        """Return the user that a token names, and its claims; raise 401."""
         scheme, _, token = get_authorization_header(request).partition(b" ")
         if scheme.lower() != b"bearer":
             return None
@@ -199,15 +199,15 @@ class TokenAuthentication(BaseAuthentication):
             raise AuthenticationFailed from None
 
     def authenticate_header(self, request: Any) -> str:
-        """Say what is asked for."""
+        """Return the challenge of a 401."""
         return "Bearer"
 
 
 class Staff(BasePermission):
-    """Staff may do all, others what is public."""
+    """Permission for staff, and for anybody to read what is public."""
 
     def has_permission(self, request: Any, view: Any) -> bool:
-        """Tell whether this request may be answered."""
+        """Return whether the request is allowed."""
         return request.user.is_authenticated or (PUBLIC and request.method == "GET")
 
 
@@ -219,7 +219,7 @@ class TicketList(generics.ListCreateAPIView):
     permission_classes = [Staff]
 
     def get_queryset(self) -> Any:
-        """Give the tickets that are asked for, newest first."""
+        """Return the tickets of the query, newest first."""
         query = TicketQuery(data=self.request.query_params)
         query.is_valid(raise_exception=True)
         filters = dict(query.validated_data)
@@ -228,7 +228,7 @@ class TicketList(generics.ListCreateAPIView):
         return tickets[offset : offset + limit]
 
     def perform_create(self, serializer: Any) -> None:
-        """Open a ticket."""
+        """Create a ticket."""
         serializer.save(created_at=datetime.now(UTC).replace(microsecond=0))
 
 

@@ -28,7 +28,7 @@ engine = create_engine(URL)
 
 @event.listens_for(engine, "connect")
 def prepare(connection: Any, _: Any) -> None:
-    """Make SQLite as durable as ours."""
+    """Make SQLite as durable as OmniDesk does."""
     if engine.name == "sqlite":
         for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=5000"):
             connection.execute(f"PRAGMA {pragma}")
@@ -43,11 +43,11 @@ class Utc(TypeDecorator[datetime]):
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, _: Any) -> datetime | None:
-        """Store UTC."""
+        """Convert to UTC."""
         return value and value.astimezone(UTC)
 
     def process_result_value(self, value: datetime | None, _: Any) -> datetime | None:
-        """Give UTC."""
+        """Add the time zone that the database does not keep."""
         return value and value.replace(tzinfo=UTC)
 
 
@@ -58,16 +58,16 @@ class Words(TypeDecorator[list[str]]):
     cache_ok = True
 
     def process_bind_param(self, value: list[str] | None, _: Any) -> str:
-        """Write it."""
+        """Write the list as JSON."""
         return json.dumps(value or [])
 
     def process_result_value(self, value: str | None, _: Any) -> list[str]:
-        """Read it."""
+        """Read the list from JSON."""
         return list(json.loads(value or "[]"))
 
 
 class Base(DeclarativeBase):
-    """Every table."""
+    """Base of all models."""
 
     type_annotation_map = {datetime: Utc}
 
@@ -110,7 +110,7 @@ class Ticket(Base):
 
 
 class Priority(StrEnum):
-    """How urgent it is."""
+    """How urgent a ticket is."""
 
     alta = "alta"
     media = "media"
@@ -118,7 +118,7 @@ class Priority(StrEnum):
 
 
 class Status(StrEnum):
-    """How far it is."""
+    """The state of a ticket."""
 
     abierto = "abierto"
     en_progreso = "en_progreso"
@@ -129,7 +129,7 @@ Id = Annotated[int, Field(ge=1, le=2**31 - 1)]
 
 
 class TicketQuery(BaseModel):
-    """Which tickets to list."""
+    """The query parameters of the list."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -174,7 +174,7 @@ class TicketOut(BaseModel):
 
 
 def get_session() -> Iterator[Session]:
-    """Give a session for a request."""
+    """Yield a session for one request."""
     with Session(engine) as session:
         yield session
 
@@ -185,7 +185,7 @@ Token = Annotated[str, Depends(oauth2_scheme)]
 
 
 def get_current_user(token: Token, session: SessionDep) -> User:
-    """Give the user whom a token names."""
+    """Return the user that a token names; raise 401."""
     fault = HTTPException(401, "Unauthorized", headers={"WWW-Authenticate": "Bearer"})
     try:
         payload = jwt.decode(token, SECRET_KEY, algorithms=["HS256"])
@@ -203,7 +203,7 @@ reading = [] if PUBLIC else [Depends(get_current_user)]
 
 @app.exception_handler(IntegrityError)
 def refused(_: Request, error: IntegrityError) -> JSONResponse:
-    """Answer what the database refuses."""
+    """Answer 400 when the database refuses a row."""
     return JSONResponse({"detail": "Bad Request"}, 400)
 
 

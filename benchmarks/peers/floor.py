@@ -1,7 +1,7 @@
-"""The floor: what the database and the WSGI server cost, with as little as can be in between.
+"""The floor: a database and a WSGI server with as little as possible between them.
 
-A list is one statement in which the database itself writes the JSON. Nothing is checked but what
-would end the process; there are no errors, no links and no tokens.
+A list is one statement in which the database writes the JSON. Nothing is validated; there are no
+errors, no links and no tokens.
 """
 
 import json
@@ -9,6 +9,7 @@ import os
 import threading
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -28,6 +29,7 @@ COLUMNS = (
 )
 TIMES = ("created_at", "due_at", "resolved_at")
 NAMES = ", ".join(COLUMNS)
+FILTERS = ("status", "priority", "assigned_to", "client_id")
 
 if URL.startswith("sqlite"):
     import sqlite3
@@ -35,7 +37,7 @@ if URL.startswith("sqlite"):
     MARK, NOW = "?", "%Y-%m-%d %H:%M:%S.000000"
 
     def shown(name: str) -> str:
-        """Give the SQL of a column as the API shows it."""
+        """Return the SQL of a column as the API shows it."""
         if name == "tags":
             return f"json({name})"
         return (
@@ -46,13 +48,10 @@ if URL.startswith("sqlite"):
 
     PAIRS = ", ".join(f"'{name}', {shown(name)}" for name in COLUMNS)
     OBJECT = f"json_object({PAIRS})"
-    LIST = (
-        f"SELECT json_group_array({OBJECT}) FROM (SELECT {NAMES} FROM ticket "
-        "WHERE status = ? ORDER BY ticket_id DESC LIMIT ?)"
-    )
+    ARRAY = f"json_group_array({OBJECT})"
 
     def connect() -> Any:
-        """Give a connection as durable as ours."""
+        """Return a connection as durable as OmniDesk's."""
         connection = sqlite3.connect(URL.removeprefix("sqlite:///"), isolation_level=None)
         for pragma in (
             "journal_mode=WAL",
@@ -70,7 +69,7 @@ else:
     MARK, NOW = "%s", "%Y-%m-%dT%H:%M:%SZ"
 
     def shown(name: str) -> str:
-        """Give the SQL of a column as the API shows it."""
+        """Return the SQL of a column as the API shows it."""
         if name == "tags":
             return f"{name}::json"
         if name not in TIMES:
@@ -78,13 +77,10 @@ else:
         return f"""to_char({name} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') AS {name}"""
 
     OBJECT = f"(SELECT row_to_json(t) FROM (SELECT {', '.join(map(shown, COLUMNS))}) AS t)::text"
-    LIST = (
-        f"SELECT '[' || string_agg({OBJECT}, ',') || ']' FROM (SELECT {NAMES} FROM ticket "
-        "WHERE status = %s ORDER BY ticket_id DESC LIMIT %s) AS page"
-    )
+    ARRAY = f"'[' || string_agg({OBJECT}, ',') || ']'"
 
     def connect() -> Any:
-        """Give a connection."""
+        """Return a connection."""
         return psycopg.connect(URL.replace("+psycopg", ""), autocommit=True)
 
 
@@ -96,8 +92,18 @@ ADD = (
 LOCAL = threading.local()
 
 
+@cache
+def listing(names: tuple[str, ...]) -> str:
+    """Return the statement of a list with these filters."""
+    where = " AND ".join(f"{name} = {MARK}" for name in names)
+    return (
+        f"SELECT {ARRAY} FROM (SELECT {NAMES} FROM ticket {where and 'WHERE'} {where} "
+        f"ORDER BY ticket_id DESC LIMIT {MARK} OFFSET {MARK}) AS page"
+    )
+
+
 def fetch(statement: str, *values: object) -> str | None:
-    """Give the one value that a statement gives."""
+    """Return the one value that a statement selects."""
     if not hasattr(LOCAL, "connection"):
         LOCAL.connection = connect()
     row = LOCAL.connection.execute(statement, values).fetchone()
@@ -105,7 +111,7 @@ def fetch(statement: str, *values: object) -> str | None:
 
 
 def app(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-    """Answer a request."""
+    """Answer a WSGI request."""
     status, path = "200 OK", environ["PATH_INFO"]
     if environ["REQUEST_METHOD"] == "POST":
         body = json.loads(environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"])))
@@ -114,7 +120,9 @@ def app(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable
         status, text = "201 Created", fetch(ADD, *values, "abierto", now)
     elif path == "/api/tickets":
         query = parse_qs(environ["QUERY_STRING"])
-        text = fetch(LIST, query["status"][0], int(query["limit"][0]))
+        names = tuple(name for name in FILTERS if name in query)
+        page = int(query["limit"][0]), int(query.get("offset", ["0"])[0])
+        text = fetch(listing(names), *(query[name][0] for name in names), *page)
     else:
         text = fetch(ONE, int(path.rpartition("/")[2]))
     answer = (text or "null").encode()
