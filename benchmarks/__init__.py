@@ -1,1 +1,1 @@
-"""What OmniDesk is measured by: `make bench` runs all of it and writes docs/benchmarks.md."""
+"""Benchmarks of OmniDesk: `make bench` runs all of them and writes docs/benchmarks.md."""

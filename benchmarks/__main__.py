@@ -1,89 +1,96 @@
-"""Runs every benchmark, and writes docs/benchmarks.md with its pictures."""
+"""Run benchmarks, and write docs/benchmarks.md with its pictures from what they found."""
 
 import argparse
+import json
 import tempfile
-from contextlib import closing
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from benchmarks import endurance, growth, ratios, report
-from benchmarks.growth import connect
-from benchmarks.servers import Plan, database, seeded
+from benchmarks.desks import Desks, Plan, databases
 from tests.servers import ROOT
 
 KINDS = ("SQLite", "PostgreSQL")
+WHOLE = Plan((1_000, 10_000, 100_000, 1_000_000), 7, 1, 1, 40, 200_000, 60, 200)
+SMOKE = Plan((1_000, 2_000), 1, 0.05, 0, 2, 100, 0.2, 4)
 
 
-WHOLE = Plan((1_000, 10_000, 100_000, 1_000_000), 5, 2, 1, True, 200_000, 60)
-SMOKE = Plan((1_000, 2_000), 1, 1, 0, False, 1_000, 0.5)
+class Part(NamedTuple):
+    """A function that measures, and the kinds of databases on which it does."""
+
+    measure: Callable[[Desks, Plan], Any]
+    kinds: tuple[str, ...] = KINDS
+
+
+PARTS = {
+    "growth": Part(growth.run),
+    "endurance": Part(endurance.run, ("SQLite",)),
+    "writers": Part(endurance.writers, ("SQLite",)),
+    "costs": Part(ratios.costs),
+    "ratios": Part(ratios.measure),
+}
 
 
 def main() -> None:
-    """Measure, and write down what was found."""
-    parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
+    """Measure the chosen parts, and write the page from all results there are."""
+    chosen = arguments()
+    with ExitStack() as stack:
+        temporary = stack.enter_context(tempfile.TemporaryDirectory())
+        results = chosen.results or Path(temporary)
+        results.mkdir(parents=True, exist_ok=True)
+        # How fast anything is does not matter in a smoke run, so both kinds run at once.
+        pool = stack.enter_context(ThreadPoolExecutor(len(KINDS) if chosen.smoke else 1))
+        list(pool.map(partial(measure, chosen, results), KINDS))
+        if chosen.only != ["shortcuts"]:
+            report.write(results, chosen.out or Path(temporary))
+
+
+def arguments() -> argparse.Namespace:
+    """Return what the command line asks for."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--smoke", action="store_true", help="a little of everything")
-    parser.add_argument("--out", type=Path, default=ROOT / "docs", help="where to write")
+    parser.add_argument(
+        "--only",
+        type=lambda text: text.split(","),
+        help=f"some of {','.join(PARTS)}, or report to measure nothing",
+    )
+    parser.add_argument("--rounds", type=int, help="rounds that count")
+    parser.add_argument("--before", type=Path, help="another checkout, with its .venv, to compare")
+    parser.add_argument("--results", type=Path, help="where to keep what was found")
+    parser.add_argument("--out", type=Path, help="where to write the page; docs/ of a whole run")
     chosen = parser.parse_args()
-    plan = SMOKE if chosen.smoke else WHOLE
-    found: dict[str, Any] = {"plan": plan}
-    for kind in KINDS:
-        with tempfile.TemporaryDirectory() as folder, database(kind, Path(folder)) as create:
-            found[kind] = measure(plan, create, endure=kind == "SQLite")
-    report.write(found, chosen.out)
+    if unknown := set(chosen.only or ()) - {*PARTS, "report"}:
+        parser.error(f"--only knows no {', '.join(unknown)}")
+    if "shortcuts" in (chosen.only or ()) and not chosen.before:
+        parser.error("shortcuts compares with another checkout: name it with --before")
+    if not (chosen.smoke or chosen.only):  # a part alone is printed, and leaves the page as it is
+        chosen.out = chosen.out or ROOT / "docs"
+    chosen.only = chosen.only or [name for name in PARTS if chosen.before or name != "shortcuts"]
+    chosen.before = chosen.before and chosen.before.resolve()
+    chosen.plan = SMOKE if chosen.smoke else WHOLE
+    if chosen.rounds:
+        chosen.plan = chosen.plan._replace(rounds=chosen.rounds)
+    return chosen
 
 
-def measure(plan: Plan, create: Any, *, endure: bool) -> dict[str, Any]:
-    """Give all that is found on one kind of database."""
-    databases = {}
-    for size in plan.sizes:
-        say(f"seeding {size} tickets")
-        databases[size] = seeded(create(f"desk_{size}"), size)
-        lengthen(databases[size], size // 10)
-    found: dict[str, Any] = {}
-    say("growth")
-    found["growth"] = list(growth.measure(databases, plan))
-    found["offset"] = growth.offset(databases[plan.sizes[-1]], plan.sizes[-1] // 2, plan.rounds)
-    if endure:
-        desk = databases[plan.sizes[1]]
-        say("footprint")
-        found["footprint"] = endurance.footprint(desk, plan.rounds)
-        found["memory"] = endurance.growth_of_memory(desk, plan.requests)
-        say("writers")
-        found["writers"] = endurance.writers(desk, plan.writing)
-    say("the change log")
-    bare = seeded(create("bare"), plan.sizes[0])
-    forget_log(bare)
-    found["log"] = ratios.cost_of_the_log(databases[plan.sizes[0]], bare, plan)
-    say("counting")
-    found["counting"] = ratios.cost_of_counting(databases[plan.sizes[-1]], plan)
-    say("ratios")
-    found["ratios"] = list(ratios.measure(databases[plan.sizes[-1]], plan))
-    return found
-
-
-def lengthen(database_url: str, messages: int) -> None:
-    """Give the first conversation that many messages, and the planner its statistics."""
-    with closing(connect(database_url)) as connection:
-        connection.execute(f"UPDATE message SET conversation_id = 1 WHERE message_id <= {messages}")
-        connection.commit()
-        if not database_url.startswith("sqlite"):
-            connection.autocommit = True
-            connection.execute("VACUUM ANALYZE")  # as autovacuum will have done on a desk in use
-
-
-def forget_log(database_url: str) -> None:
-    """Let changes of tickets go unlogged."""
-    on_sqlite = database_url.startswith("sqlite")
-    names = ("_insert", "_update", "_delete") if on_sqlite else (" ON ticket",)
-    with closing(connect(database_url)) as connection:
-        for name in names:
-            connection.execute(f"DROP TRIGGER change_ticket{name}")
-        connection.commit()
-
-
-def say(what: str) -> None:
-    """Tell what comes next."""
-    print(what, flush=True)
+def measure(chosen: argparse.Namespace, results: Path, kind: str) -> None:
+    """Measure the chosen parts on one kind of database, and keep what each finds as JSON."""
+    parts = {name: PARTS[name] for name in PARTS if name in chosen.only}
+    parts = {name: part for name, part in parts.items() if kind in part.kinds}
+    if not parts:
+        return
+    with tempfile.TemporaryDirectory() as folder, databases(kind, Path(folder)) as create:
+        desks, plan = Desks(create, chosen.before), chosen.plan
+        if chosen.smoke and kind == KINDS[1]:  # at the same time as the other kind
+            plan = plan._replace(cores=plan.cores[::-1])
+        for name, part in parts.items():
+            print(f"{kind}: {name}", flush=True)
+            found = {"plan": plan._asdict(), "found": part.measure(desks, plan)}
+            (results / f"{name}-{kind}.json").write_text(json.dumps(found))
 
 
 if __name__ == "__main__":

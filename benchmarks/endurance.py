@@ -1,4 +1,4 @@
-"""What a desk needs and what it stands: memory, the time to start, many writers at once."""
+"""Measure memory, the time to start, and many writers at once."""
 
 import re
 import threading
@@ -10,6 +10,7 @@ from typing import Any
 
 import orjson
 
+from benchmarks.desks import Desks, Plan
 from benchmarks.servers import Caller, Server, log_in, ours
 
 WORKERS = 4
@@ -17,27 +18,36 @@ CHATS = [number for number in range(1, 18) if number % 10]  # active ones: a cli
 
 
 def memory(pid: int, kind: str) -> float:
-    """Give a process's memory in MB, such as its Pss or Rss."""
+    """Return a process's memory in MB; the kind is Pss or Rss."""
     rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
     (kilobytes,) = re.findall(rf"^{kind}:\s+([0-9]+)", rollup, re.MULTILINE)
     return int(kilobytes) / 1000
 
 
-def footprint(database_url: str, rounds: int) -> dict[str, Any]:
-    """Give the memory of two workers after a thousand requests, and how long they took to start."""
+def run(desks: Desks, plan: Plan) -> dict[str, Any]:
+    """Return what a server needs at first, and its memory while it answers requests."""
+    database_url = desks[plan.sizes[1]]
+    return {
+        "footprint": footprint(database_url, plan.rounds, min(1000, plan.requests)),
+        "memory": memory_in_use(database_url, plan.requests),
+    }
+
+
+def footprint(database_url: str, rounds: int, requests: int) -> dict[str, Any]:
+    """Return the memory of two workers after some requests, and the seconds they took to start."""
     starts = []
     for _ in range(rounds):
         began = monotonic()
         with ours(database_url, workers=2) as server:
             starts.append(monotonic() - began)
-            ask(server, 1000)
+            ask(server, requests)
             pss = [memory(pid, "Pss") for pid in server.pids()]
             master = memory(server.process.pid, "Pss")
     return {"starts": starts, "workers": pss, "master": master}
 
 
 def ask(server: Server, requests: int) -> None:
-    """Send so many requests of every kind, on a few connections."""
+    """Send so many requests of several kinds, on four connections."""
     token = log_in(server)
     paths = ("/api/tickets", "/api/tickets/7", "/api/summary", "/api/events", "/api/conversations")
 
@@ -49,11 +59,11 @@ def ask(server: Server, requests: int) -> None:
     at_once([lambda: send(requests // 4)] * 4)
 
 
-def growth_of_memory(database_url: str, requests: int) -> list[float]:
-    """Give a worker's RSS in MB at ten moments in so many requests."""
+def memory_in_use(database_url: str, requests: int) -> list[float]:
+    """Return a worker's RSS in MB at ten moments in so many requests."""
     seen = []
     with ours(database_url, "--max-requests", "0") as server:
-        ask(server, max(400, requests // 10))
+        ask(server, requests // 10)
         (worker,) = server.pids()
         seen.append(memory(worker, "Rss"))
         for _ in range(9):
@@ -62,13 +72,13 @@ def growth_of_memory(database_url: str, requests: int) -> list[float]:
     return seen
 
 
-def writers(database_url: str, seconds: float) -> dict[str, Any]:
-    """Let clients post tickets and messages for a while; give the statuses, and what is missing."""
+def writers(desks: Desks, plan: Plan) -> dict[str, Any]:
+    """Post tickets and messages from 16 clients; return the statuses, and how many are missing."""
     statuses: Counter[int] = Counter()
     kept: dict[str, set[int]] = {"ticket_id": set(), "message_id": set()}
     slowest = 0.0
-    with ours(database_url, workers=WORKERS) as server:
-        token, end = log_in(server), monotonic() + seconds
+    with ours(desks[plan.sizes[1]], workers=WORKERS) as server:
+        token, end = log_in(server), monotonic() + plan.writing
 
         def post(number: int) -> None:
             nonlocal slowest
@@ -96,14 +106,14 @@ def writers(database_url: str, seconds: float) -> dict[str, Any]:
     return {
         "statuses": dict(statuses),
         "lost": lost,
-        "seconds": seconds,
+        "seconds": plan.writing,
         "slowest": slowest,
-        "rate": sum(statuses.values()) / seconds,
+        "rate": sum(statuses.values()) / plan.writing,
     }
 
 
 def walk(caller: Caller, path: str, last: int | None) -> list[Any]:
-    """Give the rows of a list, to its end or until a ticket is reached."""
+    """Return the rows of a list, to its end or until a ticket is reached."""
     rows: list[Any] = []
     url = f"{path}?limit=200"
     while url:
@@ -116,7 +126,7 @@ def walk(caller: Caller, path: str, last: int | None) -> list[Any]:
 
 
 def at_once(acts: list[Any]) -> None:
-    """Do things at the same time, and raise what any of them raised."""
+    """Call functions at the same time; raise the first exception of theirs, if there is one."""
     faults: list[BaseException] = []
 
     def run(act: Any) -> None:

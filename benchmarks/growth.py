@@ -1,7 +1,6 @@
-"""How long an answer takes as the desk grows: medians on one connection, sizes in turn."""
+"""Time answers as the desk grows: medians on one connection, sizes in turn."""
 
 import re
-import sqlite3
 import statistics
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
@@ -10,25 +9,25 @@ from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
 import orjson
-import psycopg
 
-from benchmarks.servers import PASSWORD, Caller, Plan, log_in, ours
+from benchmarks.desks import PASSWORD, Desks, Plan, connect
+from benchmarks.servers import Caller, gunicorn, log_in, together
 
 TICKETS, EVENTS, USERS = "/api/tickets", "/api/events", "/api/users"
 LOGIN = orjson.dumps({"username": "bench", "password": PASSWORD})
 
 
 class Probe(NamedTuple):
-    """A request: its name, and its path on a desk that a caller can look at."""
+    """A request: its name, and a function that finds its path on a desk."""
 
     name: str
     path: Callable[[Caller], str]
     body: bytes | None = None
-    rounds: int = 40
+    most: int = 1_000  # requests behind one median
 
 
 class Median(NamedTuple):
-    """How long a request took on a desk of a size, in milliseconds, in one round."""
+    """How many milliseconds a request took on a desk of a size, in one round."""
 
     probe: str
     size: int
@@ -38,7 +37,7 @@ class Median(NamedTuple):
 
 
 def listing(path: str, limit: int = 20, **filters: object) -> Callable[[Caller], str]:
-    """Give a list with these filters: those that are called first tell what to look for."""
+    """Return a function that finds a list's path; a filter may be a function of the desk, too."""
 
     def find(desk: Caller) -> str:
         found = {name: value(desk) if callable(value) else value for name, value in filters.items()}
@@ -48,7 +47,7 @@ def listing(path: str, limit: int = 20, **filters: object) -> Callable[[Caller],
 
 
 def busy_client(desk: Caller) -> int:
-    """Give a client with closed tickets of medium priority."""
+    """Return the id of a client with five closed tickets of medium priority."""
     for ticket in desk.get(f"{TICKETS}?status=cerrado&limit=200"):
         client_id: int = ticket["client_id"]
         path = f"{TICKETS}?client_id={client_id}&status=cerrado&priority=media"
@@ -58,7 +57,7 @@ def busy_client(desk: Caller) -> int:
 
 
 def assigned(name: str, **filters: object) -> Callable[[Caller], Any]:
-    """Give what a column of the newest assigned ticket that these filters find holds."""
+    """Return a function that finds a field of the newest assigned ticket with these filters."""
     tickets = listing(TICKETS, 200, **filters)
     return lambda desk: next(
         ticket[name] for ticket in desk.get(tickets(desk)) if ticket["assigned_to"]
@@ -66,14 +65,14 @@ def assigned(name: str, **filters: object) -> Callable[[Caller], Any]:
 
 
 def event_with(name: str) -> Callable[[Caller], Any]:
-    """Give what a column of the earliest event that has it holds."""
+    """Return a function that finds a field of the earliest event that has it."""
     return lambda desk: next(
         event[name] for event in desk.get(f"{EVENTS}?limit=200") if event[name]
     )
 
 
 def deep(desk: Caller) -> str:
-    """Give the link to the page after the middle of all tickets."""
+    """Return the link to the page after the middle of all tickets."""
     (newest,) = desk.get(f"{TICKETS}?limit=1")
     path = f"{TICKETS}?limit=20&offset={newest['ticket_id'] // 2}"
     (found,) = re.findall('<([^>]*)>; rel="next"', desk.send("GET", path)[2])
@@ -126,31 +125,41 @@ PROBES = (
     Probe("conversations", listing("/api/conversations")),
     Probe("messages of the longest conversation", listing("/api/conversations/1/messages")),
     Probe("summary", lambda _: "/api/summary"),
-    Probe("login", lambda _: "/api/login", LOGIN, rounds=4),
+    Probe("login", lambda _: "/api/login", LOGIN, most=4),
 )
 
 
-def measure(databases: dict[int, str], plan: Plan) -> Iterator[Median]:
-    """Give the medians on desks of every size, one round after another."""
+def run(desks: Desks, plan: Plan) -> dict[str, Any]:
+    """Return the medians on desks of every size, and what an offset costs on the largest."""
+    largest = plan.sizes[-1]
     with ExitStack() as stack:
-        desks = {}
-        for size, database_url in databases.items():
-            server = stack.enter_context(ours(database_url))
-            server.keep_to({0})
-            desks[size] = stack.enter_context(closing(Caller(server, log_in(server))))
-        for probe in PROBES:
-            paths = {size: probe.path(desk) for size, desk in desks.items()}
-            for number in range(-plan.warm, plan.rounds):
-                for size, desk in desks.items():
-                    rows, median = time(desk, paths[size], probe)
-                    if number >= 0:
-                        yield Median(probe.name, size, rows, number, median)
+        starts = {str(size): gunicorn(desks[size]) for size in plan.sizes}
+        callers = {}
+        for name, server in stack.enter_context(together(starts)).items():
+            server.keep_to({plan.cores[0]})
+            callers[int(name)] = stack.enter_context(closing(Caller(server, log_in(server))))
+        connection = stack.enter_context(closing(connect(desks[largest])))
+        return {
+            "medians": list(measure(callers, plan)),
+            "offset": offset(callers[largest], connection, largest // 2, plan.rounds),
+        }
 
 
-def time(desk: Caller, path: str, probe: Probe) -> tuple[int, float]:
-    """Give how many rows an answer has, and the median of how long it takes."""
+def measure(desks: dict[int, Caller], plan: Plan) -> Iterator[Median]:
+    """Yield the medians on desks of every size, one round after another."""
+    for probe in PROBES:
+        paths = {size: probe.path(desk) for size, desk in desks.items()}
+        for number in range(-plan.warm, plan.rounds):
+            for size, desk in desks.items():
+                rows, median = time(desk, paths[size], probe, min(probe.most, plan.asked))
+                if number >= 0:
+                    yield Median(probe.name, size, rows, number, median)
+
+
+def time(desk: Caller, path: str, probe: Probe, requests: int) -> tuple[int, float]:
+    """Return how many rows an answer has, and the median of the milliseconds it takes."""
     method, times = "POST" if probe.body else "GET", []
-    for _ in range(probe.rounds):
+    for _ in range(requests):
         start = perf_counter()
         status, answer, _link = desk.send(method, path, probe.body)
         times.append(1000 * (perf_counter() - start))
@@ -160,28 +169,14 @@ def time(desk: Caller, path: str, probe: Probe) -> tuple[int, float]:
     return len(shown) if isinstance(shown, list) else 1, statistics.median(times)
 
 
-def offset(database_url: str, rows: int, rounds: int) -> list[tuple[float, float]]:
-    """Give the milliseconds of a list behind an offset and of walking an index as far, in turn."""
+def offset(desk: Caller, connection: Any, rows: int, rounds: int) -> list[tuple[float, float]]:
+    """Return the milliseconds of a list behind an offset, and of walking an index as far."""
     walk = f"SELECT ticket_id FROM ticket ORDER BY ticket_id DESC LIMIT 1 OFFSET {rows}"
     found = []
-    with (
-        ours(database_url) as server,
-        closing(Caller(server, log_in(server))) as desk,
-        closing(connect(database_url)) as connection,
-    ):
-        for _ in range(rounds):
-            start = perf_counter()
-            desk.get(f"{TICKETS}?limit=20&offset={rows}")
-            middle = perf_counter()
-            connection.execute(walk).fetchall()
-            found.append((1000 * (middle - start), 1000 * (perf_counter() - middle)))
+    for _ in range(rounds):
+        start = perf_counter()
+        desk.get(f"{TICKETS}?limit=20&offset={rows}")
+        middle = perf_counter()
+        connection.execute(walk).fetchall()
+        found.append((1000 * (middle - start), 1000 * (perf_counter() - middle)))
     return found
-
-
-def connect(database_url: str) -> Any:
-    """Give a driver's own connection."""
-    if database_url.startswith("sqlite"):
-        connection = sqlite3.connect(database_url.removeprefix("sqlite:///"))
-        connection.create_function("acting_user", 0, lambda: None)  # the change log asks
-        return connection
-    return psycopg.connect(database_url)
