@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from benchmarks import endurance, growth, ratios, report
+from benchmarks import commits, endurance, growth, ratios, report
 from benchmarks.desks import Desks, Plan, databases
 from tests.servers import ROOT
 
@@ -32,6 +32,7 @@ PARTS = {
     "writers": Part(endurance.writers, ("SQLite",)),
     "costs": Part(ratios.costs),
     "ratios": Part(ratios.measure),
+    "commits": Part(commits.measure, ("PostgreSQL",)),
 }
 
 
