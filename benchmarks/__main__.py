@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from benchmarks import commits, endurance, growth, ratios, report
+from benchmarks import commits, endurance, growth, ratios, report, shortcuts
 from benchmarks.desks import Desks, Plan, databases
 from tests.servers import ROOT
 
@@ -33,6 +33,7 @@ PARTS = {
     "costs": Part(ratios.costs),
     "ratios": Part(ratios.measure),
     "commits": Part(commits.measure, ("PostgreSQL",)),
+    "shortcuts": Part(shortcuts.measure, ("SQLite",)),
 }
 
 
