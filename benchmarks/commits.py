@@ -26,29 +26,29 @@ with create_app().app_context():
 
 def measure(desks: Desks, plan: Plan) -> list[tuple[float, float]]:
     """Return the commits a second at the old revision and at the newest, round by round."""
-    urls = [at_revision(desks, "commits_old", OLD), at_revision(desks, "commits_new", "head")]
+    old, new = desks.create("commits_old"), desks.create("commits_new", desks.empty())
+    run(desks.checkout, old, "python", "-c", UPGRADE.format(OLD))
+    for url in (old, new):
+        add_clients(url)
     found = []
     with tempfile.TemporaryDirectory() as folder:
         script = Path(folder) / "insert.sql"
         script.write_text(INSERT)
         for number in range(-plan.warm, plan.rounds):
-            old, new = (commits(url, script, ceil(plan.seconds)) for url in urls)
+            rates = [commits(url, script, ceil(plan.seconds)) for url in (old, new)]
             if number >= 0:
-                found.append((old, new))
+                found.append((rates[0], rates[1]))
     return found
 
 
-def at_revision(desks: Desks, name: str, revision: str) -> str:
-    """Create a database at a revision of the schema, with clients, and return its URL."""
-    url = desks.create(name)
-    run(desks.checkout, url, "python", "-c", UPGRADE.format(revision))
-    with closing(connect(url)) as connection:
+def add_clients(database_url: str) -> None:
+    """Add the clients whose tickets are committed."""
+    with closing(connect(database_url)) as connection:
         connection.execute(
             "INSERT INTO client (full_name, active, created_at) "
             f"SELECT 'Client', true, now() FROM generate_series(1, {CLIENTS})"
         )
         connection.commit()
-    return url
 
 
 def commits(database_url: str, script: Path, seconds: int) -> float:
