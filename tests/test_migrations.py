@@ -1,8 +1,11 @@
 """The migrations make the very schema that the models describe."""
 
+import ast
 import json
 import re
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +17,29 @@ from omnidesk.db import Base, db
 from omnidesk.log import Change
 from omnidesk.tally import Tally
 from omnidesk.tickets.models import TicketTag
+
+FROZEN = sorted(
+    path for room in ("versions", "frozen") for path in (migrations.HERE / room).glob("*.py")
+)
+
+
+def imported(path: Path) -> Iterator[str]:
+    """Give the full names of what a module imports, relative ones with their dots."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom):
+            module = "." * node.level + (node.module or "")
+            yield from (f"{module}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+
+
+@pytest.mark.parametrize("path", FROZEN, ids=lambda path: path.stem)
+def test_a_migration_imports_nothing_that_may_change(path: Path) -> None:
+    allowed = {"alembic", "sqlalchemy", *sys.stdlib_module_names}
+
+    ours = [name for name in imported(path) if name.partition(".")[0] not in allowed]
+
+    assert not [name for name in ours if not name.startswith("omnidesk.migrations.frozen.")]
 
 
 @pytest.fixture

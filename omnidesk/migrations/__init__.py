@@ -13,7 +13,7 @@ LOCK = 7_401_055  # any number that nothing else of ours uses
 
 
 def revision() -> str | None:
-    """Give the revision of the database's schema, None before the first."""
+    """Return the revision of the database's schema, None before the first."""
     with alone(db.engine).connect() as connection:
         if not inspect(connection).has_table("alembic_version"):
             return None

@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-from omnidesk.migrations import tallies
+from omnidesk.migrations.frozen import counters_v1
 
 revision = "0002_flat_reads"
 down_revision = "0001_contract"
@@ -34,7 +34,7 @@ def upgrade() -> None:
     )
     op.bulk_insert(tally, [{"name": name, "slot": 0, "count": 0} for name in NAMES])
     for table, name in COUNTED.items():
-        tallies.keep(table, name)
+        counters_v1.keep(table, name)
     for pair in PAIRS:
         columns = [*pair, "ticket_id"]
         op.create_index(op.f(f"ix_ticket_{'_'.join(columns)}"), "ticket", columns)

@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-from omnidesk.migrations.changelog import Logged, keep
+from omnidesk.migrations.frozen.change_log_v1 import Logged, keep
 
 revision = "0004_changes"
 down_revision = "0003_flat_summary"
@@ -62,7 +62,7 @@ LOGGED = (
 
 
 def words(name: str, *values: str) -> sa.Enum:
-    """Give a text type that a check constraint holds to the given values."""
+    """Return a text type that a check constraint holds to the given values."""
     return sa.Enum(*values, name=name, native_enum=False, create_constraint=True, length=16)
 
 

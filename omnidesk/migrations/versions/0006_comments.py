@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-from omnidesk.migrations.changelog import Logged, keep
+from omnidesk.migrations.frozen.change_log_v1 import Logged, keep
 
 revision = "0006_comments"
 down_revision = "0005_kept_answers"

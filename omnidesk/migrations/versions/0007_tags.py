@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-from omnidesk.migrations.changelog import Logged, watch
+from omnidesk.migrations.frozen.change_log_v1 import Logged, watch
 
 revision = "0007_tags"
 down_revision = "0006_comments"
@@ -48,7 +48,7 @@ LESS = """
 
 
 def word() -> sa.Column[str]:
-    """Give a column of tags, which sort by their bytes on either database."""
+    """Return a column of tags, which sort by their bytes on either database."""
     text = sa.String(length=50)
     return sa.Column(
         "tag", text.with_variant(sa.String(50, collation="C"), "postgresql"), nullable=False

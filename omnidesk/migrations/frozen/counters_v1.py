@@ -1,4 +1,4 @@
-"""What migrations make to keep counts: triggers that move the tally with the rows."""
+"""Frozen: triggers that keep counts of rows, as versions 0002 and 0003 create them."""
 
 from alembic import op
 

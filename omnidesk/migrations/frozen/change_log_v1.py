@@ -1,4 +1,4 @@
-"""What migrations make to keep the change log: triggers that write down every change of a row."""
+"""Frozen: triggers that log every change of a row, as versions 0004 to 0007 create them."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -60,7 +60,7 @@ class Logged(NamedTuple):
         flag: Callable[[str], str],
         json: Callable[[str], str],
     ) -> dict[str, str]:
-        """Give the SQL of each column of a row as JSON shows it."""
+        """Return the SQL of each column of a row as JSON shows it."""
         return (
             {name: f"{row}.{name}" for name in (self.key, *self.plain)}
             | {name: flag(f"{row}.{name}") for name in self.flags}
@@ -91,12 +91,12 @@ def watch(logged: Logged) -> None:
 
 
 def time_on_postgresql(column: str) -> str:
-    """Give a time as the API shows it."""
+    """Return a time as the API shows it."""
     return f"""to_char({column} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')"""
 
 
 def row_on_postgresql(logged: Logged, row: str) -> str:
-    """Give a row as JSON without blanks."""
+    """Return a row as JSON without blanks."""
     columns = logged.columns(row, time_on_postgresql, str, "{}::json".format)
     shown = ", ".join(f"{value} AS {name}" for name, value in columns.items())
     return f"(SELECT row_to_json(shown) FROM (SELECT {shown}) AS shown)"  # noqa: S608 - ours
@@ -123,24 +123,24 @@ def watch_on_postgresql(logged: Logged) -> None:
 
 
 def time_on_sqlite(column: str) -> str:
-    """Give a time as the API shows it."""
+    """Return a time as the API shows it."""
     return f"substr({column}, 1, 10) || 'T' || substr({column}, 12, 8) || 'Z'"
 
 
 def flag_on_sqlite(column: str) -> str:
-    """Give a truth value as JSON."""
+    """Return a truth value as JSON."""
     return f"json(CASE {column} WHEN 1 THEN 'true' WHEN 0 THEN 'false' ELSE 'null' END)"
 
 
 def row_on_sqlite(logged: Logged, row: str) -> str:
-    """Give a row as JSON."""
+    """Return a row as JSON."""
     columns = logged.columns(row, time_on_sqlite, flag_on_sqlite, "json({})".format)
     pairs = (f"'{name}', {value}" for name, value in columns.items())
     return f"json_object({', '.join(pairs)})"
 
 
 def changes_on_sqlite(logged: Logged, row: str) -> str:
-    """Give the columns of a row that were changed as JSON."""
+    """Return the columns of a row that were changed as JSON."""
     columns = logged.columns(row, time_on_sqlite, flag_on_sqlite, "json({})".format)
     parts = (
         f"CASE WHEN OLD.{name} IS NOT NEW.{name} "
