@@ -112,6 +112,21 @@ def test_two_admins_cannot_both_leave(server: str, admin: Caller) -> None:
         admin = admin if left["user_id"] == admin.user.user_id else other
 
 
+def test_of_two_admins_who_demote_each_other_one_stays(server: str, admin: Caller) -> None:
+    for number in range(10):
+        other = Caller(admin.app, make_user(f"admin-{number}", role="admin"))
+        both = [admin, other]
+
+        def demote(n: int, both: list[Caller] = both) -> int:
+            url = f"{server}/api/users/{both[1 - n].user.user_id}"
+            return int(ask("PATCH", url, both[n], {"role": "empleado"}).status_code)
+
+        # Who is demoted before they are asked who they are may not demote anybody.
+        assert sorted(at_once(2, demote)) in ([200, 403], [200, 409])
+        (left,) = ask("GET", f"{server}/api/users?role=admin", other).json()
+        admin = admin if left["user_id"] == admin.user.user_id else other
+
+
 def test_a_reader_sees_every_change_of_eight_writers_once(server: str, admin: Caller) -> None:
     clients = [make_client().client_id for _ in range(8)]
     done = threading.Event()

@@ -173,7 +173,7 @@ class Answers(SmorestBlueprint):  # type: ignore[misc]
         def decorator(view: View) -> View:
             @wraps(view)
             def delete(**path: Any) -> Response:
-                row = locked(entity, path[key_of(entity)], schema, owner)
+                row = locked(entity, path[key_of(entity)], schema, owner, to_delete=True)
                 view(row)
                 try:
                     db.session.delete(row)
@@ -193,9 +193,19 @@ def conditions(owner: str | None) -> dict[str, Any]:
     return {"accepts": [IF_MATCH], "changes": True, "owned": owner is not None}
 
 
-def locked(entity: type[Base], number: int, schema: type[Schema], owner: str | None) -> Any:
-    """Give the row of a number, which nobody else changes until we are done; 404, 403 or 412."""
-    row: Any = db.session.get(entity, number, with_for_update=True)
+def locked(
+    entity: type[Base],
+    number: int,
+    schema: type[Schema],
+    owner: str | None,
+    *,
+    to_delete: bool = False,
+) -> Any:
+    """Return the row of a number, which nobody else changes until we are done; 404, 403 or 412.
+
+    Others may still store rows that refer to it, unless it is to be deleted.
+    """
+    row: Any = db.session.get(entity, number, with_for_update={"key_share": not to_delete})
     if row is None:
         raise failure(404)
     if owner and current_user.role != "admin" and getattr(row, owner) != current_user.user_id:

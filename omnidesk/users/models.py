@@ -11,6 +11,7 @@ from omnidesk.prepared import Prepared
 from omnidesk.users import passwords
 
 ROLES = ("admin", "empleado")
+LAST_ADMIN_LOCK = 7_401_057  # any number that nothing else of ours uses
 
 
 class User(Versioned, Base):
@@ -77,7 +78,7 @@ class User(Versioned, Base):
         if not passwords.verify(stored, password):
             return None
         renewed = passwords.renewed(stored, password)
-        user = db.session.get(cls, user_id, with_for_update=True)
+        user = db.session.get(cls, user_id, with_for_update={"key_share": True})
         if user and user.password_hash == stored:
             user.password_hash = renewed
         elif user and not passwords.verify(user.password_hash, password):
@@ -93,8 +94,8 @@ class User(Versioned, Base):
             self.set_password(password)
         super().change(**fields)
         if fields.keys() & {"role", "active"}:
-            # Now nobody else can commit a change before we do, so what is counted stays true.
             db.session.flush()
+            lock_last_admin_check()
             admins = select(User.user_id).where(User.role == "admin", User.active).limit(1)
             if db.session.scalar(admins) is None:
                 field = "role" if fields.get("role", "admin") != "admin" else "active"
@@ -104,6 +105,16 @@ class User(Versioned, Base):
         """Store the hash of a new password; a trigger ends the sessions that the old one began."""
         self.password_hash = passwords.hashed(password)
         self.password_changed_at = utcnow()
+
+
+def lock_last_admin_check() -> None:
+    """Keep others from counting the admins until the transaction ends.
+
+    Otherwise two admins who leave at once would each count the other. On SQLite they cannot: the
+    first to write keeps others from beginning.
+    """
+    if db.engine.name == "postgresql":
+        db.session.execute(select(func.pg_advisory_xact_lock(LAST_ADMIN_LOCK)))
 
 
 HASH = Prepared(
