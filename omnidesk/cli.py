@@ -12,8 +12,8 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from omnidesk import migrations
 from omnidesk.auth.models import Session
 from omnidesk.db import db, reason, refusal
-from omnidesk.idempotency import KeptAnswer
-from omnidesk.rates import Hit
+from omnidesk.idempotency import IdempotencyKey
+from omnidesk.rates import RateLimitWindow
 from omnidesk.users.models import ROLES, User
 from omnidesk.users.schemas import UserCreate
 
@@ -90,8 +90,8 @@ def seed(tickets: int, messages: int, events: int, random_seed: int) -> None:
 @with_appcontext
 def prune() -> None:
     """Forget the answers kept under an Idempotency-Key for more than a day, and old sessions."""
-    answers, sessions = KeptAnswer.prune(), Session.prune()
-    Hit.prune()
+    answers, sessions = IdempotencyKey.prune(), Session.prune()
+    RateLimitWindow.prune()
     db.session.commit()
     click.echo(f"{answers} kept answers and {sessions} sessions were forgotten.")
 

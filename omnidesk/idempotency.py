@@ -13,10 +13,10 @@ LIFETIME = timedelta(hours=24)
 INSERT: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 
 
-class KeptAnswer(Base):
+class IdempotencyKey(Base):
     """The answer to what a user sent to a route under a key, or a place for it."""
 
-    __tablename__ = "kept_answer"
+    __tablename__ = "idempotency_key"
 
     user_id: Mapped[int] = mapped_column(ForeignKey("app_user.user_id"), primary_key=True)
     route: Mapped[str] = mapped_column(String(255), primary_key=True)
@@ -31,7 +31,7 @@ class KeptAnswer(Base):
 
     @classmethod
     def claim(cls, user_id: int, route: str, key: str, fingerprint: str) -> Self:
-        """Give the place under a key: empty, and ours until we commit, or with what was answered.
+        """Return the place under a key: empty, and ours until we commit, or with what was answered.
 
         Whoever claims the same key meanwhile waits until we have committed or given up.
         """
@@ -43,6 +43,6 @@ class KeptAnswer(Base):
 
     @classmethod
     def prune(cls) -> int:
-        """Forget the answers that are older than a day, and give how many there were."""
+        """Forget the answers that are older than a day, and return how many there were."""
         old = delete(cls).where(cls.created_at < utcnow() - LIFETIME).returning(cls.key)
         return len(db.session.execute(old).all())

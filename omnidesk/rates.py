@@ -32,26 +32,28 @@ MOST = 10_000  # windows that a worker remembers before it forgets those that ar
 STEPS = 20  # a worker counts by itself for at most a twentieth of what is left
 
 
-class Hit(Base):
+class RateLimitWindow(Base):
     """How often somebody came in a window of time, which ends at a second since 1970."""
 
-    __tablename__ = "hit"
+    __tablename__ = "rate_limit_window"
 
     key: Mapped[str] = mapped_column(String(255), primary_key=True)
     count: Mapped[int] = mapped_column(BigInteger)
-    ends: Mapped[int] = mapped_column(BigInteger)
+    ends_at: Mapped[int] = mapped_column(BigInteger)
 
-    __table_args__ = (Index(None, "ends"),)
+    __table_args__ = (Index(None, "ends_at"),)
 
     @classmethod
     def prune(cls) -> int:
-        """Forget the windows that are over; give how many."""
-        gone = delete(cls).where(cls.ends <= int(time())).returning(cls.key)
+        """Forget the windows that are over; return how many."""
+        gone = delete(cls).where(cls.ends_at <= int(time())).returning(cls.key)
         return len(db.session.execute(gone).all())
 
 
 WINDOW = Prepared(
-    select(Hit.count, Hit.ends).where(Hit.key == bindparam("key"), Hit.ends > bindparam("now"))
+    select(RateLimitWindow.count, RateLimitWindow.ends_at).where(
+        RateLimitWindow.key == bindparam("key"), RateLimitWindow.ends_at > bindparam("now")
+    )
 )
 
 
@@ -92,16 +94,18 @@ class DatabaseStorage(Storage):
         now = int(time())
         with counting_engine(db.engine).connect() as connection:
             insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-            new = insert(Hit).values(key=key, count=amount, ends=now + expiry)
-            over = Hit.ends <= now
+            new = insert(RateLimitWindow).values(key=key, count=amount, ends_at=now + expiry)
+            over = RateLimitWindow.ends_at <= now
             counted = new.on_conflict_do_update(
-                index_elements=[Hit.key],
+                index_elements=[RateLimitWindow.key],
                 set_={
-                    "count": case((over, new.excluded.count), else_=Hit.count + new.excluded.count),
-                    "ends": case((over, new.excluded.ends), else_=Hit.ends),
+                    "count": case(
+                        (over, new.excluded.count), else_=RateLimitWindow.count + new.excluded.count
+                    ),
+                    "ends_at": case((over, new.excluded.ends_at), else_=RateLimitWindow.ends_at),
                 },
             )
-            return int(connection.execute(counted.returning(Hit.count)).scalar_one())
+            return int(connection.execute(counted.returning(RateLimitWindow.count)).scalar_one())
 
     def get(self, key: str) -> int:
         """Give the count under a key."""
@@ -128,12 +132,14 @@ class DatabaseStorage(Storage):
     def reset(self) -> int:
         """Forget all counts; give how many there were."""
         with counting_engine(db.engine).connect() as connection:
-            return len(connection.execute(delete(Hit).returning(Hit.key)).all())
+            return len(
+                connection.execute(delete(RateLimitWindow).returning(RateLimitWindow.key)).all()
+            )
 
     def clear(self, key: str) -> None:
         """Forget the count under a key."""
         with counting_engine(db.engine).connect() as connection:
-            connection.execute(delete(Hit).where(Hit.key == key))
+            connection.execute(delete(RateLimitWindow).where(RateLimitWindow.key == key))
 
 
 class Window:

@@ -10,7 +10,7 @@ from omnidesk.api import Answer, Blueprint
 from omnidesk.db import utcnow
 from omnidesk.events.models import Event
 from omnidesk.prepared import Prepared
-from omnidesk.tally import Tally
+from omnidesk.tally import Counter
 
 blp = Blueprint("summary", description="The dashboard's numbers")
 
@@ -40,12 +40,12 @@ TODAY = (
 )
 SUMMARY = Prepared(
     select(
-        Tally.of("users").label("users_count"),
-        Tally.of("abierto").label("open"),
-        Tally.of("en_progreso").label("in_progress"),
-        Tally.of("cerrado").label("closed"),
-        (TODAY + Tally.after(bindparam("today"))).label("upcoming_events"),
-        Tally.of("unread").label("unread_messages"),
+        Counter.of("users").label("users_count"),
+        Counter.of("abierto").label("open"),
+        Counter.of("en_progreso").label("in_progress"),
+        Counter.of("cerrado").label("closed"),
+        (TODAY + Counter.after(bindparam("today"))).label("upcoming_events"),
+        Counter.of("unread").label("unread_messages"),
     )
 )
 

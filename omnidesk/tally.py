@@ -8,10 +8,10 @@ from sqlalchemy.orm import Mapped, mapped_column
 from omnidesk.db import Base
 
 
-class Tally(Base):
+class Counter(Base):
     """How many rows there are under a name, in slots that spread writers on PostgreSQL."""
 
-    __tablename__ = "tally"
+    __tablename__ = "counter"
 
     name: Mapped[str] = mapped_column(String(16), primary_key=True)
     slot: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)

@@ -22,7 +22,7 @@ from omnidesk.db import Base, db, utcnow
 from omnidesk.events.models import Event
 from omnidesk.log import Change
 from omnidesk.prepared import Reader, reader
-from omnidesk.tally import Tally
+from omnidesk.tally import Counter
 from omnidesk.tickets.models import Ticket, TicketTag
 from omnidesk.users.models import User
 from tests import postgres
@@ -91,7 +91,7 @@ def app(migrated_app: Flask) -> Iterator[Flask]:
     """The app on a database without rows."""
     yield migrated_app
     db.session.remove()
-    filled = [table for table in Base.metadata.sorted_tables if table.name != "tally"]
+    filled = [table for table in Base.metadata.sorted_tables if table.name != "counter"]
     with db.engine.begin() as connection:
         if connection.dialect.name == "postgresql":
             # Many times quicker than TRUNCATE, which makes every table and index anew.
@@ -105,7 +105,7 @@ def app(migrated_app: Flask) -> Iterator[Flask]:
             for table in [*reversed(filled), Change.__table__]:  # what is deleted is logged, too
                 connection.execute(table.delete())
             connection.execute(text("DELETE FROM sqlite_sequence"))
-        connection.execute(update(Tally).values(count=0))
+        connection.execute(update(Counter).values(count=0))
 
 
 @pytest.fixture

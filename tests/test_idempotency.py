@@ -9,7 +9,7 @@ import requests
 from sqlalchemy import func, select, update
 
 from omnidesk.db import db, utcnow
-from omnidesk.idempotency import KeptAnswer
+from omnidesk.idempotency import IdempotencyKey
 from omnidesk.tickets.models import Ticket
 from omnidesk.users.models import User
 from tests.conftest import Caller, make_client, make_conversation
@@ -118,7 +118,7 @@ def test_a_key_is_forgotten_after_a_day(app: Any, agent: Caller, body: Any) -> N
     agent.post("/api/tickets", json=body, headers=KEY)
     agent.post("/api/tickets", json=body, headers={"Idempotency-Key": "other"})
     yesterday = utcnow() - timedelta(hours=24, seconds=1)
-    db.session.execute(update(KeptAnswer).values(created_at=yesterday))
+    db.session.execute(update(IdempotencyKey).values(created_at=yesterday))
     db.session.commit()
 
     again = agent.post("/api/tickets", json=body, headers=KEY)
@@ -126,7 +126,7 @@ def test_a_key_is_forgotten_after_a_day(app: Any, agent: Caller, body: Any) -> N
 
     assert "Idempotent-Replayed" not in again.headers
     assert "1 kept answers" in pruned.output
-    assert count(KeptAnswer) == 1
+    assert count(IdempotencyKey) == 1
     assert count(Ticket) == 3
 
 
@@ -134,7 +134,7 @@ def test_no_password_is_kept(admin: Caller) -> None:
     new = {"full_name": "New", "username": "new", "password": "ClearTextPassword!"}
     admin.post("/api/users", json=new, headers=KEY)
 
-    kept = db.session.scalars(select(KeptAnswer)).one()
+    kept = db.session.scalars(select(IdempotencyKey)).one()
 
     assert "ClearTextPassword!" not in f"{kept.body} {kept.headers}"
     assert "argon2" not in (kept.body or "")

@@ -5,6 +5,7 @@ import json
 import re
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,9 @@ from sqlalchemy import inspect, select, text
 
 from omnidesk import migrations
 from omnidesk.db import Base, db
+from omnidesk.idempotency import IdempotencyKey
 from omnidesk.log import Change
-from omnidesk.tally import Tally
+from omnidesk.tally import Counter
 from omnidesk.tickets.models import TicketTag
 
 FROZEN = sorted(
@@ -139,7 +141,7 @@ def upgraded(empty: Flask) -> None:
 
 
 def test_an_upgrade_counts_the_rows_that_are_there(upgraded: None) -> None:
-    counts = {tally.name: tally.count for tally in db.session.scalars(select(Tally))}
+    counts = {each.name: each.count for each in db.session.scalars(select(Counter))}
 
     assert counts == {
         "abierto": 1,
@@ -180,3 +182,53 @@ def test_an_upgrade_copies_to_each_tag_what_its_ticket_is_looked_for_by(empty: F
 
     (row,) = db.session.execute(select(TicketTag.__table__)).all()
     assert tuple(row) == (2, "vip", 1, "alta", "cerrado", None)
+
+
+@pytest.fixture
+def before_the_new_names(empty: Flask) -> None:
+    """A database with rows in the last schema that had `tally`, `kept_answer` and `hit`."""
+    migrations.upgrade("0010_tagged")
+    now = {"now": "2025-10-29 12:00:00.000000"}
+    with db.engine.begin() as connection:
+        for statement in OLD_ROWS.split(";")[:3]:
+            connection.execute(text(statement), now if ":now" in statement else {})
+        for number in range(52):
+            tag = {"tag": f"tag-{number:02}"}
+            connection.execute(
+                text("INSERT INTO ticket_tag (ticket_id, tag) VALUES (1, :tag)"), tag
+            )
+        connection.execute(text(KEPT), now)
+        connection.execute(text("INSERT INTO hit (key, count, ends) VALUES ('x', 1, 2)"))
+
+
+KEPT = """
+INSERT INTO kept_answer (user_id, route, key, fingerprint, created_at, status, headers, body)
+VALUES (1, '/api/tickets', 'k', 'f', :now, 201, '{}', '[]')
+"""
+
+
+@pytest.mark.usefixtures("before_the_new_names")
+def test_an_upgrade_renames_tables_and_keeps_their_rows() -> None:
+    migrations.upgrade()
+
+    (kept,) = db.session.scalars(select(IdempotencyKey))
+    assert (kept.user_id, kept.route, kept.key, kept.fingerprint) == (1, "/api/tickets", "k", "f")
+    assert (kept.status, kept.headers, kept.body) == (201, "{}", "[]")
+    assert kept.created_at == datetime(2025, 10, 29, 12, tzinfo=UTC)
+    assert db.session.scalar(Counter.sum().filter_by(name="cerrado")) == 2
+    assert not {"tally", "kept_answer", "hit"} & set(
+        inspect(db.session.connection()).get_table_names()
+    )
+    db.session.rollback()
+
+
+@pytest.mark.usefixtures("before_the_new_names")
+def test_after_an_upgrade_rows_are_counted_on() -> None:
+    migrations.upgrade()
+    with db.engine.begin() as connection:
+        connection.execute(text("DELETE FROM ticket WHERE ticket_id = 3"))
+        connection.execute(text("UPDATE ticket SET priority = 'baja' WHERE ticket_id = 2"))
+
+    assert db.session.scalar(Counter.sum().filter_by(name="cerrado")) == 1
+    assert db.session.scalar(Counter.sum().filter_by(name="users")) == 1
+    db.session.rollback()

@@ -11,7 +11,7 @@ from sqlalchemy.exc import OperationalError
 from omnidesk.api.encoding import json
 from omnidesk.api.errors import failure
 from omnidesk.db import db
-from omnidesk.idempotency import KeptAnswer
+from omnidesk.idempotency import IdempotencyKey
 
 LOCK_NOT_AVAILABLE = "55P03"
 KEY = {
@@ -50,10 +50,10 @@ def once(user_id: int, make: Callable[[], Response]) -> Response:
     return answer
 
 
-def claim(user_id: int, key: str, fingerprint: str) -> KeptAnswer:
+def claim(user_id: int, key: str, fingerprint: str) -> IdempotencyKey:
     """Give the place of a key; raises 409 while another request has it for long."""
     try:
-        return KeptAnswer.claim(user_id, request.path, key, fingerprint)
+        return IdempotencyKey.claim(user_id, request.path, key, fingerprint)
     except OperationalError as error:
         if getattr(error.orig, "sqlstate", None) == LOCK_NOT_AVAILABLE:
             db.session.rollback()
@@ -61,7 +61,7 @@ def claim(user_id: int, key: str, fingerprint: str) -> KeptAnswer:
         raise
 
 
-def replay(place: KeptAnswer) -> Response:
+def replay(place: IdempotencyKey) -> Response:
     """Give an answer again."""
     answer = json(place.body or "")
     answer.status_code = place.status or 200

@@ -12,7 +12,7 @@ from sqlalchemy import select, update
 
 from omnidesk.api.limits import behind, neighbourhood
 from omnidesk.db import db
-from omnidesk.rates import Hit, counting_engine
+from omnidesk.rates import RateLimitWindow, counting_engine
 from tests.conftest import PASSWORD, Caller, make_user
 from tests.postgres import free_port
 from tests.servers import at_once, gunicorn, process
@@ -46,7 +46,7 @@ def guess(caller: Caller, username: str, password: str = WRONG, **kwargs: Any) -
 
 def pass_time() -> None:
     """Let all windows be over."""
-    db.session.execute(update(Hit).values(ends=1))
+    db.session.execute(update(RateLimitWindow).values(ends_at=1))
     db.session.commit()
 
 
@@ -202,12 +202,12 @@ def test_a_count_that_cannot_be_stored_turns_nobody_away(
     app = limited(app_with, token="20 per minute")
     mine = Caller(app, agent.user)
     with counting_engine(db.engine).connect() as connection:
-        connection.exec_driver_sql("ALTER TABLE hit RENAME TO missing")
+        connection.exec_driver_sql("ALTER TABLE rate_limit_window RENAME TO missing")
     try:
         answers = [mine.get(TICKETS).status_code for _ in range(22)]
     finally:
         with counting_engine(db.engine).connect() as connection:
-            connection.exec_driver_sql("ALTER TABLE missing RENAME TO hit")
+            connection.exec_driver_sql("ALTER TABLE missing RENAME TO rate_limit_window")
 
     assert answers == [200] * 20 + [429] * 2, "the worker goes on by what it knows"
 
@@ -218,7 +218,7 @@ def test_old_counts_are_pruned(app: Any, anybody: Caller) -> None:
 
     app.test_cli_runner().invoke(args=["prune"])
 
-    assert db.session.scalars(select(Hit)).all() == []
+    assert db.session.scalars(select(RateLimitWindow)).all() == []
     db.session.rollback()
 
 

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import update
 
 from omnidesk.db import db
-from omnidesk.rates import Hit
+from omnidesk.rates import RateLimitWindow
 from omnidesk.users import passwords
 from tests.conftest import PASSWORD, make_user, reload
 from tests.security.conftest import Desk
@@ -103,7 +103,7 @@ def test_a_name_is_guessed_at_five_times_and_is_free_again_later(desk: Desk) -> 
     assert [answer.status_code for answer in answers] == [401] * 5 + [429] * 15
     assert 1 <= int(answers[-1].headers["Retry-After"]) <= 300
     assert desk.log_in("admin1").status_code == 200, "nobody else is shut out"
-    db.session.execute(update(Hit).values(ends=1))
+    db.session.execute(update(RateLimitWindow).values(ends_at=1))
     db.session.commit()
     assert desk.log_in().status_code == 200
 

@@ -1,0 +1,106 @@
+"""Standard names of tables."""
+
+import sqlalchemy as sa
+from alembic import op
+
+from omnidesk.migrations.frozen import counters_v2
+
+revision = "0011_commit_order"
+down_revision = "0010_tagged"
+
+DAY = {
+    "postgresql": "to_char({row}.start_time AT TIME ZONE 'UTC', 'YYYY-MM-DD')",
+    "sqlite": "substr({row}.start_time, 1, 10)",
+}
+
+
+def upgrade() -> None:
+    """Rename them."""
+    postgresql = op.get_bind().dialect.name == "postgresql"
+    rename_counters(postgresql=postgresql)
+    rename_answers(postgresql=postgresql)
+    rename_windows()
+
+
+def length(table: str, column: str, longest: int) -> sa.CheckConstraint:
+    """Hold a text to its length."""
+    text = sa.func.length(sa.column(column)).between(1, longest)
+    return sa.CheckConstraint(text, name=op.f(f"ck_{table}_{column}_length"))
+
+
+def move(old: str, new: str, columns: str) -> None:
+    """Move all rows to another table, and drop the one they were in."""
+    op.execute(f"INSERT INTO {new} ({columns}) SELECT {columns} FROM {old}")  # noqa: S608 - ours
+    op.drop_table(old)
+
+
+def rename_counters(*, postgresql: bool) -> None:
+    """Let `tally` be `counter`, and what keeps it be called alike."""
+    op.create_table(
+        "counter",
+        sa.Column("name", sa.String(length=16), nullable=False),
+        sa.Column("slot", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("count", sa.Integer(), nullable=False),
+        length("counter", "name", 16),
+        sa.PrimaryKeyConstraint("name", "slot", name=op.f("pk_counter")),
+    )
+    unread = "CASE WHEN {row}.sender = 'client' AND {row}.read_at IS NULL THEN 'unread' END"
+    day = DAY["postgresql" if postgresql else "sqlite"]
+    for table, name, slots in (
+        ("app_user", "'users'", 64),
+        ("ticket", "{row}.status", 64),
+        ("message", unread, 64),
+        ("calendar_event", day, 1),
+    ):
+        drop_old_triggers(table, postgresql=postgresql)
+        counters_v2.watch(table, name, slots)
+    move("tally", "counter", "name, slot, count")
+
+
+def drop_old_triggers(table: str, *, postgresql: bool) -> None:
+    """Drop what counts a table's rows in `tally`."""
+    for event in ("insert", "update", "delete"):
+        op.execute(f"DROP TRIGGER tally_{table}_{event}{f' ON {table}' if postgresql else ''}")
+    if postgresql:
+        op.execute(f"DROP FUNCTION tally_{table}()")
+
+
+def rename_answers(*, postgresql: bool) -> None:
+    """Let `kept_answer` be `idempotency_key`."""
+    if postgresql:
+        op.execute("LOCK TABLE kept_answer")  # or an answer that is being stored would be lost
+    op.create_table(
+        "idempotency_key",
+        sa.Column("user_id", sa.Integer(), nullable=False),
+        sa.Column("route", sa.String(length=255), nullable=False),
+        sa.Column("key", sa.String(length=255), nullable=False),
+        sa.Column("fingerprint", sa.String(length=64), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("status", sa.Integer(), nullable=True),
+        sa.Column("headers", sa.Text(), nullable=True),
+        sa.Column("body", sa.Text(), nullable=True),
+        length("idempotency_key", "route", 255),
+        length("idempotency_key", "key", 255),
+        length("idempotency_key", "fingerprint", 64),
+        sa.ForeignKeyConstraint(
+            ["user_id"], ["app_user.user_id"], name=op.f("fk_idempotency_key_user_id")
+        ),
+        sa.PrimaryKeyConstraint("user_id", "route", "key", name=op.f("pk_idempotency_key")),
+    )
+    columns = "user_id, route, key, fingerprint, created_at, status, headers, body"
+    move("kept_answer", "idempotency_key", columns)
+    op.create_index(op.f("ix_idempotency_key_created_at"), "idempotency_key", ["created_at"])
+
+
+def rename_windows() -> None:
+    """Let `hit` be `rate_limit_window`, which is empty: what was counted would soon be over."""
+    op.drop_table("hit")
+    op.create_table(
+        "rate_limit_window",
+        sa.Column("key", sa.String(length=255), nullable=False),
+        sa.Column("count", sa.BigInteger(), nullable=False),
+        sa.Column("ends_at", sa.BigInteger(), nullable=False),
+        length("rate_limit_window", "key", 255),
+        sa.PrimaryKeyConstraint("key", name=op.f("pk_rate_limit_window")),
+    )
+    op.create_index(op.f("ix_rate_limit_window_ends_at"), "rate_limit_window", ["ends_at"])
