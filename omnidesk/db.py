@@ -242,5 +242,6 @@ def refusal(error: IntegrityError) -> Refused | None:
                     return Refused(rule.column_keys[0], "No such row.")
                 conflict = str(rule.name).startswith("uq_")
                 why = "Already taken." if conflict else "Not allowed."
+                why = rule.info.get("message", why)
                 return Refused(rule.info["field"], why, conflict=conflict)
     return None

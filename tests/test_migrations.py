@@ -12,13 +12,14 @@ from typing import Any
 import pytest
 from flask import Flask
 from sqlalchemy import inspect, select, text
+from sqlalchemy.exc import IntegrityError
 
 from omnidesk import migrations
 from omnidesk.db import Base, db
 from omnidesk.idempotency import IdempotencyKey
 from omnidesk.log import Change
 from omnidesk.tally import Counter
-from omnidesk.tickets.models import TicketTag
+from omnidesk.tickets.models import Ticket, TicketTag
 
 FROZEN = sorted(
     path for room in ("versions", "frozen") for path in (migrations.HERE / room).glob("*.py")
@@ -231,4 +232,21 @@ def test_after_an_upgrade_rows_are_counted_on() -> None:
 
     assert db.session.scalar(Counter.sum().filter_by(name="cerrado")) == 1
     assert db.session.scalar(Counter.sum().filter_by(name="users")) == 1
+    db.session.rollback()
+
+
+@pytest.mark.usefixtures("before_the_new_names")
+def test_a_ticket_with_too_many_tags_keeps_them_and_gets_no_more() -> None:
+    migrations.upgrade()
+    more = text("INSERT INTO ticket_tag (ticket_id, tag) VALUES (1, 'more')")
+
+    with pytest.raises(IntegrityError), db.engine.begin() as connection:
+        connection.execute(more)
+    with db.engine.begin() as connection:
+        connection.execute(text("DELETE FROM ticket_tag WHERE tag IN ('tag-00', 'tag-01')"))
+    with pytest.raises(IntegrityError), db.engine.begin() as connection:
+        connection.execute(more)
+
+    (ticket,) = db.session.scalars(select(Ticket).filter_by(ticket_id=1))
+    assert json.loads(ticket.tags) == [f"tag-{number:02}" for number in range(2, 52)]
     db.session.rollback()

@@ -26,6 +26,7 @@ from omnidesk.users.models import User
 
 PRIORITIES = ("alta", "media", "baja")
 STATUSES = ("abierto", "en_progreso", "cerrado")
+MAX_TAGS = 50  # a ticket
 TAG = "[a-z0-9][a-z0-9_.:-]{0,49}"
 WORD = String(50).with_variant(String(50, collation="C"), "postgresql")  # sorts by its bytes
 
@@ -166,6 +167,13 @@ class TicketTag(Base):
     assigned_to: Mapped[int | None]
 
     __table_args__ = (
+        # A check sees one row alone, so a trigger keeps this: it is not created, but its name
+        # and what it means to a client are found here.
+        CheckConstraint(
+            f"count(*) <= {MAX_TAGS}",
+            name="at_most_50",
+            info={"field": "tag", "message": f"A ticket has at most {MAX_TAGS} tags."},
+        ).ddl_if(callable_=lambda *_, **__: False),
         Index(None, "tag", "ticket_id"),
         Index(None, "tag", "client_id", "ticket_id"),
         Index(None, "tag", "priority", "ticket_id"),

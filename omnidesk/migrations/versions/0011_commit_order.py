@@ -1,4 +1,4 @@
-"""Standard names of tables."""
+"""Standard names of tables; at most 50 tags a ticket."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -12,11 +12,46 @@ DAY = {
     "postgresql": "to_char({row}.start_time AT TIME ZONE 'UTC', 'YYYY-MM-DD')",
     "sqlite": "substr({row}.start_time, 1, 10)",
 }
+TAG_FUNCTION = """
+CREATE OR REPLACE FUNCTION tag_ticket() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    number integer;
+BEGIN
+    IF TG_OP = 'INSERT' THEN number := NEW.ticket_id; ELSE number := OLD.ticket_id; END IF;
+    -- Locked first, or the count and the list would lack what others are committing just now.
+    PERFORM FROM ticket WHERE ticket_id = number FOR NO KEY UPDATE;
+    IF TG_OP = 'INSERT' THEN
+        IF (SELECT count(*) FROM ticket_tag WHERE ticket_id = number) > 50 THEN
+            RAISE EXCEPTION USING
+                ERRCODE = 'check_violation', TABLE = 'ticket_tag',
+                CONSTRAINT = 'ck_ticket_tag_at_most_50', MESSAGE = 'a ticket has at most 50 tags';
+        END IF;
+        INSERT INTO tag (tag, tickets) VALUES (NEW.tag, 1)
+        ON CONFLICT (tag) DO UPDATE SET tickets = tag.tickets + 1;
+    ELSE
+        UPDATE tag SET tickets = tickets - 1 WHERE tag = OLD.tag;
+        DELETE FROM tag WHERE tag = OLD.tag AND tickets = 0;
+    END IF;
+    UPDATE ticket SET version = version + 1, tags = (
+        SELECT '[' || coalesce(string_agg(to_json(tag)::text, ',' ORDER BY tag), '') || ']'
+        FROM ticket_tag WHERE ticket_id = number
+    ) WHERE ticket_id = number;
+    RETURN NULL;
+END $$
+"""
+TAG_TRIGGER = """
+CREATE TRIGGER ticket_tag_at_most_50 BEFORE INSERT ON ticket_tag
+WHEN (SELECT count(*) FROM ticket_tag WHERE ticket_id = NEW.ticket_id) >= 50
+BEGIN
+    SELECT RAISE(ABORT, 'CHECK constraint failed: ck_ticket_tag_at_most_50');
+END
+"""
 
 
 def upgrade() -> None:
-    """Rename them."""
+    """Rename them, and let no ticket have more tags."""
     postgresql = op.get_bind().dialect.name == "postgresql"
+    op.execute(TAG_FUNCTION if postgresql else TAG_TRIGGER)
     rename_counters(postgresql=postgresql)
     rename_answers(postgresql=postgresql)
     rename_windows()
