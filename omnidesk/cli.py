@@ -36,8 +36,7 @@ def init_db(demo: bool) -> None:
     """Bring the database to the newest schema."""
     if demo and current_app.config["ENV"] == "production":
         raise click.UsageError("The demo's password is public: it is not for production.")
-    if migrations.revision() != migrations.NEWEST:
-        migrations.upgrade()
+    migrations.upgrade()
     click.echo(f"The schema is at {migrations.NEWEST}.")
     if demo:
         from omnidesk import demo as data

@@ -1,10 +1,41 @@
-"""What changed, and who changed it: triggers write it in the transaction of the change itself."""
+"""What changed, and who changed it: triggers write it in the transaction of the change itself.
+
+Followers read the changes in an order that never changes, whatever commits meanwhile. On SQLite
+that is `seq`, since one transaction writes at a time. On PostgreSQL a lower `seq` can be committed
+after a higher one, so there the order is (`transaction_id`, `seq`), and it is read only up to the
+oldest transaction that is still running:
+
+- `transaction_id` is the newest transaction that a change can depend on: its own, or a later one
+  that had ended when the change was made. So a change comes after all that it depends on, such as
+  earlier changes of the same row. (A transaction's own number alone would not do: it may have been
+  assigned long before the change was made.)
+- It is never below its own transaction. So when all transactions below some number have ended,
+  no change can be added below that number any more.
+
+A transaction that writes for long, in any database of the same server, holds followers up.
+"""
 
 from datetime import datetime
-from typing import Self
+from typing import Any, Self
 
-from sqlalchemy import ForeignKey, Index, Select, Text, func, literal_column, select
+from sqlalchemy import (
+    BigInteger,
+    Connection,
+    ForeignKey,
+    Index,
+    Select,
+    Text,
+    cast,
+    func,
+    literal_column,
+    select,
+    true,
+    tuple_,
+    update,
+)
+from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.sql.functions import FunctionElement
 
 from omnidesk.db import Base, choice
 
@@ -12,8 +43,54 @@ ENTITIES = ("user", "client", "ticket", "event", "conversation", "message", "com
 OPS = ("created", "updated", "deleted")
 
 
+class ByDialect(FunctionElement[Any]):
+    """An expression on PostgreSQL, and another one on SQLite."""
+
+    inherit_cache = True
+
+    def __init__(self, *, postgresql: Any, sqlite: Any) -> None:
+        super().__init__(postgresql, sqlite)
+        self.type = postgresql.type
+
+
+@compiles(ByDialect, "postgresql")
+def by_postgresql(element: ByDialect, compiler: Any, **kwargs: Any) -> str:
+    """Compile the first."""
+    return str(compiler.process(element.clauses.clauses[0], **kwargs))
+
+
+@compiles(ByDialect, "sqlite")
+def by_sqlite(element: ByDialect, compiler: Any, **kwargs: Any) -> str:
+    """Compile the second."""
+    return str(compiler.process(element.clauses.clauses[1], **kwargs))
+
+
+# Literals, since a statement that is prepared has no parameters but those of its request.
+ONE = literal_column("1", BigInteger())
+BELOW_ALL = literal_column(str(1 - 2**63), BigInteger())
+OLDEST_RUNNING = literal_column(
+    "pg_snapshot_xmin(pg_current_snapshot())::text::bigint", BigInteger()
+)
+# The `transaction_id` of a change that is made now.
+NEWEST_TRANSACTION = ByDialect(
+    postgresql=literal_column(
+        "greatest(pg_current_xact_id()::text::bigint,"
+        " pg_snapshot_xmax(pg_current_snapshot())::text::bigint - 1)",
+        BigInteger(),
+    ),
+    sqlite=literal_column("0"),
+)
+# Which transactions are running. While one is, another with a lower seq can be committed after it,
+# and two moments may differ in no more than which ones have ended.
+RUNNING = literal_column(
+    "CASE WHEN pg_snapshot_xmin(pg_current_snapshot()) < pg_snapshot_xmax(pg_current_snapshot())"
+    " THEN '-' || left(md5(pg_current_snapshot()::text), 12) ELSE '' END",
+    Text(),
+)
+
+
 class Change(Base):
-    """One change of one row. Their numbers are in the order in which they were committed."""
+    """One change of one row."""
 
     __tablename__ = "change"
 
@@ -25,38 +102,83 @@ class Change(Base):
     op: Mapped[str] = mapped_column(choice("op", *OPS))
     before: Mapped[str | None] = mapped_column(Text)
     after: Mapped[str | None] = mapped_column(Text)
+    transaction_id: Mapped[int] = mapped_column(BigInteger, server_default=NEWEST_TRANSACTION)
 
     __table_args__ = (
-        Index(None, "entity", "seq"),
+        Index(None, "entity", "seq").ddl_if(dialect="sqlite"),
+        Index(None, "transaction_id", "seq").ddl_if(dialect="postgresql"),
+        Index(None, "entity", "transaction_id", "seq").ddl_if(dialect="postgresql"),
         Index(None, "entity", "entity_id", "seq"),
         {"sqlite_autoincrement": True},
     )
 
     @classmethod
     def following(cls, after: int | None = None, **filters: object) -> Select[Self]:
-        """Select the changes after one, in the order in which they were committed."""
-        changes = select(cls).filter_by(**filters).order_by(cls.seq)
-        return changes if after is None else changes.where(cls.seq > after)
+        """Select the changes that follow another, by its seq, in the order of commits."""
+        order = CommitOrder.of(cls)
+        settled = ByDialect(postgresql=cls.transaction_id < OLDEST_RUNNING, sqlite=true())
+        changes = select(cls).filter_by(**filters).where(settled).order_by(order, cls.seq)
+        if after is None:
+            return changes
+        return changes.where(tuple_(order, cls.seq) > tuple_(order.at(after), after))
 
     @classmethod
     def history(cls, entity: str, **filters: object) -> Select[Self]:
-        """Select the changes of an entity's row, newest first."""
+        """Select the changes of an entity's row, newest first.
+
+        Whoever changes a row holds its lock until the commit, so `seq` is their order.
+        """
         return cls.of(entity).filter_by(**filters).order_by(cls.seq.desc())
 
     @classmethod
-    def last(cls, entity: type[Base]) -> Select[int] | None:
-        """Select the number of the last change that rows of an entity might show, 0 before any.
+    def last(cls, entity: type[Base]) -> Select[str] | None:
+        """Select a text that differs whenever other changes of an entity's rows are committed.
 
-        None where rows change that are not in the log.
+        It is the seq of the last in the order of commits, "0" before any; while transactions run
+        on PostgreSQL, a digest of which ones follows. None where rows change that are not logged.
         """
         (key,) = entity.__table__.primary_key
         name = {"seq": "", "tag": "ticket"}.get(key.name, key.name.removesuffix("_id"))
-        last = select(func.coalesce(func.max(cls.seq), 0))
-        if name in ENTITIES:
-            last = last.where(cls.entity == literal_column(f"'{name}'"))
-        return last if name in ("", *ENTITIES) else None
+        if name not in ("", *ENTITIES):
+            return None
+        newest = select(cls.seq) if name == "" else cls.of(name).with_only_columns(cls.seq)
+        newest = newest.order_by(CommitOrder.of(cls).desc(), cls.seq.desc()).limit(ONE)
+        seq = cast(func.coalesce(newest.scalar_subquery(), 0), Text)
+        return select(ByDialect(postgresql=seq + RUNNING, sqlite=seq))
 
     @classmethod
     def of(cls, entity: str) -> Select[Self]:
         """Select the changes of all rows of an entity, by a name that is no parameter."""
         return select(cls).where(cls.entity == literal_column(f"'{entity}'"))
+
+
+class CommitOrder(ByDialect):
+    """What changes are ordered by before their seq: on SQLite nothing else, the seq itself.
+
+    A cursor is the seq alone: a change's place in the order is looked up by it.
+    """
+
+    inherit_cache = True
+
+    @classmethod
+    def of(cls, change: type[Change]) -> Self:
+        """Return the order of changes."""
+        return cls(postgresql=change.transaction_id, sqlite=change.seq)
+
+    def at(self, seq: Any) -> ByDialect:
+        """Return the value for the change of a seq, or the nearest before it."""
+        nearest = select(Change.transaction_id).where(Change.seq <= seq)
+        nearest = nearest.order_by(Change.seq.desc()).limit(ONE).correlate(None)
+        found = func.coalesce(nearest.scalar_subquery(), BELOW_ALL)
+        return ByDialect(postgresql=found, sqlite=seq)
+
+
+def renumber_restored(connection: Connection) -> None:
+    """Put the changes of a restored database below the transactions of the server it is on now.
+
+    A dump brings the numbers of the server it was taken from. Those that this server has not
+    reached would not be read, and new changes would come before them. Their order stays.
+    """
+    newest = connection.scalar(select(func.max(Change.transaction_id)))
+    if newest is not None and newest > connection.scalar(select(NEWEST_TRANSACTION)):
+        connection.execute(update(Change).values(transaction_id=Change.transaction_id - newest))

@@ -250,3 +250,17 @@ def test_a_ticket_with_too_many_tags_keeps_them_and_gets_no_more() -> None:
     (ticket,) = db.session.scalars(select(Ticket).filter_by(ticket_id=1))
     assert json.loads(ticket.tags) == [f"tag-{number:02}" for number in range(2, 52)]
     db.session.rollback()
+
+
+@pytest.mark.usefixtures("before_the_new_names")
+def test_changes_before_an_upgrade_come_first_in_their_order() -> None:
+    migrations.upgrade()
+    with db.engine.begin() as connection:
+        connection.execute(text("UPDATE client SET phone = '1'"))
+
+    log = db.session.scalars(Change.following()).all()
+
+    assert [change.seq for change in log] == sorted(change.seq for change in log)
+    assert {change.transaction_id for change in log[:-1]} == {0}
+    assert (log[-1].transaction_id > 0) == (db.engine.name == "postgresql")
+    db.session.rollback()

@@ -67,8 +67,8 @@ def page(listing: Listing, query: Values, path: Values) -> Response:
     return answer
 
 
-def tag_of(last: int | None) -> str:
-    """Give the tag of a list by the last change of any row that might be in it; "" without one."""
+def tag_of(last: str | None) -> str:
+    """Return the tag of a list by what `last_change` is; "" without one."""
     return "" if last is None else f"{current_app.config['API_VERSION']}-{last}"
 
 

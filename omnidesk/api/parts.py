@@ -7,6 +7,7 @@ import orjson
 from sqlalchemy import Select, UnaryExpression, bindparam, tuple_
 
 from omnidesk.api.rows import Found
+from omnidesk.log import CommitOrder
 
 AFTER, BEFORE = "a", "b"
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -41,9 +42,16 @@ class Order(NamedTuple):
             return here <= place if self.descending else here >= place
         return here < place if self.descending else here > place
 
+    @property
+    def keys(self) -> list[Any]:
+        """Return the columns whose values are in a cursor: a `CommitOrder` is looked up by them."""
+        return [column for column in self.columns if not isinstance(column, CommitOrder)]
+
     def cursor(self) -> Any:
         """Give the place of a cursor, its values being parameters."""
-        return tuple_(*(bindparam(f"key_{n}", type_=c.type) for n, c in enumerate(self.columns)))
+        values = [bindparam(f"key_{n}", type_=key.type) for n, key in enumerate(self.keys)]
+        found = [c.at(*values) for c in self.columns if isinstance(c, CommitOrder)]
+        return tuple_(*found, *values)
 
 
 class Shape(NamedTuple):

@@ -63,7 +63,7 @@ def placed(rows: Select[Any], shape: Shape | None) -> tuple[Select[Any], list[An
         version = getattr(entity_of(rows), "version", None)
         return rows, [] if version is None else [version]
     order = Order.of(rows)
-    return shape.of(rows, order), order.columns
+    return shape.of(rows, order), order.keys
 
 
 class Plan(NamedTuple):
@@ -110,10 +110,10 @@ def find(
 
 def last_change(
     view: View, schema: type[Schema], filters: Values, path: Values, part: Part
-) -> int | None:
-    """Give the last change of any row that a list might show; None where it depends on more."""
+) -> str | None:
+    """Return what changes with any row that a list might show; None where it depends on more."""
     plan = planned(view, schema, frozenset(filters), frozenset(path), part.shape)
-    return int(plan.last()[0][0]) if plan and plan.last else None
+    return str(plan.last()[0][0]) if plan and plan.last else None
 
 
 def counting(rows: Select[Any]) -> Select[int]:

@@ -39,7 +39,7 @@ class Found(NamedTuple):
 
     shown: list[str]
     keys: list[str]
-    last: int | None = None  # the number of the last change of any such row, where it is known
+    last: str | None = None  # what changes with any such row, where it is known
 
     @classmethod
     def in_lines(cls, written: Sequence[Any]) -> "Found":

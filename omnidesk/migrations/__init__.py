@@ -5,6 +5,7 @@ from pathlib import Path
 from sqlalchemy import inspect, text
 
 from omnidesk.db import alone, db, take_time
+from omnidesk.log import renumber_restored
 
 HERE = Path(__file__).parent
 # Each file is named after its revision, and they are numbered in order.
@@ -21,7 +22,10 @@ def revision() -> str | None:
 
 
 def upgrade(revision: str = "head") -> None:
-    """Bring the database to a schema, the newest; others who do so at the same time wait."""
+    """Bring the database to a schema, the newest; others who do so at the same time wait.
+
+    The newest may have been restored from a dump: then its changes are numbered anew.
+    """
     from alembic import command
     from alembic.config import Config
 
@@ -33,3 +37,5 @@ def upgrade(revision: str = "head") -> None:
             connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
         config.attributes["connection"] = connection
         command.upgrade(config, revision)
+        if revision == "head" and connection.dialect.name == "postgresql":
+            renumber_restored(connection)

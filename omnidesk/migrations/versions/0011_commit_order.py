@@ -1,13 +1,78 @@
-"""Standard names of tables; at most 50 tags a ticket."""
+"""Writers on PostgreSQL need not wait for each other; standard names; at most 50 tags."""
 
 import sqlalchemy as sa
 from alembic import op
 
-from omnidesk.migrations.frozen import counters_v2
+from omnidesk.migrations.frozen import change_log_v2, counters_v2
+from omnidesk.migrations.frozen.change_log_v2 import Logged
 
 revision = "0011_commit_order"
 down_revision = "0010_tagged"
 
+# The newest transaction that a change can depend on: its own, or one that has ended already.
+TRANSACTION = (
+    "greatest(pg_current_xact_id()::text::bigint,"
+    " pg_snapshot_xmax(pg_current_snapshot())::text::bigint - 1)"
+)
+LOGGED = (
+    Logged(
+        "app_user",
+        "user",
+        "user_id",
+        ("full_name", "username", "email", "role"),
+        ("active",),
+        ("last_login_at", "password_changed_at"),
+    ),
+    Logged(
+        "client",
+        "client",
+        "client_id",
+        ("full_name", "email", "phone", "external_id"),
+        ("active",),
+        ("created_at",),
+    ),
+    Logged(
+        "ticket",
+        "ticket",
+        "ticket_id",
+        ("client_id", "subject", "description", "priority", "status", "assigned_to"),
+        (),
+        ("created_at", "due_at", "resolved_at"),
+        ("tags",),
+    ),
+    Logged(
+        "calendar_event",
+        "event",
+        "event_id",
+        ("title", "description", "created_by", "ticket_id"),
+        (),
+        ("start_time", "end_time"),
+    ),
+    Logged(
+        "conversation",
+        "conversation",
+        "conversation_id",
+        ("client_id", "channel", "external_chat_id"),
+        ("active", "handled_by_bot"),
+        ("created_at", "updated_at", "last_message_at"),
+    ),
+    Logged(
+        "message",
+        "message",
+        "message_id",
+        ("conversation_id", "sender", "content", "external_message_id"),
+        (),
+        ("created_at", "read_at"),
+    ),
+    Logged(
+        "comment",
+        "comment",
+        "comment_id",
+        ("ticket_id", "user_id", "body"),
+        (),
+        ("created_at", "edited_at"),
+    ),
+)
 DAY = {
     "postgresql": "to_char({row}.start_time AT TIME ZONE 'UTC', 'YYYY-MM-DD')",
     "sqlite": "substr({row}.start_time, 1, 10)",
@@ -49,12 +114,30 @@ END
 
 
 def upgrade() -> None:
-    """Rename them, and let no ticket have more tags."""
+    """Make them, what takes longest first."""
     postgresql = op.get_bind().dialect.name == "postgresql"
+    order_changes(postgresql=postgresql)
+    if postgresql:
+        for logged in LOGGED:
+            change_log_v2.watch(logged)
     op.execute(TAG_FUNCTION if postgresql else TAG_TRIGGER)
     rename_counters(postgresql=postgresql)
     rename_answers(postgresql=postgresql)
     rename_windows()
+
+
+def order_changes(*, postgresql: bool) -> None:
+    """Order changes by `transaction_id`, then `seq`; on SQLite by `seq` alone, as ever."""
+    # A default that is no constant would rewrite the table: it comes when the column is there.
+    zero = sa.literal_column("0", sa.BigInteger())
+    op.add_column(
+        "change", sa.Column("transaction_id", zero.type, server_default=zero, nullable=False)
+    )
+    if postgresql:
+        op.alter_column("change", "transaction_id", server_default=sa.text(TRANSACTION))
+        for columns in (["transaction_id", "seq"], ["entity", "transaction_id", "seq"]):
+            op.create_index(op.f(f"ix_change_{'_'.join(columns)}"), "change", columns)
+        op.drop_index(op.f("ix_change_entity_seq"), "change")
 
 
 def length(table: str, column: str, longest: int) -> sa.CheckConstraint:
