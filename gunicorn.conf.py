@@ -1,4 +1,4 @@
-"""What `gunicorn wsgi:app` reads."""
+"""The settings of `gunicorn wsgi:app`."""
 
 import ctypes
 import gc
@@ -12,129 +12,80 @@ from pathlib import Path
 from typing import Any
 
 from gunicorn import glogging, util
-from gunicorn.http import wsgi
 from werkzeug.http import HTTP_STATUS_CODES
 
 sys.path.insert(0, str(Path(__file__).parent))
-settings = import_module("config").from_environment()  # a bad one ends the start here
-app, logs = import_module("omnidesk.api.app"), import_module("omnidesk.logs")
-on_every_answer = (*app.ON_ALL, app.CLOSED, app.PRIVATE)
+settings = import_module("config").from_environment()  # an invalid one ends the start here
+http_app = import_module("omnidesk.http.app")
+request_log = import_module("omnidesk.http.request_log")
 
 bind = f"127.0.0.1:{settings.PORT}"
 workers = settings.WEB_CONCURRENCY
 worker_class = "gthread"
 threads = settings.THREADS
-keepalive = 75  # longer than nginx keeps an idle connection to us, so that nginx closes first
+keepalive = 75  # seconds; longer than nginx keeps an idle connection to us, so nginx closes first
 timeout = 30
 graceful_timeout = 30
 max_requests = 100_000
 max_requests_jitter = 10_000
-preload_app = True  # one copy of the code for all workers; bad settings end the start
+preload_app = True  # one copy of the code for all workers; invalid settings end the start
 control_socket_disable = True
-limit_request_line = 8190  # more than nginx lets through: its limits bite first
+limit_request_line = 8190  # bytes; more than nginx accepts, so its limits apply first
 limit_request_field_size = 8190
-forwarder_headers = ""  # nothing that a client sends may move the app to another path
+forwarder_headers = ""  # no header of a client may move the app to another path
 worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108 - a heartbeat file
 
 
-# What hashing a password takes, 19 MB, goes back to the system at once: glibc would keep as much
+# Return the 19 MB that hashing a password takes to the system at once: glibc would keep as much
 # for each thread. (mallopt's M_MMAP_THRESHOLD is -3; other C libraries have no mallopt.)
 with suppress(AttributeError, OSError):
     ctypes.CDLL(None).mallopt(-3, 1024 * 1024)
 
 
 def write_error(sock: Any, status: int, reason: str, _message: str) -> None:
-    """Answer a request that never reaches the app in the API's envelope."""
+    """Answer a request that gunicorn cannot parse in the API's JSON form of errors."""
     reason = HTTP_STATUS_CODES.get(status, reason)
     body = f'{{"detail":"{reason}"}}\n'
     head = f"HTTP/1.1 {status} {reason}\r\nConnection: close\r\nContent-Type: application/json"
-    for name, value in on_every_answer:
+    for name, value in http_app.SECURITY_HEADERS.items():
         head += f"\r\n{name}: {value}"
     util.write_nonblock(sock, f"{head}\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode())
 
 
-util.write_error = write_error  # gunicorn has no setting for this page
+util.write_error = write_error  # gunicorn has no setting for this; see "Shortcuts" in CONTRIBUTING
 
 
-class Log(glogging.Logger):  # type: ignore[misc]
-    """gunicorn's log in our own lines. Of requests the app keeps one, so gunicorn need not."""
+class Logger(glogging.Logger):  # type: ignore[misc]
+    """gunicorn's messages in our format. The app logs requests, so gunicorn does not."""
 
     def setup(self, cfg: Any) -> None:
         """Set up the loggers, gunicorn's among them."""
         super().setup(cfg)
-        dictConfig(logs.config(settings.ENV))
+        dictConfig(request_log.logging_config(settings.ENV))
 
 
-logger_class = Log
-
-
-class OnePacket(wsgi.Response):  # type: ignore[misc]
-    """An answer whose head waits for its body: the client and nginx wake up once, not twice."""
-
-    head = b""
-    headers_sent: bool
-    sound = frozenset((*on_every_answer, ("Content-Type", "application/json")))
-
-    def process_headers(self, headers: list[tuple[str, str]]) -> None:
-        """Take the app's headers, and look only at those that are not on every answer."""
-        self.headers += [header for header in headers if header in self.sound]
-        super().process_headers([header for header in headers if header not in self.sound])
-
-    def send_headers(self) -> None:
-        """Make the head, which is sent with what comes first."""
-        if not self.headers_sent:
-            fields = (f"{name}: {value}\r\n" for name, value in self.headers)
-            self.head = "".join((*self.default_headers(), *fields, "\r\n")).encode("latin-1")
-            self.headers_sent = True
-
-    def _emit_body(self, data: bytes) -> None:
-        if self.chunked:
-            self.flush()
-            super()._emit_body(data)
-        else:
-            self.head, whole = b"", self.head + data
-            util.write(self.sock, whole)
-
-    def flush(self) -> None:
-        """Send the head, if it has not been."""
-        if self.head:
-            self.head, head = b"", self.head
-            util.write(self.sock, head)
-
-    def sendfile(self, respiter: Any) -> Any:
-        """Send a file, its head before it."""
-        self.send_headers()
-        self.flush()
-        return super().sendfile(respiter)
-
-    def close(self) -> None:
-        """End the answer, which may have had no body."""
-        self.send_headers()
-        self.flush()
-        super().close()
-
-
-wsgi.Response = OnePacket  # gunicorn has no setting for this class
+logger_class = Logger
 
 
 def when_ready(server: Any) -> None:
-    """Say what is open, so that no operator has to guess; share with the workers what is there."""
+    """Log what is public, and keep the loaded code in memory that the workers share."""
     if sys.platform == "linux":
         for listener in server.LISTENERS:
-            # A connection on which nothing is asked, as browsers open them, waits in the kernel
-            # and not in a thread. The number is how many seconds at most.
+            # A connection without a request, as browsers open them, waits in the kernel and holds
+            # no thread, for as many seconds at most.
             listener.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, keepalive)
     gc.collect()
-    gc.freeze()  # a collector that never looks at it leaves it where all workers see it
+    gc.freeze()  # the collector would write to these objects, and so copy them in each worker
     readable = ", ".join(settings.PUBLIC_READS) or "nothing"
     server.log.info("%s mode; readable without a token: %s", settings.ENV, readable)
 
 
 def post_fork(server: Any, _worker: Any) -> None:
-    """Let no worker use a connection that another process opened, or miss an early stop."""
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # gunicorn's own handler comes later
+    """Let no worker use a connection of another process, or miss an early SIGTERM."""
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # gunicorn sets its own handler later
     from omnidesk.db import db
 
     app = server.app.wsgi()
     with app.app_context():
-        db.engine.dispose(close=False)
+        for engine in db.engines.values():
+            engine.dispose(close=False)

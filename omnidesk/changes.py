@@ -1,82 +1,79 @@
-"""The change log over HTTP: all of it for whoever keeps a copy, and the history of each row."""
+"""The change log over HTTP: all changes in the order of their commits, and each row's history."""
 
 from collections.abc import Callable
 from typing import Any
 
 from marshmallow.validate import Range
-from sqlalchemy import Select, bindparam, select
+from sqlalchemy import bindparam, select
 
-from omnidesk.api import Answer, Blueprint, PageQuery, current_user
-from omnidesk.api.errors import failure
-from omnidesk.api.fields import Choice, Id, IntegerParam, Json, Time
-from omnidesk.db import LARGEST_ID
-from omnidesk.log import Change
-from omnidesk.prepared import Prepared
+from omnidesk.db import MAX_ID
+from omnidesk.db.change_log import Change
+from omnidesk.db.statements import Statement
+from omnidesk.http import Blueprint, PageQuery, PreparedSelect, ResponseSchema, current_user
+from omnidesk.http.fields import EnumField, IdField, IntegerParameter, JsonField, TimeField
 
 blp = Blueprint("changes", description="What changed, and who changed it")
-
 
 COLUMNS = {"type": "object", "additionalProperties": True}
 
 
 class ChangeQuery(PageQuery):
-    """Which changes to list."""
+    """The filters of changes."""
 
-    after = IntegerParam(validate=Range(min=0, max=LARGEST_ID), example=41)
-    entity = Choice(Change.entity, example="ticket")
-
-
-class ChangeSchema(Answer):
-    """One change of one row."""
-
-    seq = Id(example=42)
-    at = Time(example="2025-10-29T09:12:00Z")
-    actor = Id(allow_none=True, example=2)
-    entity = Choice(Change.entity, example="ticket")
-    entity_id = Id(example=100)
-    op = Choice(Change.op, example="updated")
-    before = Json(metadata=COLUMNS, allow_none=True, example={"status": "abierto"})
-    after = Json(metadata=COLUMNS, allow_none=True, example={"status": "en_progreso"})
+    after = IntegerParameter(validate=Range(min=0, max=MAX_ID), example=41)
+    entity = EnumField(Change.entity, example="ticket")
 
 
-KNOWN = Prepared(
-    select(Change.seq)
-    .where(Change.entity == bindparam("entity"), Change.entity_id == bindparam("entity_id"))
-    .limit(1)
-)
+class ChangeSchema(ResponseSchema):
+    """A change of a row."""
+
+    seq = IdField(example=42)
+    at = TimeField(example="2025-10-29T09:12:00Z")
+    actor = IdField(allow_none=True, example=2)
+    entity = EnumField(Change.entity, example="ticket")
+    entity_id = IdField(example=100)
+    op = EnumField(Change.op, example="updated")
+    before = JsonField(metadata=COLUMNS, allow_none=True, example={"status": "abierto"})
+    after = JsonField(metadata=COLUMNS, allow_none=True, example={"status": "en_progreso"})
+
+
+HISTORY_EXISTS = {
+    entity: Statement(
+        select(Change.seq)
+        .where(Change.entity == entity, Change.entity_id == bindparam("entity_id"))
+        .limit(1)
+    )
+    for entity in Change.entity.type.enums
+}
 
 
 @blp.get("/changes")
 @blp.arguments(ChangeQuery, location="query")
 @blp.page(ChangeSchema, endless=True)
-def list_changes(filters: dict[str, Any]) -> Select[Any]:
+def list_changes(filters: dict[str, Any]) -> PreparedSelect:
     """List changes in the order they were committed; those of users for admins alone"""
-    changes = Change.following(**filters)
-    return changes if current_user.role == "admin" else changes.where(Change.entity != "user")
+    return PreparedSelect(Change.feed, filters, with_users=current_user.role == "admin")
 
 
-def serve_history(path: str, entity: str, who: Callable[..., Any], what: str) -> None:
-    """Serve the history of an entity's rows below each row's own address."""
+def add_history(path: str, entity: str, who: Callable[..., Any], what: str) -> None:
+    """Add the route of the history of an entity's rows, below the address of each row."""
 
-    def known(last: list[int] | None, entity_id: int) -> None:
-        if last is None and not KNOWN(entity=entity, entity_id=entity_id):
-            raise failure(404)
-
-    def history(filters: dict[str, Any], entity_id: int) -> Select[Any]:
-        return Change.history(entity, entity_id=entity_id, **filters)
+    def history(filters: dict[str, Any], entity_id: int) -> PreparedSelect:
+        return PreparedSelect(Change.history, {**filters, "entity_id": entity_id}, entity=entity)
 
     history.__name__, history.__doc__ = f"list_{entity}_history", f"List the changes of {what}"
-    view = blp.arguments(PageQuery, location="query")(blp.page(ChangeSchema, known)(history))
+    page = blp.page(ChangeSchema, parent=HISTORY_EXISTS[entity])
+    view = blp.arguments(PageQuery, location="query")(page(history))
     blp.get(f"{path}/history")(who(view))
 
 
 def any_user(view: Any) -> Any:
-    """Let everybody with a token in."""
+    """Let everybody with a token call."""
     return view
 
 
-serve_history("/tickets/<id(example=100):entity_id>", "ticket", any_user, "a ticket")
-serve_history("/events/<id(example=42):entity_id>", "event", any_user, "an event, deleted or not")
-serve_history("/clients/<id(example=55):entity_id>", "client", any_user, "a client, deleted or not")
-serve_history("/conversations/<id:entity_id>", "conversation", any_user, "a conversation")
-serve_history("/users/<id(example=2):entity_id>", "user", blp.admin_only, "a user, as an admin")
+add_history("/tickets/<id(example=100):entity_id>", "ticket", any_user, "a ticket")
+add_history("/events/<id(example=42):entity_id>", "event", any_user, "an event, deleted or not")
+add_history("/clients/<id(example=55):entity_id>", "client", any_user, "a client, deleted or not")
+add_history("/conversations/<id:entity_id>", "conversation", any_user, "a conversation")
+add_history("/users/<id(example=2):entity_id>", "user", blp.admin_only, "a user, as an admin")

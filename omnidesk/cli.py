@@ -1,4 +1,4 @@
-"""What an operator types: flask --app wsgi COMMAND."""
+"""The commands of an operator: `flask --app wsgi COMMAND`."""
 
 from typing import Any
 
@@ -10,23 +10,24 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from omnidesk import migrations
-from omnidesk.auth.models import Session
-from omnidesk.db import db, reason, refusal
-from omnidesk.idempotency import IdempotencyKey
-from omnidesk.rates import RateLimitWindow
+from omnidesk.auth.models import UserSession
+from omnidesk.db import db
+from omnidesk.db.constraints import error_message, rule_violation
+from omnidesk.http.idempotency import IdempotencyKey
+from omnidesk.http.rate_limits.storage import RateLimitWindow
 from omnidesk.users.models import ROLES, User
 from omnidesk.users.schemas import UserCreate
 
 
 class DeskCommand(click.Command):
-    """A command that says in one line what the database refuses to do."""
+    """A command that reports an error of the database in one line."""
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
         try:
             return super().invoke(ctx)
         except (DBAPIError, PoolTimeoutError) as error:
-            raise click.ClickException(f"{reason(error)} (has init-db been run?)") from None
+            raise click.ClickException(f"{error_message(error)} (has init-db been run?)") from None
 
 
 @click.command(cls=DeskCommand)
@@ -39,9 +40,9 @@ def init_db(demo: bool) -> None:
     migrations.upgrade()
     click.echo(f"The schema is at {migrations.NEWEST}.")
     if demo:
-        from omnidesk import demo as data
+        from omnidesk.sample_data import demo as sample
 
-        added = data.add()
+        added = sample.add()
         click.echo("The demo data was added." if added else "There are users: no demo data added.")
 
 
@@ -56,19 +57,19 @@ def create_user(username: str, full_name: str | None, **fields: Any) -> None:
     """Create a user who can log in."""
     given = {"username": username, "full_name": full_name or username, **fields}
     try:
-        user = User.create(**UserCreate().load(given))
+        user = User.new(**UserCreate().load(given))
         db.session.add(user)
         db.session.commit()
     except ValidationError as error:
         raise click.ClickException(explain(error.messages_dict)) from None
     except IntegrityError as error:
-        rule = refusal(error)
+        rule = rule_violation(error)
         raise click.ClickException(explain(rule.errors if rule else {})) from None
     click.echo(f"User {user.user_id}, {user.username}, is {user.role}.")
 
 
 def explain(errors: dict[str, list[str]]) -> str:
-    """Give the errors of the fields in one line."""
+    """Return the errors of all fields in one line."""
     return "; ".join(f"{field}: {' '.join(messages)}" for field, messages in errors.items())
 
 
@@ -80,22 +81,22 @@ def explain(errors: dict[str, list[str]]) -> str:
 @with_appcontext
 def seed(tickets: int, messages: int, events: int, random_seed: int) -> None:
     """Fill the database with realistic rows, to try it at your size."""
-    from omnidesk import seeds
+    from omnidesk.sample_data import bulk
 
-    seeds.fill(tickets, messages, events, random_seed)
+    bulk.fill(tickets, messages, events, random_seed)
 
 
 @click.command(cls=DeskCommand)
 @with_appcontext
 def prune() -> None:
-    """Forget the answers kept under an Idempotency-Key for more than a day, and old sessions."""
-    answers, sessions = IdempotencyKey.prune(), Session.prune()
+    """Delete idempotency keys older than a day, expired sessions and ended rate-limit windows."""
+    keys, sessions = IdempotencyKey.prune(), UserSession.prune()
     RateLimitWindow.prune()
     db.session.commit()
-    click.echo(f"{answers} kept answers and {sessions} sessions were forgotten.")
+    click.echo(f"{keys} idempotency keys and {sessions} sessions were deleted.")
 
 
-def register(app: Flask) -> None:
-    """Give the app its commands."""
+def init_app(app: Flask) -> None:
+    """Add the commands to the app."""
     for command in (init_db, create_user, seed, prune):
         app.cli.add_command(command)

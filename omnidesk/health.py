@@ -1,4 +1,4 @@
-"""Whether the server lives, and whether it can work."""
+"""Health checks: whether the process answers, and whether the database can be used."""
 
 from typing import Any
 
@@ -6,14 +6,14 @@ import marshmallow as ma
 from flask import current_app
 
 from omnidesk import migrations
-from omnidesk.api import Answer, Blueprint
-from omnidesk.api.errors import failure
+from omnidesk.http import Blueprint, ResponseSchema
+from omnidesk.http.errors import http_error
 
 blp = Blueprint("health", url_prefix="", description="For load balancers and monitors")
 
 
-class HealthSchema(Answer):
-    """All is well."""
+class HealthSchema(ResponseSchema):
+    """The check has passed."""
 
     status = ma.fields.String(metadata={"example": "ok"})
 
@@ -33,7 +33,7 @@ def live() -> dict[str, Any]:
 def ready() -> dict[str, Any]:
     """Tell whether the database answers and its schema is current"""
     if (revision := migrations.revision()) != migrations.NEWEST:
-        why = f"Its schema is at {revision}, not {migrations.NEWEST}: run init-db."
-        current_app.logger.error("The database is not ready. %s", why)
-        raise failure(503, {"database": [why]})
+        message = f"Its schema is at {revision}, not {migrations.NEWEST}: run init-db."
+        current_app.logger.error("The database is not ready. %s", message)
+        raise http_error(503, {"database": [message]})
     return {"status": "ok"}

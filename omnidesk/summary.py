@@ -1,4 +1,4 @@
-"""The dashboard's numbers."""
+"""The counts of a dashboard."""
 
 from datetime import timedelta
 from typing import Any
@@ -6,16 +6,16 @@ from typing import Any
 import marshmallow as ma
 from sqlalchemy import bindparam, func, select
 
-from omnidesk.api import Answer, Blueprint
 from omnidesk.db import utcnow
+from omnidesk.db.counters import Counter
+from omnidesk.db.statements import Statement
 from omnidesk.events.models import Event
-from omnidesk.prepared import Prepared
-from omnidesk.tally import Counter
+from omnidesk.http import Blueprint, ResponseSchema
 
-blp = Blueprint("summary", description="The dashboard's numbers")
+blp = Blueprint("summary", description="The counts of a dashboard")
 
 
-class TicketCounts(Answer):
+class TicketCounts(ResponseSchema):
     """How many tickets there are of each status."""
 
     open = ma.fields.Integer(metadata={"example": 5})
@@ -23,7 +23,7 @@ class TicketCounts(Answer):
     closed = ma.fields.Integer(metadata={"example": 20})
 
 
-class SummarySchema(Answer):
+class SummarySchema(ResponseSchema):
     """What a dashboard shows."""
 
     users_count = ma.fields.Integer(metadata={"example": 12})
@@ -32,20 +32,20 @@ class SummarySchema(Answer):
     unread_messages = ma.fields.Integer(metadata={"example": 7})
 
 
-# Nothing that grows with the desk is counted here, but for the events of the rest of today.
+# Nothing that grows with the desk is counted here, except the events of the rest of today.
 TODAY = (
     select(func.count())
     .where(Event.start_time >= bindparam("now"), Event.start_time < bindparam("midnight"))
     .scalar_subquery()
 )
-SUMMARY = Prepared(
+SUMMARY = Statement(
     select(
-        Counter.of("users").label("users_count"),
-        Counter.of("abierto").label("open"),
-        Counter.of("en_progreso").label("in_progress"),
-        Counter.of("cerrado").label("closed"),
-        (TODAY + Counter.after(bindparam("today"))).label("upcoming_events"),
-        Counter.of("unread").label("unread_messages"),
+        Counter.value("users").label("users_count"),
+        Counter.value("abierto").label("open"),
+        Counter.value("en_progreso").label("in_progress"),
+        Counter.value("cerrado").label("closed"),
+        (TODAY + Counter.events_after(bindparam("today"))).label("upcoming_events"),
+        Counter.value("unread").label("unread_messages"),
     )
 )
 
@@ -56,7 +56,7 @@ def get_summary() -> dict[str, Any]:
     """Count what a dashboard shows"""
     now = utcnow()
     midnight = now.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
-    (row,) = SUMMARY(now=now, today=now.date().isoformat(), midnight=midnight)
+    (row,) = SUMMARY.fetch(now=now, today=now.date().isoformat(), midnight=midnight)
     users, open_, in_progress, closed, upcoming, unread = row
     return {
         "users_count": users,

@@ -1,4 +1,4 @@
-"""What every test can ask for: the app on each database, people who call it, rows to call about."""
+"""Fixtures and helpers: the app on each database, callers, and rows."""
 
 import secrets
 from collections.abc import Callable, Iterator
@@ -14,16 +14,16 @@ from sqlalchemy import event, text, update
 import config
 from omnidesk import create_app, migrations
 from omnidesk.auth import tokens
-from omnidesk.auth.models import Session
+from omnidesk.auth.models import UserSession
 from omnidesk.clients.models import Client
 from omnidesk.comments.models import Comment
 from omnidesk.conversations.models import Conversation, Message
-from omnidesk.db import Base, db, utcnow
+from omnidesk.db import Base, db, statements, utcnow
+from omnidesk.db.change_log import Change
+from omnidesk.db.counters import Counter
 from omnidesk.events.models import Event
-from omnidesk.log import Change
-from omnidesk.prepared import Reader, reader
-from omnidesk.tally import Counter
 from omnidesk.tickets.models import Ticket, TicketTag
+from omnidesk.users import passwords
 from omnidesk.users.models import User
 from tests import postgres
 from tests.servers import gunicorn
@@ -58,7 +58,7 @@ KEY = secrets.token_urlsafe(48)
 
 
 def make_app(database_url: str, **settings: Any) -> Flask:
-    """Give an app on a database."""
+    """Return an app on a database."""
     with pytest.MonkeyPatch.context() as env:
         env.setenv("DATABASE_URL", database_url)
         env.setenv("SECRET_KEY", KEY)
@@ -75,8 +75,7 @@ def migrated_app(database_url: str) -> Iterator[Flask]:
     with app.app_context():
         migrations.upgrade()
         yield app
-        reader.close()
-        db.engine.dispose()
+        dispose_engines()
 
 
 @pytest.fixture(scope="module")
@@ -116,10 +115,17 @@ def app_with(app: Flask, database_url: str) -> Iterator[Callable[..., Flask]]:
         def make(**settings: Any) -> Flask:
             other = make_app(settings.pop("DATABASE_URL", database_url), **settings)
             with other.app_context():
-                afterwards.callback(db.engine.dispose)
+                for engine in db.engines.values():
+                    afterwards.callback(engine.dispose)
             return other
 
         yield make
+
+
+def dispose_engines() -> None:
+    """Close the connections of the app."""
+    for engine in db.engines.values():
+        engine.dispose()
 
 
 class Caller:
@@ -136,9 +142,9 @@ class Caller:
     def token(self) -> str:
         """A new access token of this user's."""
         with self.app.app_context():
-            session = Session.begin(self.user.user_id, tokens.lifetime(), None, None)
+            session = UserSession.new(self.user.user_id, tokens.access_token_lifetime(), None, None)
             db.session.commit()
-            return str(tokens.issue(self.user, session)["access_token"])
+            return str(tokens.access_token(self.user, session)["access_token"])
 
     def __getattr__(self, method: str) -> Callable[..., Any]:
         """Call with any method: `caller.get("/api/tickets")`."""
@@ -158,15 +164,15 @@ class Caller:
         return call
 
 
-def keep(row: Row) -> Row:
-    """Give the row after storing it."""
+def save(row: Row) -> Row:
+    """Store a row and return it."""
     db.session.add(row)
     db.session.commit()
     return row
 
 
 def reload(row: Base) -> Any:
-    """Give the row as the database has it now."""
+    """Return the row as the database has it now."""
     db.session.refresh(row)
     db.session.commit()
     return row
@@ -175,32 +181,32 @@ def reload(row: Base) -> Any:
 def make_user(username: str = "emp1", *, active: bool = True, **fields: Any) -> User:
     """Store a user whose password is PASSWORD."""
     fields = {"full_name": "Somebody", "email": f"{username}@example.com"} | fields
-    user = User.create(username=username, password=PASSWORD, **fields)
+    user = User.new(username=username, password_hash=passwords.hash_password(PASSWORD), **fields)
     user.active = active
-    return keep(user)
+    return save(user)
 
 
 def make_client(**fields: Any) -> Client:
     """Store a client."""
-    return keep(Client(**({"full_name": "Ada Lovelace", "active": True} | fields)))
+    return save(Client(**({"full_name": "Ada Lovelace", "active": True} | fields)))
 
 
 def make_ticket(client_id: int | None = None, **fields: Any) -> Ticket:
     """Store a ticket, of a new client unless one is given."""
     client_id = client_id or make_client().client_id
     defaults = {"subject": "Cannot login", "priority": "media", "status": "abierto"}
-    return keep(Ticket.open(client_id=client_id, **(defaults | fields)))
+    return save(Ticket.new(client_id=client_id, **(defaults | fields)))
 
 
 def make_tag(ticket: Ticket, tag: str = "vip") -> TicketTag:
     """Store a tag on a ticket."""
-    return keep(TicketTag(ticket_id=ticket.ticket_id, tag=tag))
+    return save(TicketTag(ticket_id=ticket.ticket_id, tag=tag))
 
 
 def make_event(**fields: Any) -> Event:
     """Store an event."""
     now = utcnow().replace(microsecond=0)
-    return keep(Event(**({"title": "Call", "start_time": now, "end_time": now} | fields)))
+    return save(Event(**({"title": "Call", "start_time": now, "end_time": now} | fields)))
 
 
 def make_comment(**fields: Any) -> Comment:
@@ -209,7 +215,7 @@ def make_comment(**fields: Any) -> Comment:
         fields["user_id"] = make_user("commenter").user_id
     if "ticket_id" not in fields:
         fields["ticket_id"] = make_ticket().ticket_id
-    return keep(Comment(**({"body": "Called back"} | fields)))
+    return save(Comment(**({"body": "Called back"} | fields)))
 
 
 def make_conversation(**fields: Any) -> Conversation:
@@ -217,41 +223,35 @@ def make_conversation(**fields: Any) -> Conversation:
     defaults = {"channel": "web", "active": True, "handled_by_bot": False}
     if "client_id" not in fields:
         defaults["client_id"] = make_client().client_id
-    return keep(Conversation(**(defaults | fields)))
+    return save(Conversation(**(defaults | fields)))
 
 
 def make_message(conversation: Conversation, **fields: Any) -> Message:
     """Store a message in a conversation."""
-    return keep(conversation.receive(**({"sender": "client", "content": "Hello"} | fields)))
+    return save(conversation.receive(**({"sender": "client", "content": "Hello"} | fields)))
 
 
 @contextmanager
-def statements() -> Iterator[list[str]]:
-    """Give the SQL that is run meanwhile, without what begins a transaction."""
-    run: list[str] = []
+def recorded_statements() -> Iterator[list[str]]:
+    """Record the SQL that is run meanwhile, without what begins a transaction."""
+    found: list[str] = []
 
-    def note(_c: Any, _cursor: Any, statement: str, *_: Any) -> None:
+    def record(_c: Any, _cursor: Any, statement: str, *_: Any) -> None:
         if not statement.startswith(("BEGIN", "SELECT set_config")):
-            run.append(statement)
+            found.append(statement)
 
-    class Noted:
-        """A driver's connection that notes what it runs."""
+    def recording(engine: Any, sql: str, arguments: Any) -> Any:
+        found.append(sql)
+        return run(engine, sql, arguments)
 
-        def __init__(self, driver: Any) -> None:
-            self.driver = driver
-
-        def execute(self, statement: str, values: Any) -> Any:
-            run.append(statement)
-            return self.driver.execute(statement, values)
-
-    event.listen(db.engine, "before_cursor_execute", note)
-    read = Reader.__call__
+    event.listen(db.engine, "before_cursor_execute", record)
+    run = statements.run
     try:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(Reader, "__call__", lambda *args: Noted(read(*args)))
-            yield run
+            patch.setattr(statements, "run", recording)
+            yield found
     finally:
-        event.remove(db.engine, "before_cursor_execute", note)
+        event.remove(db.engine, "before_cursor_execute", record)
 
 
 @pytest.fixture

@@ -14,7 +14,11 @@ from pathlib import Path
 from sqlalchemy import create_engine
 from sqlalchemy.exc import OperationalError
 
-FAST = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_connections=60")
+# autovacuum: its ANALYZE, at any moment, would change plans and hold transactions up.
+FAST = (
+    *("fsync=off", "synchronous_commit=off", "full_page_writes=off"),
+    *("max_connections=60", "autovacuum=off"),
+)
 
 
 def free_port() -> int:

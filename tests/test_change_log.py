@@ -17,8 +17,9 @@ from sqlalchemy import func, insert, select, text, update
 
 from omnidesk import migrations
 from omnidesk.clients.models import Client
-from omnidesk.db import alone, db, utcnow
-from omnidesk.log import Change
+from omnidesk.db import Filters, db, utcnow
+from omnidesk.db.change_log import Change
+from omnidesk.db.session import READ
 from omnidesk.tickets.models import Ticket
 from tests.conftest import Caller, make_client, make_ticket
 from tests.servers import at_once
@@ -224,9 +225,10 @@ def test_the_order_is_read_off_an_index(app: Any, filters: dict[str, Any]) -> No
     db.session.execute(insert(Ticket), [ticket] * 500)
     db.session.execute(text("ANALYZE change"))
     db.session.commit()
-    rows = Change.following(**filters).limit(5).compile(db.engine)
+    feed = Change.feed(Filters(**filters), with_users=True)
+    rows = feed.params(**filters).limit(5).compile(db.engine)
 
-    with alone(db.engine).connect() as connection:
+    with db.engines[READ].connect() as connection:
         plan = connection.exec_driver_sql(f"EXPLAIN {rows}", rows.construct_params())
 
     lines = "\n".join(str(line) for (line,) in plan)

@@ -15,8 +15,8 @@ from omnidesk.clients.models import Client
 from omnidesk.comments.models import Comment
 from omnidesk.conversations.models import Conversation, Message
 from omnidesk.db import Base, db, utcnow
+from omnidesk.db.change_log import Change
 from omnidesk.events.models import Event
-from omnidesk.log import Change
 from omnidesk.tickets.models import Tag, Ticket, TicketTag
 from omnidesk.users.models import User
 from tests.conftest import (

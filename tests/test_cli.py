@@ -7,12 +7,13 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select, text
 
-from omnidesk import demo, migrations, seeds
+from omnidesk import migrations
 from omnidesk.clients.models import Client
 from omnidesk.conversations.models import Message
 from omnidesk.db import Base, db
 from omnidesk.events.models import Event
-from omnidesk.seeds.rows import MAKERS
+from omnidesk.sample_data import bulk, demo
+from omnidesk.sample_data.rows import MAKERS
 from omnidesk.tickets.models import Ticket
 from omnidesk.users.models import User
 from tests.conftest import PASSWORD, Caller, make_client, make_user
@@ -142,14 +143,14 @@ def test_seeds_are_as_many_as_asked_for_and_of_every_kind(app: Any, agent: Calle
 def test_seeds_are_the_same_for_the_same_random_seed(
     app: Any, app_with: Any, tmp_path: Path
 ) -> None:
-    seeds.fill(300, 200, 100, random_seed=1)
+    bulk.fill(300, 200, 100, random_seed=1)
     first = [rows(model) for model in MAKERS]
 
     with app_with(DATABASE_URL=f"sqlite:///{tmp_path}/again.db").app_context():
         migrations.upgrade()
-        seeds.fill(300, 200, 100, random_seed=1)
+        bulk.fill(300, 200, 100, random_seed=1)
         again = [rows(model) for model in MAKERS]
-        seeds.fill(300, 0, 0, random_seed=2)
+        bulk.fill(300, 0, 0, random_seed=2)
         more = rows(Ticket)[300:]
         db.session.remove()
 
@@ -159,7 +160,7 @@ def test_seeds_are_the_same_for_the_same_random_seed(
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_seeds_break_no_rule(app: Any) -> None:
-    seeds.fill(300, 200, 100, random_seed=1)
+    bulk.fill(300, 200, 100, random_seed=1)
 
     assert db.session.execute(text("PRAGMA integrity_check")).all() == [("ok",)]
     assert db.session.execute(text("PRAGMA foreign_key_check")).all() == []
@@ -170,7 +171,7 @@ def test_seeds_break_no_rule(app: Any) -> None:
 def test_seeds_keep_what_is_there(app: Any) -> None:
     make_client(full_name="Somebody")
 
-    seeds.fill(10, 10, 10, random_seed=1)
+    bulk.fill(10, 10, 10, random_seed=1)
 
     assert rows(Client)[0][1] == "Somebody"
 

@@ -90,7 +90,7 @@ def test_lists_may_have_spaces(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_bad_setting_is_named_in_one_line(
     monkeypatch: pytest.MonkeyPatch, name: str, value: str
 ) -> None:
-    with pytest.raises(config.BadSettings) as refused:
+    with pytest.raises(config.InvalidSettings) as refused:
         settings(monkeypatch, **{"SECRET_KEY": KEY, name: value})
 
     assert name in str(refused.value)
@@ -98,5 +98,5 @@ def test_a_bad_setting_is_named_in_one_line(
 
 
 def test_all_bad_settings_are_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(config.BadSettings, match=r"SECRET_KEY.*DATABASE_URL.*THREADS"):
+    with pytest.raises(config.InvalidSettings, match=r"SECRET_KEY.*DATABASE_URL.*THREADS"):
         settings(monkeypatch, SECRET_KEY="", DATABASE_URL="x", THREADS="x")

@@ -10,7 +10,7 @@ import pytest
 import requests
 
 import config
-from omnidesk import demo
+from omnidesk.sample_data import demo
 from tests.conftest import Caller
 from tests.servers import ROOT, gunicorn
 

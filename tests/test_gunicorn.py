@@ -53,25 +53,6 @@ def raw(server: str, request: bytes) -> bytes:
         return line.hear()
 
 
-@pytest.mark.parametrize(
-    ("request_line", "end"),
-    [
-        (b"GET /healthz HTTP/1.1", b'{"status":"ok"}'),
-        (b"GET /healthz HTTP/1.0", b'{"status":"ok"}'),
-        (b"GET /api/summary HTTP/1.1", b'{"detail":"Unauthorized"}'),
-        (b"HEAD /healthz HTTP/1.1", b"\r\n\r\n"),
-        (b"OPTIONS /healthz HTTP/1.1", b"\r\n\r\n"),
-    ],
-)
-def test_an_answer_comes_in_one_piece(server: str, request_line: bytes, end: bytes) -> None:
-    with Line(server) as line:
-        line.say(request_line + b"\r\nHost: a\r\n\r\n")
-        piece = line.socket.recv(65536)
-
-    assert piece.startswith(b"HTTP/1.")
-    assert piece.rstrip(b"\n").endswith(end.rstrip(b"\n"))
-
-
 def test_a_file_comes_whole(server: str) -> None:
     answer = requests.get(f"{server}/api/docs/assets/swagger-ui.css", timeout=5)
 

@@ -9,7 +9,7 @@ import requests
 from sqlalchemy import func, select, update
 
 from omnidesk.db import db, utcnow
-from omnidesk.idempotency import IdempotencyKey
+from omnidesk.http.idempotency import IdempotencyKey
 from omnidesk.tickets.models import Ticket
 from omnidesk.users.models import User
 from tests.conftest import Caller, make_client, make_conversation
@@ -125,7 +125,7 @@ def test_a_key_is_forgotten_after_a_day(app: Any, agent: Caller, body: Any) -> N
     pruned = app.test_cli_runner().invoke(args=["prune"])
 
     assert "Idempotent-Replayed" not in again.headers
-    assert "1 kept answers" in pruned.output
+    assert "1 idempotency keys" in pruned.output
     assert count(IdempotencyKey) == 1
     assert count(Ticket) == 3
 

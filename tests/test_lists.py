@@ -17,7 +17,7 @@ from tests.conftest import (
     make_message,
     make_ticket,
     make_user,
-    statements,
+    recorded_statements,
 )
 
 FAR = datetime(2199, 12, 31, tzinfo=UTC)
@@ -326,7 +326,7 @@ def test_who_has_the_list_is_told_so_until_any_such_row_changes(agent: Caller, p
 def test_an_answer_that_nothing_has_changed_runs_no_list(agent: Caller) -> None:
     had = {"If-None-Match": agent.get("/api/tickets").headers["ETag"]}
 
-    with statements() as run:
+    with recorded_statements() as run:
         agent.get("/api/tickets", headers=had)
 
     assert not [statement for statement in run if "FROM ticket" in statement]

@@ -15,10 +15,10 @@ from sqlalchemy import inspect, select, text
 from sqlalchemy.exc import IntegrityError
 
 from omnidesk import migrations
-from omnidesk.db import Base, db
-from omnidesk.idempotency import IdempotencyKey
-from omnidesk.log import Change
-from omnidesk.tally import Counter
+from omnidesk.db import Base, Filters, db
+from omnidesk.db.change_log import Change
+from omnidesk.db.counters import Counter
+from omnidesk.http.idempotency import IdempotencyKey
 from omnidesk.tickets.models import Ticket, TicketTag
 
 FROZEN = sorted(
@@ -216,7 +216,7 @@ def test_an_upgrade_renames_tables_and_keeps_their_rows() -> None:
     assert (kept.user_id, kept.route, kept.key, kept.fingerprint) == (1, "/api/tickets", "k", "f")
     assert (kept.status, kept.headers, kept.body) == (201, "{}", "[]")
     assert kept.created_at == datetime(2025, 10, 29, 12, tzinfo=UTC)
-    assert db.session.scalar(Counter.sum().filter_by(name="cerrado")) == 2
+    assert db.session.scalar(Counter.total().filter_by(name="cerrado")) == 2
     assert not {"tally", "kept_answer", "hit"} & set(
         inspect(db.session.connection()).get_table_names()
     )
@@ -230,8 +230,8 @@ def test_after_an_upgrade_rows_are_counted_on() -> None:
         connection.execute(text("DELETE FROM ticket WHERE ticket_id = 3"))
         connection.execute(text("UPDATE ticket SET priority = 'baja' WHERE ticket_id = 2"))
 
-    assert db.session.scalar(Counter.sum().filter_by(name="cerrado")) == 1
-    assert db.session.scalar(Counter.sum().filter_by(name="users")) == 1
+    assert db.session.scalar(Counter.total().filter_by(name="cerrado")) == 1
+    assert db.session.scalar(Counter.total().filter_by(name="users")) == 1
     db.session.rollback()
 
 
@@ -258,7 +258,7 @@ def test_changes_before_an_upgrade_come_first_in_their_order() -> None:
     with db.engine.begin() as connection:
         connection.execute(text("UPDATE client SET phone = '1'"))
 
-    log = db.session.scalars(Change.following()).all()
+    log = db.session.scalars(Change.feed(Filters(), with_users=True)).all()
 
     assert [change.seq for change in log] == sorted(change.seq for change in log)
     assert {change.transaction_id for change in log[:-1]} == {0}

@@ -165,7 +165,7 @@ def test_the_contract_is_served(
         "users_count": 2,
         "tickets": {"open": 1, "in_progress": 0, "closed": 0},
         "upcoming_events": 0,
-        "unread_messages": 0,
+        "unread_messages": 1,
     }
 
 

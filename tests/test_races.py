@@ -8,8 +8,8 @@ from typing import Any
 
 import requests
 
-from omnidesk.db import db
-from omnidesk.log import Change
+from omnidesk.db import Filters, db
+from omnidesk.db.change_log import Change
 from tests.conftest import PASSWORD, Caller, make_client, make_event, make_ticket, make_user
 from tests.servers import at_once
 
@@ -158,7 +158,9 @@ def test_a_reader_sees_every_change_of_eight_writers_once(server: str, admin: Ca
         reader.join()
 
     assert len(seen) >= 8 * 12 * 2
-    assert seen == [change.seq for change in db.session.scalars(Change.following())]
+    assert seen == [
+        change.seq for change in db.session.scalars(Change.feed(Filters(), with_users=True))
+    ]
     db.session.rollback()
 
 

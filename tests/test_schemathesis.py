@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import requests
 
-from omnidesk import demo
+from omnidesk.sample_data import demo
 from tests.conftest import Caller, make_user
 from tests.servers import BIN, environ, gunicorn
 

@@ -91,7 +91,7 @@ def test_what_is_taken_back_is_not_counted(agent: Caller) -> None:
 
     db.session.delete(ticket)
     db.session.add(
-        Ticket.open(client_id=ticket.client_id, subject="x", priority="alta", status="cerrado")
+        Ticket.new(client_id=ticket.client_id, subject="x", priority="alta", status="cerrado")
     )
     db.session.flush()
     db.session.rollback()

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import select
 
 from omnidesk.db import db
-from omnidesk.log import Change
+from omnidesk.db.change_log import Change
 from tests.conftest import Caller, make_client, make_tag, make_ticket
 
 

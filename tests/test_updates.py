@@ -12,7 +12,7 @@ from tests.conftest import (
     make_event,
     make_ticket,
     make_user,
-    statements,
+    recorded_statements,
 )
 
 MERGE_PATCH = {"Content-Type": "application/merge-patch+json"}
@@ -397,9 +397,9 @@ def test_a_hundred_tickets_cost_as_many_statements_as_one(agent: Caller) -> None
     client_id = make_client().client_id
     ids = [make_ticket(client_id).ticket_id for _ in range(100)]
 
-    with statements() as few:
+    with recorded_statements() as few:
         assert bulk(agent, ids[:1], priority="alta").status_code == 200
-    with statements() as many:
+    with recorded_statements() as many:
         assert bulk(agent, ids, priority="baja").status_code == 200
 
     assert len(many) == len(few) == 4

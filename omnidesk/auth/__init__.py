@@ -1,1 +1,1 @@
-"""Who is calling: logins and access tokens."""
+"""Who is calling: logins, sessions and tokens."""

@@ -1,4 +1,4 @@
-"""Who may call: sessions, which begin with a login, and tokens for integrations and bots."""
+"""Who may call: the sessions that logins begin, and the API tokens of integrations and bots."""
 
 import hashlib
 import secrets
@@ -6,13 +6,13 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Self
 
-from sqlalchemy import ForeignKey, Index, Select, String, Text, delete, select, update
+from sqlalchemy import ForeignKey, Index, Select, String, Text, bindparam, delete, select, update
 from sqlalchemy.orm import Mapped, mapped_column
 
-from omnidesk.db import Base, Refused, alone, db, utcnow
+from omnidesk.db import Base, Filters, RuleViolation, db, utcnow
 
-LONGEST = timedelta(hours=12)  # how long after its login a session's token can be renewed
-PREFIX = "odk_"
+MAX_SESSION_AGE = timedelta(hours=12)  # since the login; then its token is not renewed any more
+TOKEN_PREFIX = "odk_"  # noqa: S105 - every API token begins so
 SCOPES = (
     "summary:read",
     "events:read",
@@ -32,8 +32,8 @@ SCOPES = (
 )
 
 
-class Session(Base):
-    """What a login began. Triggers end all of a user's with a new password, or the user's leave."""
+class UserSession(Base):
+    """What a login begins. Triggers end it with a new password or the user's deactivation."""
 
     __tablename__ = "session"
 
@@ -51,11 +51,11 @@ class Session(Base):
     )
 
     @classmethod
-    def begin(
+    def new(
         cls, user_id: int, lifetime: timedelta, address: str | None, user_agent: str | None
     ) -> Self:
-        """Give a new session of a user's, from an address, with a first token of this lifetime."""
-        db.session.flush()  # a new password ends the sessions that there are so far
+        """Store and return a new session, whose first token is valid for this lifetime."""
+        db.session.flush()  # a new password ends the sessions that exist so far
         now = utcnow()
         session = cls(
             user_id=user_id,
@@ -70,35 +70,37 @@ class Session(Base):
 
     @classmethod
     def renew(cls, session_id: int | None, lifetime: timedelta) -> Self | None:
-        """Let a session's next token live; None where its login is too long ago."""
+        """Extend a session by the lifetime of a token; None where its login is too long ago."""
         session = db.session.get(cls, session_id or 0, with_for_update=True)
         now = utcnow()
-        if session is None or session.created_at < now - LONGEST:
+        if session is None or session.created_at < now - MAX_SESSION_AGE:
             return None
         session.expires_at = now + lifetime
         return session
 
     @classmethod
-    def of(cls, user_id: int, **filters: object) -> Select[Self]:
-        """Select a user's sessions that still have a token, the oldest first."""
-        alive = select(cls).where(cls.user_id == user_id, cls.expires_at > utcnow())
-        return alive.filter_by(**filters).order_by(cls.session_id)
+    def unexpired(cls, filters: Filters) -> Select[Self]:
+        """Select the sessions that meet the filters and expire after `now`, oldest first."""
+        alive = select(cls).where(
+            *filters.conditions(cls, "now"), cls.expires_at > bindparam("now")
+        )
+        return alive.order_by(cls.session_id)
 
     @classmethod
     def end(cls, session_id: int, user_id: int) -> bool:
-        """End a session of a user's; tell whether there was one."""
+        """Delete a session of a user; return whether there was one."""
         ended = delete(cls).where(cls.session_id == session_id, cls.user_id == user_id)
         return db.session.execute(ended.returning(cls.session_id)).first() is not None
 
     @classmethod
     def prune(cls) -> int:
-        """Forget the sessions whose last token has expired; give how many."""
-        gone = delete(cls).where(cls.expires_at <= utcnow()).returning(cls.session_id)
-        return len(db.session.execute(gone).all())
+        """Delete the sessions whose last token has expired; return how many."""
+        expired = delete(cls).where(cls.expires_at <= utcnow()).returning(cls.session_id)
+        return len(db.session.execute(expired).all())
 
 
 class ApiToken(Base):
-    """A token that does what its user may, within its scopes. Only its digest is stored."""
+    """A token that may do what its user may, within its scopes. Only its digest is stored."""
 
     __tablename__ = "api_token"
 
@@ -114,14 +116,14 @@ class ApiToken(Base):
     __table_args__ = (Index(None, "user_id", "token_id"), {"sqlite_autoincrement": True})
 
     @classmethod
-    def issue(
+    def new(
         cls, user_id: int, name: str, scopes: Iterable[str], expires_at: datetime | None
     ) -> tuple[Self, str]:
-        """Give a new token's row and the token; raises Refused for one that has expired already."""
+        """Store a new token; return its row and text. Raise RuleViolation if it has expired."""
         now = utcnow()
         if expires_at is not None and expires_at <= now:
-            raise Refused("expires_at", "Must be in the future.")
-        token = PREFIX + secrets.token_urlsafe(32)
+            raise RuleViolation("expires_at", "Must be in the future.")
+        token = TOKEN_PREFIX + secrets.token_urlsafe(32)
         listed = ",".join(f'"{scope}"' for scope in SCOPES if scope in set(scopes))
         row = cls(
             user_id=user_id,
@@ -137,27 +139,24 @@ class ApiToken(Base):
         return row, token
 
     @classmethod
-    def visible(cls, user_id: int, role: str, **filters: object) -> Select[Self]:
-        """Select the tokens that a user may see: their own, or as an admin everybody's."""
-        tokens = select(cls).filter_by(**filters).order_by(cls.token_id)
-        return tokens if role == "admin" else tokens.where(cls.user_id == user_id)
+    def matching(cls, filters: Filters) -> Select[Self]:
+        """Select the tokens that meet the filters, oldest first."""
+        return select(cls).where(*filters.conditions(cls)).order_by(cls.token_id)
 
     @classmethod
-    def revoke(cls, token_id: int, user_id: int, role: str) -> bool:
-        """Revoke a token that a user may see; tell whether there was one."""
-        gone = delete(cls).where(cls.token_id == token_id)
-        if role != "admin":
-            gone = gone.where(cls.user_id == user_id)
-        return db.session.execute(gone.returning(cls.token_id)).first() is not None
+    def revoke(cls, token_id: int, **owner: int) -> bool:
+        """Delete a token, with `user_id` only that user's; return whether there was one."""
+        revoked = delete(cls).filter_by(token_id=token_id, **owner).returning(cls.token_id)
+        return db.session.execute(revoked).first() is not None
 
     @classmethod
-    def used(cls, token_id: int) -> None:
+    def record_use(cls, token_id: int) -> None:
         """Note that a token is used now, in a transaction of its own."""
         used = update(cls).where(cls.token_id == token_id).values(last_used_at=utcnow())
-        with alone(db.engine).connect() as connection:
+        with db.engine.begin() as connection:
             connection.execute(used)
 
 
 def digest(token: str) -> str:
-    """Give what is stored of a token: it is random enough to need no slow hash."""
+    """Return the SHA-256 digest of a token: it is random enough to need no slow hash."""
     return hashlib.sha256(token.encode()).hexdigest()

@@ -1,34 +1,47 @@
-"""Logins, sessions and tokens on the wire."""
+"""Logins, sessions and tokens as JSON."""
 
 from typing import Any
 
 from marshmallow import fields
 from marshmallow.validate import Length, OneOf
 
-from omnidesk.api import Answer, Schema, current_user
-from omnidesk.api.fields import ANY, Flag, Id, Json, Text, Time
-from omnidesk.auth.models import SCOPES, ApiToken, Session
-from omnidesk.users.schemas import Password, UserSchema
+from omnidesk.auth.models import SCOPES, ApiToken, UserSession
+from omnidesk.http import ResponseSchema, Schema, current_user
+from omnidesk.http.fields import (
+    ANY_TEXT,
+    BooleanField,
+    IdField,
+    JsonField,
+    TextField,
+    TimeField,
+)
+from omnidesk.users.schemas import NewPassword, UserSchema
 
-LONGEST = 1024
-WORDS = {"type": "array", "items": {"type": "string", "enum": SCOPES}}
+MAX_CREDENTIAL = 1024  # code points
+SCOPE_LIST = {"type": "array", "items": {"type": "string", "enum": SCOPES}}
 
 
 class Login(Schema):
-    """Who somebody says they are."""
+    """A user's name and password."""
 
-    username = Text(pattern=ANY, longest=LONGEST, required=True, example="user1")
-    password = Text(pattern=ANY, longest=LONGEST, required=True, example="secret")
+    username = TextField(
+        pattern=ANY_TEXT, max_length=MAX_CREDENTIAL, required=True, example="user1"
+    )
+    password = TextField(
+        pattern=ANY_TEXT, max_length=MAX_CREDENTIAL, required=True, example="secret"
+    )
 
 
-class PasswordChange(Password):
+class PasswordChange(NewPassword):
     """A new password, and the one that it replaces."""
 
-    old_password = Text(pattern=ANY, longest=LONGEST, required=True, example="secret")
+    old_password = TextField(
+        pattern=ANY_TEXT, max_length=MAX_CREDENTIAL, required=True, example="secret"
+    )
 
 
 class LoginUser(UserSchema):
-    """The user as a login shows them."""
+    """The user in the response to a login."""
 
     class Meta:
         """The contract's order."""
@@ -36,7 +49,7 @@ class LoginUser(UserSchema):
         fields = ("user_id", "username", "full_name", "email", "role", "active")
 
 
-class AccessSchema(Answer):
+class AccessSchema(ResponseSchema):
     """An access token and its user."""
 
     access_token = fields.String(metadata={"example": "<jwt.token.here>"})
@@ -45,51 +58,53 @@ class AccessSchema(Answer):
     user = fields.Nested(LoginUser, metadata={"example": LoginUser.example()})
 
 
-class Current(Flag):
-    """Whether a session is the one whose token came with the request."""
+class CurrentSession(BooleanField):
+    """Whether a session is the one of the request's own token."""
 
-    def serialize(self, attr: str, obj: Session, *_: Any, **__: Any) -> bool:
-        """Compare it."""
+    def serialize(self, attr: str, obj: UserSession, *_: Any, **__: Any) -> bool:
+        """Return whether it is."""
         return bool(obj.session_id == current_user.session_id)
 
 
-class SessionSchema(Answer):
-    """What a login began, until its last token expires."""
+class SessionSchema(ResponseSchema):
+    """A session that has a valid token."""
 
-    session_id = Id(example=1)
-    created_at = Time(example="2025-10-29T08:00:00Z")
-    expires_at = Time(example="2025-10-29T09:00:00Z")
-    address = Text(Session.address, pattern=ANY, shortest=0, example="203.0.113.7")
-    user_agent = Text(Session.user_agent, pattern=ANY, shortest=0, example="Mozilla/5.0")
-    current = Current(example=True)
+    session_id = IdField(example=1)
+    created_at = TimeField(example="2025-10-29T08:00:00Z")
+    expires_at = TimeField(example="2025-10-29T09:00:00Z")
+    address = TextField(UserSession.address, pattern=ANY_TEXT, min_length=0, example="203.0.113.7")
+    user_agent = TextField(
+        UserSession.user_agent, pattern=ANY_TEXT, min_length=0, example="Mozilla/5.0"
+    )
+    current = CurrentSession(example=True)
 
 
 class TokenCreate(Schema):
-    """A new token for an integration or a bot."""
+    """A new API token for an integration or a bot."""
 
-    name = Text(ApiToken.name, required=True, example="WhatsApp relay")
+    name = TextField(ApiToken.name, required=True, example="WhatsApp relay")
     scopes = fields.List(
         fields.String(validate=OneOf(SCOPES)),
         required=True,
         validate=Length(min=1, max=len(SCOPES)),
         metadata={"example": ["messages:write", "messages:relay"]},
     )
-    expires_at = Time(allow_none=True, load_default=None, example=None)
+    expires_at = TimeField(allow_none=True, load_default=None, example=None)
 
 
-class TokenSchema(Answer):
-    """An API token, of which only its owner ever had the text."""
+class TokenSchema(ResponseSchema):
+    """An API token, without its text."""
 
-    token_id = Id(example=1)
-    user_id = Id(example=2)
-    name = Text(ApiToken.name, example="WhatsApp relay")
-    scopes = Json(metadata=WORDS, example=["messages:write", "messages:relay"])
-    created_at = Time(example="2025-10-29T08:00:00Z")
-    expires_at = Time(allow_none=True, example=None)
-    last_used_at = Time(allow_none=True, example=None)
+    token_id = IdField(example=1)
+    user_id = IdField(example=2)
+    name = TextField(ApiToken.name, example="WhatsApp relay")
+    scopes = JsonField(metadata=SCOPE_LIST, example=["messages:write", "messages:relay"])
+    created_at = TimeField(example="2025-10-29T08:00:00Z")
+    expires_at = TimeField(allow_none=True, example=None)
+    last_used_at = TimeField(allow_none=True, example=None)
 
 
 class NewTokenSchema(TokenSchema):
-    """An API token with its text, which is shown this once."""
+    """A new API token with its text, which is shown only once."""
 
     token = fields.String(metadata={"example": "odk_<token>"})

@@ -1,4 +1,4 @@
-"""Access tokens: JWTs (RFC 7519) of sessions, and API tokens, which may less than their users."""
+"""Access tokens, JWTs (RFC 7519) that name a session, and API tokens: whose they are."""
 
 import hashlib
 import re
@@ -9,25 +9,26 @@ from functools import lru_cache
 from time import time
 from typing import Any, NamedTuple
 
+import jwt
 import orjson
 from flask import current_app
-from flask_jwt_extended import JWTManager, create_access_token, decode_token
-from flask_jwt_extended.exceptions import JWTExtendedException
+from flask_jwt_extended import JWTManager, create_access_token
 from jwt.exceptions import PyJWTError
 from sqlalchemy import bindparam, or_, select
 from sqlalchemy.exc import SQLAlchemyError
 
-from omnidesk.auth.models import PREFIX, ApiToken, Session, digest
+from omnidesk.auth.models import TOKEN_PREFIX, ApiToken, UserSession, digest
 from omnidesk.db import utcnow
-from omnidesk.prepared import Prepared
+from omnidesk.db.statements import Statement
 from omnidesk.users.models import User
 
-jwt = JWTManager()
-USED = timedelta(minutes=1)  # how exactly it is noted when an API token was used
+USE_RESOLUTION = timedelta(minutes=1)  # how often the last use of an API token is stored
+ALGORITHM = "HS256"
+manager = JWTManager()
 
 
-class Bearer(NamedTuple):
-    """The user whose token came with a request, and what the token is."""
+class AuthenticatedUser(NamedTuple):
+    """The user whose token a request has, and what kind of token it is."""
 
     user_id: int
     role: str
@@ -36,23 +37,23 @@ class Bearer(NamedTuple):
     scopes: frozenset[str] | None = None  # of an API token; a session may do all its user may
 
     @property
-    def token(self) -> str:
-        """What requests are counted by."""
+    def rate_limit_key(self) -> str:
+        """Return what the token's requests are counted by."""
         return f"token:{self.token_id}" if self.token_id else f"session:{self.session_id}"
 
     @property
     def may_relay(self) -> bool:
-        """Whether what they post may be said by clients and bots."""
+        """Return whether messages of clients and bots may be posted."""
         return self.role == "admin" if self.scopes is None else "messages:relay" in self.scopes
 
 
-SESSION = Prepared(
+SESSION_USER = Statement(
     select(User.role)
-    .join(Session, Session.user_id == User.user_id)
-    .where(Session.session_id == bindparam("session_id"), User.user_id == bindparam("user_id"))
-    .where(User.active)
+    .join(UserSession, UserSession.user_id == User.user_id)
+    .where(UserSession.session_id == bindparam("session_id"))
+    .where(User.user_id == bindparam("user_id"), User.active)
 )
-API_TOKEN = Prepared(
+TOKEN_USER = Statement(
     select(
         ApiToken.token_id,
         User.user_id,
@@ -66,83 +67,88 @@ API_TOKEN = Prepared(
 )
 
 
-def lifetime() -> timedelta:
-    """Give how long an access token is good."""
-    found: timedelta = current_app.config["JWT_ACCESS_TOKEN_EXPIRES"]
-    return found
+def access_token_lifetime() -> timedelta:
+    """Return how long an access token is valid."""
+    lifetime: timedelta = current_app.config["JWT_ACCESS_TOKEN_EXPIRES"]
+    return lifetime
 
 
-def issue(user: User, session: Session) -> dict[str, Any]:
-    """Give the answer to a login: a token, how long it lives in seconds, and whose it is."""
+def access_token(user: User, session: UserSession) -> dict[str, Any]:
+    """Return the body of the response to a login: the token, its seconds, and its user."""
     claims = {"sid": session.session_id}
     return {
         "access_token": create_access_token(str(user.user_id), additional_claims=claims),
         "token_type": "bearer",
-        "expires_in": int(lifetime().total_seconds()),
+        "expires_in": int(access_token_lifetime().total_seconds()),
         "user": user,
     }
 
 
 def key_id(key: str) -> str:
-    """Give what a token says of the key that signed it."""
+    """Return the `kid` of a signing key: a part of its digest."""
     return hashlib.sha256(key.encode()).hexdigest()[:8]
 
 
-@jwt.additional_headers_loader
-def name_the_key(_: object) -> dict[str, str]:
-    """Say in each token which key signed it (RFC 7515, section 4.1.4)."""
+@manager.additional_headers_loader
+def key_header(_: object) -> dict[str, str]:
+    """Return the header that names the key which signs a token (RFC 7515, section 4.1.4)."""
     return {"kid": key_id(current_app.config["JWT_SECRET_KEY"])}
 
 
-@jwt.decode_key_loader
-def find_the_key(header: dict[str, Any], _: object) -> str:
-    """Give the key that a token says it was signed with, the last one too; else nobody's key."""
-    config = current_app.config
-    keys = (config["JWT_SECRET_KEY"], config["SECRET_KEY_PREVIOUS"])
-    named = [key for key in keys if key and key_id(key) == header.get("kid")]
-    return named[0] if named else secrets.token_hex()
-
-
 @lru_cache(maxsize=1024)
-def verified(token: str, *_keys: str | None) -> dict[str, Any]:
-    """Give what a token claims; raises PyJWTError and others unless one of these keys signed it.
+def decode(token: str, *keys: str | None) -> dict[str, Any]:
+    """Return the claims of a token that one of the keys signed; raise PyJWTError for any other.
 
-    A signature that was right stays right: only the times in a token, and its user, may change.
+    A valid signature stays valid. Times are not checked: they are not the same at each request.
     """
-    return decode_token(token)
+    named = jwt.get_unverified_header(token).get("kid")
+    signers = [key for key in keys if key and key_id(key) == named]
+    key = signers[0] if signers else secrets.token_hex()
+    unchecked: Any = {"verify_exp": False, "verify_nbf": False, "verify_iat": False}
+    claims: dict[str, Any] = jwt.decode(token, key, algorithms=[ALGORITHM], options=unchecked)
+    return claims
 
 
-def bearer(token: str) -> Bearer | None:
-    """Give the user whom a token names, as the database knows them now; None to refuse it."""
-    return of_api_token(token) if token.startswith(PREFIX) else of_session(token)
+def authenticate(token: str) -> AuthenticatedUser | None:
+    """Return the user of a token as the database knows them now; None for a token not accepted."""
+    return user_of_api_token(token) if token.startswith(TOKEN_PREFIX) else user_of_session(token)
 
 
-def of_session(token: str) -> Bearer | None:
-    """Give the user of a session's token."""
+def user_of_session(token: str) -> AuthenticatedUser | None:
+    """Return the user of a session's access token."""
     config = current_app.config
     try:
-        claims = verified(token, config["JWT_SECRET_KEY"], config["SECRET_KEY_PREVIOUS"])
-    except (JWTExtendedException, PyJWTError, RecursionError, ValueError):
+        claims = decode(token, config["JWT_SECRET_KEY"], config["SECRET_KEY_PREVIOUS"])
+    except (PyJWTError, RecursionError, ValueError):
         return None
-    begins = max(int(claims.get(name, 0)) for name in ("iat", "nbf"))
-    if claims["type"] != "access" or not begins <= time() < int(claims.get("exp", 0)):
+    if claims.get("type") != "access" or not is_current(claims, time()):
         return None
-    numbers = str(claims.get("sid")), claims["sub"]
-    if not all(re.fullmatch("[1-9][0-9]{0,8}", number) for number in numbers):
+    ids = str(claims.get("sid")), str(claims.get("sub"))
+    if not all(re.fullmatch("[1-9][0-9]{0,8}", number) for number in ids):
         return None
-    session_id, user_id = map(int, numbers)
-    for (role,) in SESSION(session_id=session_id, user_id=user_id):
-        return Bearer(user_id, role, session_id=session_id)
+    session_id, user_id = map(int, ids)
+    for (role,) in SESSION_USER.fetch(session_id=session_id, user_id=user_id):
+        return AuthenticatedUser(user_id, role, session_id=session_id)
     return None
 
 
-def of_api_token(token: str) -> Bearer | None:
-    """Give the user of an API token, and note that it is used, where that can be written."""
+def is_current(claims: dict[str, Any], now: float) -> bool:
+    """Return whether a token is valid now, in seconds since 1970 (RFC 7519, section 4.1)."""
+    times: list[Any] = [claims.get(name) for name in ("iat", "nbf", "exp")]
+    if not all(type(value) is int for value in times):
+        return False
+    issued_at, not_before, expires_at = times
+    return bool(max(issued_at, not_before) <= now < expires_at)
+
+
+def user_of_api_token(token: str) -> AuthenticatedUser | None:
+    """Return the user of an API token, and note its use unless the database cannot be written."""
     now = utcnow()
-    for row in API_TOKEN(digest=digest(token), now=now, stale=now - USED):
+    for row in TOKEN_USER.fetch(digest=digest(token), now=now, stale=now - USE_RESOLUTION):
         token_id, user_id, role, scopes, stale = row
         if stale:
             with suppress(SQLAlchemyError):
-                ApiToken.used(token_id)
-        return Bearer(user_id, role, token_id=token_id, scopes=frozenset(orjson.loads(scopes)))
+                ApiToken.record_use(token_id)
+        scopes = frozenset(orjson.loads(scopes))
+        return AuthenticatedUser(user_id, role, token_id=token_id, scopes=scopes)
     return None

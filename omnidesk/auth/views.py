@@ -1,16 +1,11 @@
-"""Logins, sessions and API tokens over HTTP."""
+"""The routes of logins, sessions and API tokens."""
 
 from typing import Any
 
 from flask import Response, request, url_for
-from sqlalchemy import Select
 
-from omnidesk.api import Blueprint, PageQuery, current_user
-from omnidesk.api.answers import LOCATION
-from omnidesk.api.errors import failure
-from omnidesk.api.limits import Attempts
 from omnidesk.auth import tokens
-from omnidesk.auth.models import ApiToken, Session
+from omnidesk.auth.models import ApiToken, UserSession
 from omnidesk.auth.schemas import (
     AccessSchema,
     Login,
@@ -20,25 +15,35 @@ from omnidesk.auth.schemas import (
     TokenCreate,
     TokenSchema,
 )
-from omnidesk.db import Refused, db
+from omnidesk.db import RuleViolation, db, utcnow
+from omnidesk.http import Blueprint, PageQuery, PreparedSelect, current_user
+from omnidesk.http.errors import http_error
+from omnidesk.http.rate_limits import LoginAttempts
+from omnidesk.http.responses import LOCATION
 from omnidesk.users.models import User
 
 blp = Blueprint("auth", description="Sessions, and tokens for integrations")
 
 
 @blp.after_request
-def keep_nothing(answer: Response) -> Response:
-    """Let no cache keep what is answered here."""
-    answer.headers["Cache-Control"] = "no-store"
-    return answer
+def forbid_caching(response: Response) -> Response:
+    """Let no cache store these responses."""
+    response.headers["Cache-Control"] = "no-store"
+    return response
 
 
-def begin(user: User) -> dict[str, Any]:
-    """Give the answer to a login that is good."""
+def log_in(user: User) -> dict[str, Any]:
+    """Begin a session of the user and commit; return the body of the response."""
     agent = request.user_agent.string.encode("ascii", "replace").decode()[:200] or None
-    session = Session.begin(user.user_id, tokens.lifetime(), request.remote_addr, agent)
+    lifetime = tokens.access_token_lifetime()
+    session = UserSession.new(user.user_id, lifetime, request.remote_addr, agent)
     db.session.commit()
-    return tokens.issue(user, session)
+    return tokens.access_token(user, session)
+
+
+def own_or_any() -> dict[str, int]:
+    """Return the filter of the tokens that the caller may see: as an admin, everybody's."""
+    return {} if current_user.role == "admin" else {"user_id": current_user.user_id}
 
 
 @blp.post("/login")
@@ -48,19 +53,19 @@ def begin(user: User) -> dict[str, Any]:
 @blp.alt_response(401, "UNAUTHORIZED")
 def login(credentials: dict[str, Any]) -> dict[str, Any]:
     """Exchange a user name and password for an access token"""
-    attempts = Attempts(credentials["username"].lower())
+    attempts = LoginAttempts(credentials["username"].lower())
     user = User.log_in(**credentials)
     if user is None:
-        attempts.fail()
-        raise failure(401)
-    return begin(user)
+        attempts.count_failure()
+        raise http_error(401)
+    return log_in(user)
 
 
 @blp.post("/logout")
 @blp.response(204)
 def logout() -> Response:
     """End the session of this token"""
-    Session.end(current_user.session_id, current_user.user_id)
+    UserSession.end(current_user.session_id, current_user.user_id)
     db.session.commit()
     return Response(status=204)
 
@@ -69,11 +74,11 @@ def logout() -> Response:
 @blp.response(200, AccessSchema)
 def refresh_token() -> dict[str, Any]:
     """Exchange an access token for a new one, up to 12 hours after the login"""
-    session = Session.renew(current_user.session_id, tokens.lifetime())
+    session = UserSession.renew(current_user.session_id, tokens.access_token_lifetime())
     if session is None:
-        raise failure(401)
+        raise http_error(401)
     db.session.commit()
-    return tokens.issue(db.session.get_one(User, session.user_id), session)
+    return tokens.access_token(db.session.get_one(User, session.user_id), session)
 
 
 @blp.post("/me/password")
@@ -81,29 +86,29 @@ def refresh_token() -> dict[str, Any]:
 @blp.response(200, AccessSchema)
 def change_password(data: dict[str, Any]) -> dict[str, Any]:
     """Change your own password: all your sessions end, and a new one begins"""
-    attempts = Attempts(f"user {current_user.user_id}")  # a blank is in no user name
-    user = User.known(current_user.user_id, data["old_password"])
+    attempts = LoginAttempts(f"user {current_user.user_id}")  # no user name has a space
+    user = User.verified(current_user.user_id, data["old_password"])
     if user is None:
-        attempts.fail()
-        raise Refused("old_password", "This is not your password.")
-    user.change(password=data["password"])
-    return begin(user)
+        attempts.count_failure()
+        raise RuleViolation("old_password", "This is not your password.")
+    user.change(password_hash=data["password_hash"])
+    return log_in(user)
 
 
 @blp.get("/me/sessions")
 @blp.arguments(PageQuery, location="query")
 @blp.page(SessionSchema)
-def list_sessions(filters: dict[str, Any]) -> Select[Any]:
+def list_sessions(_filters: dict[str, Any]) -> PreparedSelect:
     """List your sessions that still have a token"""
-    return Session.of(current_user.user_id, **filters)
+    return PreparedSelect(UserSession.unexpired, {"user_id": current_user.user_id, "now": utcnow()})
 
 
 @blp.delete("/me/sessions/<id:session_id>")
 @blp.response(204)
 def end_session(session_id: int) -> Response:
     """End one of your sessions"""
-    if not Session.end(session_id, current_user.user_id):
-        raise failure(404)
+    if not UserSession.end(session_id, current_user.user_id):
+        raise http_error(404)
     db.session.commit()
     return Response(status=204)
 
@@ -113,7 +118,7 @@ def end_session(session_id: int) -> Response:
 @blp.response(201, NewTokenSchema, headers=LOCATION)
 def create_token(data: dict[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
     """Make an API token; its text is shown this once"""
-    row, token = ApiToken.issue(current_user.user_id, **data)
+    row, token = ApiToken.new(current_user.user_id, **data)
     db.session.commit()
     address = url_for("auth.get_token", token_id=row.token_id)
     return {**vars(row), "token": token}, {"Location": address}
@@ -122,23 +127,23 @@ def create_token(data: dict[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
 @blp.get("/tokens")
 @blp.arguments(PageQuery, location="query")
 @blp.page(TokenSchema)
-def list_tokens(filters: dict[str, Any]) -> Select[Any]:
+def list_tokens(_filters: dict[str, Any]) -> PreparedSelect:
     """List your API tokens; as an admin, everybody's"""
-    return ApiToken.visible(current_user.user_id, current_user.role, **filters)
+    return PreparedSelect(ApiToken.matching, own_or_any())
 
 
 @blp.get("/tokens/<id:token_id>")
 @blp.item(TokenSchema)
-def get_token(token_id: int) -> Select[Any]:
+def get_token(token_id: int) -> PreparedSelect:
     """Show an API token of yours; as an admin, anybody's"""
-    return ApiToken.visible(current_user.user_id, current_user.role, token_id=token_id)
+    return PreparedSelect(ApiToken.matching, {"token_id": token_id, **own_or_any()})
 
 
 @blp.delete("/tokens/<id:token_id>")
 @blp.response(204)
 def revoke_token(token_id: int) -> Response:
     """Revoke an API token of yours; as an admin, anybody's"""
-    if not ApiToken.revoke(token_id, current_user.user_id, current_user.role):
-        raise failure(404)
+    if not ApiToken.revoke(token_id, **own_or_any()):
+        raise http_error(404)
     db.session.commit()
     return Response(status=204)

@@ -1,1 +1,1 @@
-"""Who asks for help."""
+"""Clients: the customers of the desk."""

@@ -1,13 +1,13 @@
-"""Who asks for help."""
+"""Clients: the customers of the desk."""
 
 from datetime import datetime
-from typing import Any, Self
+from typing import Self
 
-from sqlalchemy import Boolean, Index, Select, String, or_, select
+from sqlalchemy import Boolean, Index, Select, String, bindparam, or_, select
 from sqlalchemy.orm import Mapped, mapped_column
 
-from omnidesk.db import Base, Versioned, utcnow
-from omnidesk.sql import Contains
+from omnidesk.db import Base, Filters, Versioned, utcnow
+from omnidesk.db.json_sql import Contains
 
 
 class Client(Versioned, Base):
@@ -30,10 +30,13 @@ class Client(Versioned, Base):
     )
 
     @classmethod
-    def matching(cls, q: Any = None, **filters: object) -> Select[Self]:
-        """Select the clients with these values, and with q in a name or address, as they came."""
-        clients = select(cls).filter_by(**filters).order_by(cls.client_id)
-        if q is None:
+    def matching(cls, filters: Filters) -> Select[Self]:
+        """Select the clients that meet the filters, oldest first; `q` is in a name or address."""
+        clients = select(cls).where(*filters.conditions(cls, "q")).order_by(cls.client_id)
+        if "q" not in filters:
             return clients
-        texts = (cls.full_name, cls.email, cls.phone, cls.external_id)
+        texts, q = (
+            (cls.full_name, cls.email, cls.phone, cls.external_id),
+            bindparam("q", type_=String),
+        )
         return clients.where(or_(*(Contains(text, q) for text in texts)))

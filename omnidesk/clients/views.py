@@ -1,22 +1,20 @@
-"""Clients over HTTP."""
+"""The routes of clients."""
 
 from typing import Any
 
-from sqlalchemy import Select
-
-from omnidesk.api import Blueprint
 from omnidesk.clients.models import Client
 from omnidesk.clients.schemas import ClientCreate, ClientPatch, ClientQuery, ClientSchema
+from omnidesk.http import Blueprint, PreparedSelect
 
-blp = Blueprint("clients", description="Who asks for help")
+blp = Blueprint("clients", description="Customers of the desk")
 
 
 @blp.get("/clients")
 @blp.arguments(ClientQuery, location="query")
 @blp.page(ClientSchema)
-def list_clients(filters: dict[str, Any]) -> Select[Any]:
+def list_clients(filters: dict[str, Any]) -> PreparedSelect:
     """List clients"""
-    return Client.matching(**filters)
+    return PreparedSelect(Client.matching, filters)
 
 
 @blp.post("/clients")
@@ -29,9 +27,9 @@ def create_client(data: dict[str, Any]) -> Client:
 
 @blp.get("/clients/<id(example=55):client_id>")
 @blp.item(ClientSchema)
-def get_client(client_id: int) -> Select[Any]:
+def get_client(client_id: int) -> PreparedSelect:
     """Show a client"""
-    return Client.matching(client_id=client_id)
+    return PreparedSelect(Client.matching, {"client_id": client_id})
 
 
 @blp.patch("/clients/<id(example=55):client_id>")

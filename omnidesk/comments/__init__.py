@@ -1,1 +1,1 @@
-"""What staff notes on tickets, for each other."""
+"""Comments on tickets, by staff for staff."""

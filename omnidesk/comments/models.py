@@ -1,4 +1,4 @@
-"""What staff notes on tickets, for each other."""
+"""Comments on tickets, by staff for staff."""
 
 from datetime import datetime
 from typing import Any, Self
@@ -6,11 +6,11 @@ from typing import Any, Self
 from sqlalchemy import ForeignKey, Index, Select, String, select
 from sqlalchemy.orm import Mapped, mapped_column
 
-from omnidesk.db import Base, Versioned, utcnow
+from omnidesk.db import Base, Filters, Versioned, utcnow
 
 
 class Comment(Versioned, Base):
-    """A note on a ticket, which its client does not see."""
+    """A comment on a ticket, which its client does not see."""
 
     __tablename__ = "comment"
 
@@ -27,11 +27,11 @@ class Comment(Versioned, Base):
     )
 
     @classmethod
-    def matching(cls, **filters: object) -> Select[Self]:
-        """Select the comments with these values, oldest first."""
-        return select(cls).filter_by(**filters).order_by(cls.comment_id)
+    def matching(cls, filters: Filters) -> Select[Self]:
+        """Select the comments that meet the filters, oldest first."""
+        return select(cls).where(*filters.conditions(cls)).order_by(cls.comment_id)
 
     def change(self, **fields: Any) -> None:
-        """Change these fields, and note the time if that changes any."""
+        """Set these fields, and note the time if that changes any."""
         if self.differs(**fields):
             super().change(**fields, edited_at=utcnow())

@@ -1,28 +1,28 @@
-"""Comments on the wire."""
+"""Comments as JSON."""
 
-from omnidesk.api import Answer, Patch, Schema
-from omnidesk.api.fields import Id, Text, Time
 from omnidesk.comments.models import Comment
+from omnidesk.http import PatchSchema, ResponseSchema, Schema
+from omnidesk.http.fields import IdField, TextField, TimeField
 
 
 class CommentCreate(Schema):
-    """A new comment; who writes it is known from the token."""
+    """A new comment; its author is the user of the token."""
 
-    body = Text(Comment.body, required=True, example="Called back: it was the router.")
-
-
-class CommentPatch(Patch, CommentCreate):
-    """What a comment is to say instead."""
+    body = TextField(Comment.body, required=True, example="Called back: it was the router.")
 
 
-class CommentSchema(Answer, CommentCreate):
+class CommentPatch(PatchSchema, CommentCreate):
+    """The field of a comment that can be changed."""
+
+
+class CommentSchema(ResponseSchema, CommentCreate):
     """A comment."""
 
-    comment_id = Id(example=1)
-    ticket_id = Id(example=100)
-    user_id = Id(example=2)
-    created_at = Time(example="2025-10-29T09:12:00Z")
-    edited_at = Time(allow_none=True, example=None)
+    comment_id = IdField(example=1)
+    ticket_id = IdField(example=100)
+    user_id = IdField(example=2)
+    created_at = TimeField(example="2025-10-29T09:12:00Z")
+    edited_at = TimeField(allow_none=True, example=None)
 
     class Meta:
         """The order of the columns."""

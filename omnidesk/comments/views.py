@@ -1,36 +1,22 @@
-"""Comments over HTTP."""
+"""The routes of comments on tickets."""
 
 from typing import Any
 
-from sqlalchemy import Select
-
-from omnidesk.api import Blueprint, PageQuery, current_user
-from omnidesk.api.errors import failure
 from omnidesk.comments.models import Comment
 from omnidesk.comments.schemas import CommentCreate, CommentPatch, CommentSchema
-from omnidesk.tickets.models import KNOWN
+from omnidesk.http import Blueprint, PageQuery, PreparedSelect, current_user
+from omnidesk.http.errors import http_error
+from omnidesk.tickets.models import TICKET_EXISTS
 
-blp = Blueprint("comments", description="What staff notes on tickets, for each other")
-
-
-def need_ticket(ticket_id: int) -> None:
-    """Raise 404 where there is no such ticket."""
-    if not KNOWN(ticket_id=ticket_id):
-        raise failure(404)
-
-
-def known(last: list[int] | None, ticket_id: int) -> None:
-    """Tell a ticket without comments from no ticket: that is 404."""
-    if last is None:
-        need_ticket(ticket_id)
+blp = Blueprint("comments", description="Comments on tickets, by staff for staff")
 
 
 @blp.get("/tickets/<id(example=100):ticket_id>/comments")
 @blp.arguments(PageQuery, location="query")
-@blp.page(CommentSchema, known)
-def list_comments(filters: dict[str, Any], ticket_id: int) -> Select[Any]:
+@blp.page(CommentSchema, parent=TICKET_EXISTS)
+def list_comments(filters: dict[str, Any], ticket_id: int) -> PreparedSelect:
     """List the comments on a ticket, oldest first"""
-    return Comment.matching(ticket_id=ticket_id, **filters)
+    return PreparedSelect(Comment.matching, {**filters, "ticket_id": ticket_id})
 
 
 @blp.post("/tickets/<id(example=100):ticket_id>/comments")
@@ -38,15 +24,16 @@ def list_comments(filters: dict[str, Any], ticket_id: int) -> Select[Any]:
 @blp.created(CommentSchema, "get_comment")
 def create_comment(data: dict[str, Any], ticket_id: int) -> Comment:
     """Comment on a ticket"""
-    need_ticket(ticket_id)
+    if not TICKET_EXISTS.fetch(ticket_id=ticket_id):
+        raise http_error(404)
     return Comment(**data, ticket_id=ticket_id, user_id=current_user.user_id)
 
 
 @blp.get("/comments/<id:comment_id>")
 @blp.item(CommentSchema)
-def get_comment(comment_id: int) -> Select[Any]:
+def get_comment(comment_id: int) -> PreparedSelect:
     """Show a comment"""
-    return Comment.matching(comment_id=comment_id)
+    return PreparedSelect(Comment.matching, {"comment_id": comment_id})
 
 
 @blp.patch("/comments/<id:comment_id>")

@@ -1,1 +1,1 @@
-"""What clients and staff say to each other."""
+"""Conversations with clients, and their messages."""

@@ -1,4 +1,4 @@
-"""What clients and staff say to each other."""
+"""Conversations with clients, and their messages."""
 
 from datetime import datetime
 from typing import Any, Self
@@ -19,8 +19,8 @@ from sqlalchemy import (
 from sqlalchemy.ext.hybrid import hybrid_property
 from sqlalchemy.orm import Mapped, mapped_column
 
-from omnidesk.db import LARGEST_ID, Base, Refused, Versioned, choice, db, utcnow
-from omnidesk.prepared import Prepared
+from omnidesk.db import Base, Filters, RuleViolation, Versioned, db, enum_type, utcnow
+from omnidesk.db.statements import Statement
 
 SENDERS = ("client", "user", "bot")
 
@@ -49,37 +49,36 @@ class Conversation(Versioned, Base):
     )
 
     @classmethod
-    def matching(cls, **filters: object) -> Select[Self]:
-        """Select the conversations with these values, latest activity first."""
-        return (
-            select(cls)
-            .filter_by(**filters)
-            .order_by(cls.updated_at.desc(), cls.conversation_id.desc())
-        )
+    def matching(cls, filters: Filters) -> Select[Self]:
+        """Select the conversations that meet the filters, latest activity first."""
+        found = select(cls).where(*filters.conditions(cls))
+        return found.order_by(cls.updated_at.desc(), cls.conversation_id.desc())
 
     @classmethod
-    def begin(cls, **fields: Any) -> Self:
-        """Give a new conversation, which a bot does not handle yet."""
+    def new(cls, **fields: Any) -> Self:
+        """Return a new conversation, not handled by a bot."""
         now = utcnow()
         return cls(**fields, active=True, handled_by_bot=False, created_at=now, updated_at=now)
 
     def change(self, **fields: Any) -> None:
-        """Change these fields, which is an activity if it changes any."""
+        """Set these fields, which is an activity if it changes any."""
         if self.differs(**fields):
             super().change(**fields, updated_at=utcnow())
 
     def receive(
         self, *, sender: str, content: str, external_message_id: str | None = None
     ) -> "Message":
-        """Give the message, a new one unless it is a channel's retry, which gets the stored one.
+        """Return a new message, or the stored one that a channel sends again.
 
-        The caller holds a lock on the conversation's row, so that two retries cannot both be
-        new. Raises Refused for a new message in a conversation that is no longer active.
+        The caller holds a lock on the conversation's row, so that a retry at the same time waits.
+        Raises RuleViolation for a new message in a conversation that is not active.
         """
         if external_message_id is not None and (stored := self.message(external_message_id)):
             return stored
         if not self.active:
-            raise Refused("conversation_id", "This conversation is not active.", conflict=True)
+            raise RuleViolation(
+                "conversation_id", "This conversation is not active.", conflict=True
+            )
         now = utcnow()
         self.last_message_at = self.updated_at = now
         message = Message(
@@ -94,7 +93,7 @@ class Conversation(Versioned, Base):
         return message
 
     def message(self, external_message_id: str) -> "Message | None":
-        """Give the message that the channel knows by this id, or None."""
+        """Return the message that the channel knows by this id, or None."""
         return db.session.scalar(
             select(Message).filter_by(
                 conversation_id=self.conversation_id, external_message_id=external_message_id
@@ -103,13 +102,13 @@ class Conversation(Versioned, Base):
 
 
 class Message(Base):
-    """One thing said, by the client, a member of staff or a bot."""
+    """What a client, a member of staff or a bot has said."""
 
     __tablename__ = "message"
 
     message_id: Mapped[int] = mapped_column(primary_key=True)
     conversation_id: Mapped[int] = mapped_column(ForeignKey("conversation.conversation_id"))
-    sender: Mapped[str] = mapped_column(choice("sender", *SENDERS))
+    sender: Mapped[str] = mapped_column(enum_type("sender", *SENDERS))
     content: Mapped[str] = mapped_column(String(10_000))
     external_message_id: Mapped[str | None] = mapped_column(String(128))
     created_at: Mapped[datetime] = mapped_column(default=utcnow)
@@ -125,7 +124,7 @@ class Message(Base):
 
     @hybrid_property
     def unread(self) -> bool:
-        """Whether it is a client's and no member of staff has read it."""
+        """Whether it is a client's that no member of staff has read."""
         return self.sender == "client" and self.read_at is None
 
     @unread.inplace.expression
@@ -134,17 +133,15 @@ class Message(Base):
         return and_(cls.sender == "client", cls.read_at.is_(None))
 
     @classmethod
-    def mark_read(cls, conversation_id: int, *, upto: int = LARGEST_ID) -> None:
-        """Note that staff has read what the client wrote, up to a message_id or all of it."""
-        unread = update(cls).where(
-            cls.conversation_id == conversation_id, cls.unread, cls.message_id <= upto
-        )
+    def mark_read(cls, conversation_id: int) -> None:
+        """Note that staff has read what the client wrote so far."""
+        unread = update(cls).where(cls.conversation_id == conversation_id, cls.unread)
         db.session.execute(unread.values(read_at=utcnow()))
 
     @classmethod
-    def matching(cls, **filters: object) -> Select[Self]:
-        """Select the messages with these values, oldest first."""
-        return select(cls).filter_by(**filters).order_by(cls.message_id)
+    def matching(cls, filters: Filters) -> Select[Self]:
+        """Select the messages that meet the filters, oldest first."""
+        return select(cls).where(*filters.conditions(cls)).order_by(cls.message_id)
 
 
 Index(
@@ -155,18 +152,8 @@ Index(
     postgresql_where=Message.unread,
 )
 
-# Whether there is such a conversation, and whether staff has not read all of its messages so far.
-KNOWN = Prepared(
+CONVERSATION_EXISTS = Statement(
     select(Conversation.conversation_id).where(
         Conversation.conversation_id == bindparam("conversation_id")
     )
-)
-UNREAD = Prepared(
-    select(Message.message_id)
-    .where(
-        Message.conversation_id == bindparam("conversation_id"),
-        Message.message_id <= bindparam("upto"),
-        Message.unread,
-    )
-    .limit(1)
 )

@@ -1,37 +1,37 @@
-"""Conversations and their messages on the wire."""
+"""Conversations and their messages as JSON."""
 
-from omnidesk.api import Answer, Patch, Schema
-from omnidesk.api.fields import Choice, Flag, Id, Text, Time
 from omnidesk.conversations.models import Conversation, Message
+from omnidesk.http import PatchSchema, ResponseSchema, Schema
+from omnidesk.http.fields import BooleanField, EnumField, IdField, TextField, TimeField
 
 
 class ConversationCreate(Schema):
     """A new conversation."""
 
-    client_id = Id(required=True, example=55)
-    channel = Text(Conversation.channel, required=True, example="whatsapp")
-    external_chat_id = Text(
+    client_id = IdField(required=True, example=55)
+    channel = TextField(Conversation.channel, required=True, example="whatsapp")
+    external_chat_id = TextField(
         Conversation.external_chat_id, load_default=None, example="573015550155"
     )
 
 
-class ConversationPatch(Patch):
-    """What is to be another in a conversation."""
+class ConversationPatch(PatchSchema):
+    """The fields of a conversation that can be changed."""
 
-    client_id = Id(example=55)
-    active = Flag(example=True)
-    handled_by_bot = Flag(example=False)
+    client_id = IdField(example=55)
+    active = BooleanField(example=True)
+    handled_by_bot = BooleanField(example=False)
 
 
-class ConversationSchema(Answer, ConversationCreate):
+class ConversationSchema(ResponseSchema, ConversationCreate):
     """A conversation."""
 
-    conversation_id = Id(example=1)
-    active = Flag(example=True)
-    handled_by_bot = Flag(example=False)
-    created_at = Time(example="2025-10-29T09:00:00Z")
-    updated_at = Time(example="2025-10-29T09:12:00Z")
-    last_message_at = Time(allow_none=True, example="2025-10-29T09:12:00Z")
+    conversation_id = IdField(example=1)
+    active = BooleanField(example=True)
+    handled_by_bot = BooleanField(example=False)
+    created_at = TimeField(example="2025-10-29T09:00:00Z")
+    updated_at = TimeField(example="2025-10-29T09:12:00Z")
+    last_message_at = TimeField(allow_none=True, example="2025-10-29T09:12:00Z")
 
     class Meta:
         """The contract's order."""
@@ -52,17 +52,19 @@ class ConversationSchema(Answer, ConversationCreate):
 class MessageCreate(Schema):
     """A new message."""
 
-    sender = Choice(Message.sender, load_default="user", example="user")
-    content = Text(Message.content, required=True, example="Good morning, how can I help?")
-    external_message_id = Text(Message.external_message_id, load_default=None, example="wamid.1029")
+    sender = EnumField(Message.sender, load_default="user", example="user")
+    content = TextField(Message.content, required=True, example="Good morning, how can I help?")
+    external_message_id = TextField(
+        Message.external_message_id, load_default=None, example="wamid.1029"
+    )
 
 
-class MessageSchema(Answer, MessageCreate):
+class MessageSchema(ResponseSchema, MessageCreate):
     """A message."""
 
-    message_id = Id(example=1)
-    conversation_id = Id(example=1)
-    created_at = Time(example="2025-10-29T09:12:00Z")
+    message_id = IdField(example=1)
+    conversation_id = IdField(example=1)
+    created_at = TimeField(example="2025-10-29T09:12:00Z")
 
     class Meta:
         """The contract's order."""

@@ -1,15 +1,8 @@
-"""Conversations and their messages over HTTP."""
+"""The routes of conversations and their messages."""
 
-from contextlib import suppress
 from typing import Any
 
-from flask import request
-from sqlalchemy import Select
-from sqlalchemy.exc import DBAPIError
-
-from omnidesk.api import Blueprint, PageQuery, TimelineQuery, current_user
-from omnidesk.api.errors import failure
-from omnidesk.conversations.models import KNOWN, UNREAD, Conversation, Message
+from omnidesk.conversations.models import CONVERSATION_EXISTS, Conversation, Message
 from omnidesk.conversations.schemas import (
     ConversationCreate,
     ConversationPatch,
@@ -18,23 +11,25 @@ from omnidesk.conversations.schemas import (
     MessageSchema,
 )
 from omnidesk.db import db
+from omnidesk.http import Blueprint, PageQuery, PreparedSelect, TimePageQuery, current_user
+from omnidesk.http.errors import http_error
 
-blp = Blueprint("conversations", description="What clients and staff say to each other")
+blp = Blueprint("conversations", description="Conversations with clients, and their messages")
 
 
 @blp.get("/conversations")
-@blp.arguments(TimelineQuery, location="query")
+@blp.arguments(TimePageQuery, location="query")
 @blp.page(ConversationSchema)
-def list_conversations(filters: dict[str, Any]) -> Select[Any]:
+def list_conversations(filters: dict[str, Any]) -> PreparedSelect:
     """List conversations, latest activity first"""
-    return Conversation.matching(**filters)
+    return PreparedSelect(Conversation.matching, filters)
 
 
 @blp.get("/conversations/<id:conversation_id>")
 @blp.item(ConversationSchema)
-def get_conversation(conversation_id: int) -> Select[Any]:
+def get_conversation(conversation_id: int) -> PreparedSelect:
     """Show a conversation"""
-    return Conversation.matching(conversation_id=conversation_id)
+    return PreparedSelect(Conversation.matching, {"conversation_id": conversation_id})
 
 
 @blp.post("/conversations")
@@ -42,7 +37,7 @@ def get_conversation(conversation_id: int) -> Select[Any]:
 @blp.created(ConversationSchema, "get_conversation")
 def create_conversation(data: dict[str, Any]) -> Conversation:
     """Begin a conversation"""
-    return Conversation.begin(**data)
+    return Conversation.new(**data)
 
 
 @blp.patch("/conversations/<id:conversation_id>")
@@ -53,45 +48,32 @@ def update_conversation(conversation: Conversation, data: dict[str, Any]) -> Non
     conversation.change(**data)
 
 
-def note_read(last: list[int] | None, conversation_id: int) -> None:
-    """Note that staff has read the messages they are sent; 404 where there is no conversation."""
-    if last is None and not KNOWN(conversation_id=conversation_id):
-        raise failure(404)
-    if last is None or not current_user or request.method != "GET":
-        return
-    (upto,) = last
-    if not UNREAD(conversation_id=conversation_id, upto=upto):
-        return
-    # A reader is not turned away because this cannot be written now: the next reading notes it.
-    with suppress(DBAPIError):
-        Message.mark_read(conversation_id, upto=upto)
-        db.session.commit()
-
-
 @blp.get("/conversations/<id:conversation_id>/messages")
 @blp.arguments(PageQuery, location="query")
-@blp.page(MessageSchema, then=note_read)
-def list_messages(filters: dict[str, Any], conversation_id: int) -> Select[Any]:
+@blp.page(MessageSchema, parent=CONVERSATION_EXISTS)
+def list_messages(filters: dict[str, Any], conversation_id: int) -> PreparedSelect:
     """List the messages of a conversation, oldest first"""
-    return Message.matching(conversation_id=conversation_id, **filters)
+    return PreparedSelect(Message.matching, {**filters, "conversation_id": conversation_id})
 
 
 @blp.post("/conversations/<id:conversation_id>/messages")
 @blp.scope("messages:write")
 @blp.arguments(MessageCreate)
 @blp.created(MessageSchema, "get_message")
-@blp.also(200, MessageSchema)
+@blp.alt_response(200, schema=MessageSchema, example=MessageSchema.example(), success=True)
 @blp.alt_response(409, "CONFLICT")
 def create_message(data: dict[str, Any], conversation_id: int) -> Message:
     """Add a message; for clients and bots as an admin, or with the scope messages:relay"""
     if data["sender"] != "user" and not current_user.may_relay:
-        raise failure(403)
-    conversation: Conversation = db.get_or_404(Conversation, conversation_id, with_for_update=True)
+        raise http_error(403)
+    lock = {"key_share": True}
+    conversation: Conversation = db.get_or_404(Conversation, conversation_id, with_for_update=lock)
     return conversation.receive(**data)
 
 
 @blp.get("/conversations/<id:conversation_id>/messages/<id:message_id>")
 @blp.item(MessageSchema)
-def get_message(conversation_id: int, message_id: int) -> Select[Any]:
+def get_message(conversation_id: int, message_id: int) -> PreparedSelect:
     """Show a message"""
-    return Message.matching(conversation_id=conversation_id, message_id=message_id)
+    ids = {"conversation_id": conversation_id, "message_id": message_id}
+    return PreparedSelect(Message.matching, ids)

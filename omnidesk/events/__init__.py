@@ -1,1 +1,1 @@
-"""What is in the calendar."""
+"""Events of the calendar."""

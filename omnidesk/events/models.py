@@ -1,18 +1,18 @@
-"""What is in the calendar."""
+"""Events of the calendar."""
 
 from datetime import datetime, timedelta
 from typing import Any, Self
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, Select, String, select
+from sqlalchemy import CheckConstraint, ForeignKey, Index, Select, String, bindparam, select
 from sqlalchemy.orm import Mapped, mapped_column
 
-from omnidesk.db import Base, Refused, Versioned
+from omnidesk.db import Base, Filters, RuleViolation, Versioned
 
-LONGEST = timedelta(days=366)
+MAX_LENGTH = timedelta(days=366)
 
 
 class Event(Versioned, Base):
-    """An appointment, with or without a ticket."""
+    """An appointment, about a ticket or not."""
 
     __tablename__ = "calendar_event"
 
@@ -36,33 +36,35 @@ class Event(Versioned, Base):
     )
 
     @classmethod
-    def plan(cls, **fields: Any) -> Self:
-        """Give a new event; raises Refused for one that ends before it starts, or a year later."""
+    def new(cls, **fields: Any) -> Self:
+        """Return a new event; raise RuleViolation as `check` does."""
         event = cls(**fields)
         event.check()
         return event
 
     def change(self, **fields: Any) -> None:
-        """Change these fields; raises Refused as for a new event."""
+        """Set these fields; raise RuleViolation as `check` does."""
         super().change(**fields)
         self.check()
 
     def check(self) -> None:
-        """Refuse to end before the start, or more than a year after it."""
+        """Raise RuleViolation if the event ends before it starts, or more than a year later."""
         if self.end_time < self.start_time:
-            raise Refused("end_time", "Must not be before start_time.")
-        if self.end_time - self.start_time > LONGEST:
-            raise Refused("end_time", "Must be within a year of start_time.")
+            raise RuleViolation("end_time", "Must not be before start_time.")
+        if self.end_time - self.start_time > MAX_LENGTH:
+            raise RuleViolation("end_time", "Must be within a year of start_time.")
 
     @classmethod
-    def matching(
-        cls, start: datetime | None = None, end: datetime | None = None, **filters: object
-    ) -> Select[Self]:
-        """Select the events within a window and with these values, earliest first."""
-        events = select(cls).filter_by(**filters).order_by(cls.start_time, cls.event_id)
-        if start is not None:
-            events = events.where(cls.start_time >= start)
-        if end is not None:
-            # Nothing that starts later ends in time: the index need not be walked further.
+    def matching(cls, filters: Filters) -> Select[Self]:
+        """Select the events that meet the filters, earliest first.
+
+        `start` and `end` are a window that the events start and end in, both inclusive.
+        """
+        events = select(cls).where(*filters.conditions(cls, "start", "end"))
+        if "start" in filters:
+            events = events.where(cls.start_time >= bindparam("start"))
+        if "end" in filters:
+            end: Any = bindparam("end")
+            # What starts later does not end in time either: the index is walked no further.
             events = events.where(cls.end_time <= end, cls.start_time <= end)
-        return events
+        return events.order_by(cls.start_time, cls.event_id)

@@ -1,22 +1,20 @@
-"""The calendar over HTTP."""
+"""The routes of calendar events."""
 
 from typing import Any
 
-from sqlalchemy import Select
-
-from omnidesk.api import Blueprint, current_user
 from omnidesk.events.models import Event
 from omnidesk.events.schemas import EventCreate, EventPatch, EventQuery, EventSchema
+from omnidesk.http import Blueprint, PreparedSelect, current_user
 
-blp = Blueprint("events", description="What is in the calendar")
+blp = Blueprint("events", description="Events of the calendar")
 
 
 @blp.get("/events")
 @blp.arguments(EventQuery, location="query")
 @blp.page(EventSchema)
-def list_events(filters: dict[str, Any]) -> Select[Any]:
+def list_events(filters: dict[str, Any]) -> PreparedSelect:
     """List events, earliest first"""
-    return Event.matching(**filters)
+    return PreparedSelect(Event.matching, filters)
 
 
 @blp.post("/events")
@@ -24,14 +22,14 @@ def list_events(filters: dict[str, Any]) -> Select[Any]:
 @blp.created(EventSchema, "get_event")
 def create_event(data: dict[str, Any]) -> Event:
     """Put an event into the calendar"""
-    return Event.plan(**data, created_by=current_user.user_id)
+    return Event.new(**data, created_by=current_user.user_id)
 
 
 @blp.get("/events/<id(example=42):event_id>")
 @blp.item(EventSchema)
-def get_event(event_id: int) -> Select[Any]:
+def get_event(event_id: int) -> PreparedSelect:
     """Show an event"""
-    return Event.matching(event_id=event_id)
+    return PreparedSelect(Event.matching, {"event_id": event_id})
 
 
 @blp.patch("/events/<id(example=42):event_id>")

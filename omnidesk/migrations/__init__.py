@@ -1,11 +1,13 @@
-"""The schema's history, and how far this database has come."""
+"""The schema's versions, and which of them this database has."""
 
 from pathlib import Path
 
 from sqlalchemy import inspect, text
 
-from omnidesk.db import alone, db, take_time
-from omnidesk.log import renumber_restored
+from omnidesk.db import db
+from omnidesk.db.change_log import renumber_restored
+from omnidesk.db.postgresql import disable_timeouts
+from omnidesk.db.session import READ
 
 HERE = Path(__file__).parent
 # Each file is named after its revision, and they are numbered in order.
@@ -15,16 +17,16 @@ LOCK = 7_401_055  # any number that nothing else of ours uses
 
 def revision() -> str | None:
     """Return the revision of the database's schema, None before the first."""
-    with alone(db.engine).connect() as connection:
+    with db.engines[READ].connect() as connection:
         if not inspect(connection).has_table("alembic_version"):
             return None
         return str(connection.scalar(text("SELECT version_num FROM alembic_version")))
 
 
 def upgrade(revision: str = "head") -> None:
-    """Bring the database to a schema, the newest; others who do so at the same time wait.
+    """Bring the database to a revision, the newest by default; a second caller waits.
 
-    The newest may have been restored from a dump: then its changes are numbered anew.
+    At the newest, a database that was restored from a dump has its changes renumbered.
     """
     from alembic import command
     from alembic.config import Config
@@ -33,7 +35,7 @@ def upgrade(revision: str = "head") -> None:
     config.set_main_option("script_location", str(HERE))
     with db.engine.begin() as connection:
         if connection.dialect.name == "postgresql":
-            take_time(connection)
+            disable_timeouts(connection)
             connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
         config.attributes["connection"] = connection
         command.upgrade(config, revision)

@@ -1,1 +1,1 @@
-"""What clients ask for."""
+"""Tickets and their tags."""

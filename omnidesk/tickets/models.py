@@ -1,4 +1,4 @@
-"""What clients ask for."""
+"""Tickets and their tags."""
 
 import re
 from collections.abc import Sequence
@@ -20,15 +20,16 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
-from omnidesk.db import Base, Refused, Versioned, choice, db, utcnow
-from omnidesk.prepared import Prepared
+from omnidesk.db import Base, Filters, RuleViolation, Versioned, db, enum_type, utcnow
+from omnidesk.db.statements import Statement
 from omnidesk.users.models import User
 
 PRIORITIES = ("alta", "media", "baja")
 STATUSES = ("abierto", "en_progreso", "cerrado")
-MAX_TAGS = 50  # a ticket
 TAG = "[a-z0-9][a-z0-9_.:-]{0,49}"
-WORD = String(50).with_variant(String(50, collation="C"), "postgresql")  # sorts by its bytes
+MAX_TAGS = 50  # of a ticket; a trigger of the database keeps it
+# Sorts by its bytes on both databases.
+TagText = String(50).with_variant(String(50, collation="C"), "postgresql")
 
 
 class Ticket(Versioned, Base):
@@ -40,13 +41,13 @@ class Ticket(Versioned, Base):
     client_id: Mapped[int] = mapped_column(ForeignKey("client.client_id"))
     subject: Mapped[str] = mapped_column(String(200))
     description: Mapped[str | None] = mapped_column(String(10_000))
-    priority: Mapped[str] = mapped_column(choice("priority", *PRIORITIES))
-    status: Mapped[str] = mapped_column(choice("status", *STATUSES))
+    priority: Mapped[str] = mapped_column(enum_type("priority", *PRIORITIES))
+    status: Mapped[str] = mapped_column(enum_type("status", *STATUSES))
     created_at: Mapped[datetime] = mapped_column(default=utcnow)
     due_at: Mapped[datetime | None]
     resolved_at: Mapped[datetime | None]
     assigned_to: Mapped[int | None] = mapped_column(ForeignKey("app_user.user_id"))
-    # A JSON array, which triggers keep.
+    # A JSON array, kept by triggers.
     tags: Mapped[str] = mapped_column(Text, server_default="[]", sort_order=100)
 
     __table_args__ = (
@@ -69,24 +70,23 @@ class Ticket(Versioned, Base):
     )
 
     @classmethod
-    def open(cls, *, status: str, assigned_to: int | None = None, **fields: object) -> Self:
-        """Give a new ticket; raises Refused for an assignee who cannot work on it."""
+    def new(cls, *, status: str, assigned_to: int | None = None, **fields: object) -> Self:
+        """Return a new ticket; raise RuleViolation for an assignee who is not an active user."""
         ticket = cls(**fields)
         ticket.assign(assigned_to)
         ticket.move_to(status)
         return ticket
 
     @classmethod
-    def matching(cls, tag: str | None = None, **filters: object) -> Select[Self]:
-        """Select the tickets with these values, newest first."""
-        if tag is None:
-            return select(cls).filter_by(**filters).order_by(cls.ticket_id.desc())
-        filters["tag"] = tag
-        here = (getattr(TicketTag, name) == value for name, value in filters.items())
-        return select(cls).join(TicketTag).where(*here).order_by(TicketTag.ticket_id.desc())
+    def matching(cls, filters: Filters) -> Select[Self]:
+        """Select the tickets that meet the filters, newest first."""
+        if "tag" not in filters:
+            return select(cls).where(*filters.conditions(cls)).order_by(cls.ticket_id.desc())
+        tagged = select(cls).join(TicketTag).where(*filters.conditions(TicketTag))
+        return tagged.order_by(TicketTag.ticket_id.desc())
 
     def change(self, **fields: Any) -> None:
-        """Change these fields; raises Refused for an assignee who cannot work on it."""
+        """Set these fields; raise RuleViolation for an assignee who is not an active user."""
         if "status" in fields:
             self.move_to(fields.pop("status"))
         if "assigned_to" in fields:
@@ -94,52 +94,54 @@ class Ticket(Versioned, Base):
         super().change(**fields)
 
     def move_to(self, status: str) -> None:
-        """Change the status: closing notes the time, reopening forgets it."""
+        """Set the status: closing sets `resolved_at`, reopening clears it."""
         if status != self.status:
             self.resolved_at = utcnow() if status == "cerrado" else None
         self.status = status
 
     def assign(self, user_id: int | None) -> None:
-        """Give the ticket to a user, or to nobody; raises Refused unless the user is active."""
-        need_worker(user_id)
+        """Assign the ticket to a user or nobody; raise RuleViolation unless the user is active."""
+        require_active_user(user_id)
         self.assigned_to = user_id
 
     def add_tag(self, tag: str) -> None:
-        """Put a tag on the locked ticket, if it is not there; raises Refused for what is no tag."""
-        if not self.tagged(tag):
+        """Put a tag on the locked ticket, unless it has it; raise RuleViolation for a bad tag."""
+        if not self.find_tag(tag):
             db.session.add(TicketTag(ticket_id=self.ticket_id, tag=tag))
-            self.reload()
+            self.refresh()
 
     def remove_tag(self, tag: str) -> None:
-        """Take a tag off the locked ticket, if it is there; raises Refused for what is no tag."""
-        if found := self.tagged(tag):
+        """Take a tag off the locked ticket, if it has it; raise RuleViolation for a bad tag."""
+        if found := self.find_tag(tag):
             db.session.delete(found)
-            self.reload()
+            self.refresh()
 
-    def tagged(self, tag: str) -> "TicketTag | None":
-        """Give the row of a tag on this ticket; raises Refused for what is no tag."""
+    def find_tag(self, tag: str) -> "TicketTag | None":
+        """Return the row of a tag on this ticket, or None; raise RuleViolation for a bad tag."""
         if not re.fullmatch(TAG, tag):
-            why = "1 to 50 lower-case letters a-z, digits, and _ . : - but not at the beginning."
-            raise Refused("tag", why)
+            message = (
+                "1 to 50 lower-case letters a-z, digits, and _ . : - but not at the beginning."
+            )
+            raise RuleViolation("tag", message)
         return db.session.get(TicketTag, (self.ticket_id, tag))
 
-    def reload(self) -> None:
-        """Look what triggers have made of the ticket."""
+    def refresh(self) -> None:
+        """Load the columns that triggers have changed."""
         db.session.flush()
         db.session.refresh(self)
 
     @classmethod
     def lock(cls, ticket_ids: list[int]) -> set[int]:
-        """Let nobody else change these tickets until we are done; give those that there are."""
+        """Lock these tickets until the transaction ends; return the ids of those that exist."""
         some = select(cls.ticket_id).where(cls.ticket_id.in_(ticket_ids))
-        return set(db.session.scalars(some.order_by(cls.ticket_id).with_for_update()))
+        return set(db.session.scalars(some.order_by(cls.ticket_id).with_for_update(key_share=True)))
 
     @classmethod
     def change_all(cls, ticket_ids: list[int], **fields: Any) -> Sequence[Self]:
-        """Change these fields of many tickets, by the rules of one, and give the tickets."""
+        """Set these fields of many tickets, by the rules of one ticket; return the tickets."""
         some = cls.ticket_id.in_(ticket_ids)
         other = [getattr(cls, name).is_distinct_from(value) for name, value in fields.items()]
-        need_worker(fields.get("assigned_to"))
+        require_active_user(fields.get("assigned_to"))
         if "status" in fields:
             now = utcnow() if fields["status"] == "cerrado" else None
             fields["resolved_at"] = case(
@@ -154,21 +156,21 @@ class Ticket(Versioned, Base):
 class TicketTag(Base):
     """A tag on a ticket. Triggers keep the ticket's `tags` and the counts of all tags.
 
-    They copy here what tickets are looked for by, so that a tag and a status are in one index.
+    They also copy the ticket's filters here, so that a tag and a status are in one index.
     """
 
     __tablename__ = "ticket_tag"
 
     ticket_id: Mapped[int] = mapped_column(ForeignKey("ticket.ticket_id"), primary_key=True)
-    tag: Mapped[str] = mapped_column(WORD, primary_key=True)
+    tag: Mapped[str] = mapped_column(TagText, primary_key=True)
     client_id: Mapped[int | None]
     priority: Mapped[str | None] = mapped_column(Text)
     status: Mapped[str | None] = mapped_column(Text)
     assigned_to: Mapped[int | None]
 
     __table_args__ = (
-        # A check sees one row alone, so a trigger keeps this: it is not created, but its name
-        # and what it means to a client are found here.
+        # A trigger keeps this rule, since a check sees only one row: it is not created as a check,
+        # but declared here for its name and its error.
         CheckConstraint(
             f"count(*) <= {MAX_TAGS}",
             name="at_most_50",
@@ -183,27 +185,28 @@ class TicketTag(Base):
 
 
 class Tag(Base):
-    """A tag that some tickets have, and how many."""
+    """A tag, and how many tickets have it."""
 
     __tablename__ = "tag"
 
-    tag: Mapped[str] = mapped_column(WORD, primary_key=True)
+    tag: Mapped[str] = mapped_column(TagText, primary_key=True)
     tickets: Mapped[int]
 
     @classmethod
-    def matching(cls, **filters: object) -> Select[Self]:
-        """Select the tags with these values, in the order of their letters."""
-        return select(cls).filter_by(**filters).order_by(cls.tag)
+    def matching(cls, filters: Filters) -> Select[Self]:
+        """Select the tags that meet the filters, in alphabetical order."""
+        return select(cls).where(*filters.conditions(cls)).order_by(cls.tag)
 
 
-def need_worker(user_id: int | None) -> None:
-    """Raise Refused unless this is nobody, or an active user, who stays so until we are done."""
+def require_active_user(user_id: int | None) -> None:
+    """Raise RuleViolation unless this is None or an active user, who then stays active."""
     if user_id is None:
         return
-    working = select(User.user_id).where(User.user_id == user_id, User.active)
-    if not db.session.scalar(working.with_for_update(read=True)):
-        raise Refused("assigned_to", "No active user has this id.")
+    active = select(User.user_id).where(User.user_id == user_id, User.active)
+    if not db.session.scalar(active.with_for_update(read=True)):
+        raise RuleViolation("assigned_to", "No active user has this id.")
 
 
-# Whether there is such a ticket.
-KNOWN = Prepared(select(Ticket.ticket_id).where(Ticket.ticket_id == bindparam("ticket_id")))
+TICKET_EXISTS = Statement(
+    select(Ticket.ticket_id).where(Ticket.ticket_id == bindparam("ticket_id"))
+)

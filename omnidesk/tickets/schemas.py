@@ -1,78 +1,87 @@
-"""Tickets on the wire."""
+"""Tickets as JSON."""
 
 from typing import Any
 
 from marshmallow import ValidationError, fields, validates
 from marshmallow.validate import Length
 
-from omnidesk.api import Answer, PageQuery, Patch, Schema
-from omnidesk.api.fields import ANY, Choice, Count, Id, IdParam, Json, Text, Time
+from omnidesk.http import PageQuery, PatchSchema, ResponseSchema, Schema
+from omnidesk.http.fields import (
+    ANY_TEXT,
+    CountField,
+    EnumField,
+    IdField,
+    IdParameter,
+    JsonField,
+    TextField,
+    TimeField,
+)
 from omnidesk.tickets.models import TAG, Tag, Ticket
 
-MOST = 100  # tickets that are changed at once
+MAX_TICKETS = 100  # that are changed at once
 
 
 class TicketQuery(PageQuery):
-    """Which tickets to list."""
+    """The filters of tickets."""
 
-    status = Choice(Ticket.status, example="abierto")
-    priority = Choice(Ticket.priority, example="alta")
-    assigned_to = IdParam(example=2)
-    client_id = IdParam(example=55)
-    tag = Text(Tag.tag, pattern=TAG, example="vip")
+    status = EnumField(Ticket.status, example="abierto")
+    priority = EnumField(Ticket.priority, example="alta")
+    assigned_to = IdParameter(example=2)
+    client_id = IdParameter(example=55)
+    tag = TextField(Tag.tag, pattern=TAG, example="vip")
 
 
 class TicketCreate(Schema):
     """A new ticket."""
 
-    client_id = Id(required=True, example=55)
-    subject = Text(Ticket.subject, required=True, example="Cannot login")
-    description = Text(
+    client_id = IdField(required=True, example=55)
+    subject = TextField(Ticket.subject, required=True, example="Cannot login")
+    description = TextField(
         Ticket.description,
-        pattern=ANY,
-        shortest=0,
+        pattern=ANY_TEXT,
+        min_length=0,
         load_default=None,
         example="User reports login issue",
     )
-    priority = Choice(Ticket.priority, load_default="media", example="alta")
-    status = Choice(Ticket.status, load_default="abierto", example="abierto")
-    due_at = Time(allow_none=True, load_default=None, example=None)
-    assigned_to = Id(allow_none=True, load_default=None, example=2)
+    priority = EnumField(Ticket.priority, load_default="media", example="alta")
+    status = EnumField(Ticket.status, load_default="abierto", example="abierto")
+    due_at = TimeField(allow_none=True, load_default=None, example=None)
+    assigned_to = IdField(allow_none=True, load_default=None, example=2)
 
 
-class TicketPatch(Patch, TicketCreate):
-    """What is to be another in a ticket."""
+class TicketPatch(PatchSchema, TicketCreate):
+    """The fields of a ticket that can be changed."""
 
 
 class TicketsPatch(Schema):
-    """What is to be another in several tickets."""
+    """The fields of several tickets that are changed alike."""
 
     ticket_ids = fields.List(
-        Id(),
+        IdField(),
         required=True,
-        validate=Length(min=1, max=MOST),
+        validate=Length(min=1, max=MAX_TICKETS),
         metadata={"example": [100, 101], "uniqueItems": True},
     )
     set = fields.Nested(TicketPatch, required=True, metadata={"example": {"status": "cerrado"}})
 
     @validates("ticket_ids")
-    def refuse_repetition(self, ticket_ids: list[int], **_: Any) -> None:
-        """Refuse an id that is given twice."""
-        twice = [n for n, number in enumerate(ticket_ids) if number in ticket_ids[:n]]
-        if twice:
-            raise ValidationError({n: ["Given more than once."] for n in twice})
+    def refuse_duplicates(self, ticket_ids: list[int], **_: Any) -> None:
+        """Refuse a duplicate id."""
+        duplicates = [n for n, number in enumerate(ticket_ids) if number in ticket_ids[:n]]
+        if duplicates:
+            raise ValidationError({n: ["Given more than once."] for n in duplicates})
 
 
-class TicketSchema(Answer, TicketCreate):
+class TicketSchema(ResponseSchema, TicketCreate):
     """A ticket."""
 
-    ticket_id = Id(example=100)
-    created_at = Time(example="2025-10-29T09:12:00Z")
-    resolved_at = Time(allow_none=True, example=None)
-    tags = Json(metadata={"type": "array", "items": {"type": "string"}}, example=["vip"])
+    ticket_id = IdField(example=100)
+    created_at = TimeField(example="2025-10-29T09:12:00Z")
+    resolved_at = TimeField(allow_none=True, example=None)
+    tags = JsonField(metadata={"type": "array", "items": {"type": "string"}}, example=["vip"])
 
     class Meta:
-        """The contract's order, and then what it does not know."""
+        """The contract's order, then further keys."""
 
         fields = (
             "ticket_id",
@@ -89,8 +98,8 @@ class TicketSchema(Answer, TicketCreate):
         )
 
 
-class TagSchema(Answer):
+class TagSchema(ResponseSchema):
     """A tag, and how many tickets have it."""
 
-    tag = Text(Tag.tag, pattern=TAG, example="vip")
-    tickets = Count(example=3)
+    tag = TextField(Tag.tag, pattern=TAG, example="vip")
+    tickets = CountField(example=3)

@@ -1,12 +1,10 @@
-"""Tickets over HTTP."""
+"""The routes of tickets and their tags."""
 
 from typing import Any
 
-from sqlalchemy import Select
-
-from omnidesk.api import Blueprint, WordQuery
-from omnidesk.api.errors import failure
 from omnidesk.db import db
+from omnidesk.http import Blueprint, PreparedSelect, TextPageQuery
+from omnidesk.http.errors import http_error
 from omnidesk.tickets.models import TAG, Tag, Ticket
 from omnidesk.tickets.schemas import (
     TagSchema,
@@ -17,15 +15,15 @@ from omnidesk.tickets.schemas import (
     TicketsPatch,
 )
 
-blp = Blueprint("tickets", description="What clients ask for")
+blp = Blueprint("tickets", description="Requests of clients, and their tags")
 
 
 @blp.get("/tickets")
 @blp.arguments(TicketQuery, location="query")
 @blp.page(TicketSchema)
-def list_tickets(filters: dict[str, Any]) -> Select[Any]:
+def list_tickets(filters: dict[str, Any]) -> PreparedSelect:
     """List tickets, newest first"""
-    return Ticket.matching(**filters)
+    return PreparedSelect(Ticket.matching, filters)
 
 
 @blp.post("/tickets")
@@ -33,14 +31,14 @@ def list_tickets(filters: dict[str, Any]) -> Select[Any]:
 @blp.created(TicketSchema, "get_ticket")
 def create_ticket(data: dict[str, Any]) -> Ticket:
     """Open a ticket"""
-    return Ticket.open(**data)
+    return Ticket.new(**data)
 
 
 @blp.get("/tickets/<id(example=100):ticket_id>")
 @blp.item(TicketSchema)
-def get_ticket(ticket_id: int) -> Select[Any]:
+def get_ticket(ticket_id: int) -> PreparedSelect:
     """Show a ticket"""
-    return Ticket.matching(ticket_id=ticket_id)
+    return PreparedSelect(Ticket.matching, {"ticket_id": ticket_id})
 
 
 @blp.patch("/tickets/<id(example=100):ticket_id>")
@@ -56,32 +54,32 @@ def update_ticket(ticket: Ticket, data: dict[str, Any]) -> None:
 @blp.response(200, TicketSchema(many=True))
 def update_tickets(data: dict[str, Any]) -> list[Ticket]:
     """Change up to a hundred tickets at once, all or none"""
-    numbers = data["ticket_ids"]
-    known = Ticket.lock(numbers)
-    missing = {n: ["No such row."] for n, number in enumerate(numbers) if number not in known}
+    ids = data["ticket_ids"]
+    found = Ticket.lock(ids)
+    missing = {n: ["No such row."] for n, ticket_id in enumerate(ids) if ticket_id not in found}
     if missing:
-        raise failure(400, {"ticket_ids": missing})
-    changed = {ticket.ticket_id: ticket for ticket in Ticket.change_all(numbers, **data["set"])}
+        raise http_error(400, {"ticket_ids": missing})
+    changed = {ticket.ticket_id: ticket for ticket in Ticket.change_all(ids, **data["set"])}
     db.session.commit()
-    return [changed[number] for number in numbers]
+    return [changed[ticket_id] for ticket_id in ids]
 
 
-ON_A_TICKET = "/tickets/<id(example=100):ticket_id>/tags/<tag>"
-WORD = {
+TAG_PATH = "/tickets/<id(example=100):ticket_id>/tags/<tag>"
+TAG_PARAMETER = {
     "in": "path",
     "name": "tag",
     "schema": {"type": "string", "pattern": f"^{TAG}$", "maxLength": 50, "example": "vip"},
 }
 
 
-@blp.put(ON_A_TICKET, parameters=[WORD])
+@blp.put(TAG_PATH, parameters=[TAG_PARAMETER])
 @blp.changed(Ticket, TicketSchema)
 def add_tag(ticket: Ticket, tag: str) -> None:
     """Put a tag on a ticket"""
     ticket.add_tag(tag)
 
 
-@blp.delete(ON_A_TICKET, parameters=[WORD])
+@blp.delete(TAG_PATH, parameters=[TAG_PARAMETER])
 @blp.changed(Ticket, TicketSchema)
 def remove_tag(ticket: Ticket, tag: str) -> None:
     """Take a tag off a ticket"""
@@ -89,8 +87,8 @@ def remove_tag(ticket: Ticket, tag: str) -> None:
 
 
 @blp.get("/tags")
-@blp.arguments(WordQuery, location="query")
+@blp.arguments(TextPageQuery, location="query")
 @blp.page(TagSchema)
-def list_tags(filters: dict[str, Any]) -> Select[Any]:
+def list_tags(filters: dict[str, Any]) -> PreparedSelect:
     """List the tags that tickets have, and how many have each"""
-    return Tag.matching(**filters)
+    return PreparedSelect(Tag.matching, filters)

@@ -1,1 +1,1 @@
-"""Who works at the desk."""
+"""Members of staff."""

@@ -1,69 +1,88 @@
-"""Users on the wire; their password comes in and never goes out."""
+"""Users as JSON; a password comes in and never goes out."""
 
 from typing import Any
 
-from marshmallow import ValidationError, validates
+from marshmallow import ValidationError, post_load, validates
 
-from omnidesk.api import Answer, PageQuery, Patch, Schema
-from omnidesk.api.fields import ANY, EMAIL, USERNAME, Choice, Flag, FlagParam, Id, Text, Time
+from omnidesk.http import PageQuery, PatchSchema, ResponseSchema, Schema
+from omnidesk.http.fields import (
+    ANY_TEXT,
+    EMAIL,
+    USERNAME,
+    BooleanField,
+    BooleanParameter,
+    EnumField,
+    IdField,
+    TextField,
+    TimeField,
+)
 from omnidesk.users import passwords
 from omnidesk.users.models import User
 
 
 class UserQuery(PageQuery):
-    """Which users to list."""
+    """The filters of users."""
 
-    active = FlagParam(example=True)
-    role = Choice(User.role, example="empleado")
+    active = BooleanParameter(example=True)
+    role = EnumField(User.role, example="empleado")
 
 
 class UserFields(Schema):
-    """What both a new user and a stored one have."""
+    """What a new user and a stored one have in common."""
 
-    full_name = Text(User.full_name, required=True, example="New Agent")
-    username = Text(User.username, pattern=USERNAME, shortest=3, required=True, example="newagent")
-    email = Text(User.email, pattern=EMAIL, load_default=None, example="newagent@example.com")
-    role = Choice(User.role, load_default="empleado", example="empleado")
+    full_name = TextField(User.full_name, required=True, example="New Agent")
+    username = TextField(
+        User.username, pattern=USERNAME, min_length=3, required=True, example="newagent"
+    )
+    email = TextField(User.email, pattern=EMAIL, load_default=None, example="newagent@example.com")
+    role = EnumField(User.role, load_default="empleado", example="empleado")
 
 
-class Password(Schema):
-    """A password, which comes in and is stored as a hash only."""
+class NewPassword(Schema):
+    """A new password, which is loaded as its hash."""
 
-    password = Text(
-        pattern=ANY,
-        shortest=passwords.SHORTEST,
-        longest=passwords.LONGEST,
+    password = TextField(
+        pattern=ANY_TEXT,
+        min_length=passwords.MIN_LENGTH,
+        max_length=passwords.MAX_LENGTH,
         required=True,
         example="ClearTextPassword!",
     )
 
     @validates("password")
-    def refuse_the_commonest(self, password: str, **_: Any) -> None:
-        """Refuse a password that everybody tries first."""
-        if password.lower() in passwords.commonest():
+    def refuse_common(self, password: str, **_: Any) -> None:
+        """Refuse one of the most common passwords."""
+        if password.lower() in passwords.common_passwords():
             raise ValidationError("Too common: it is among the first that anybody tries.")
 
+    @post_load
+    def hash_password(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:
+        """Replace the password by its hash: here no transaction has begun yet, so nobody waits."""
+        if "password" in data:
+            data["password_hash"] = passwords.hash_password(data.pop("password"))
+        return data
 
-class UserCreate(UserFields, Password):
+
+class UserCreate(UserFields, NewPassword):
     """A new user."""
 
 
-class UserPatch(Patch, Password):
-    """What is to be another in a user."""
+class UserPatch(PatchSchema, NewPassword):
+    """The fields of a user that can be changed."""
 
-    full_name = Text(User.full_name, example="New Agent")
-    email = Text(User.email, pattern=EMAIL, example="newagent@example.com")
-    role = Choice(User.role, example="empleado")
-    active = Flag(example=True)
+    full_name = TextField(User.full_name, example="New Agent")
+    email = TextField(User.email, pattern=EMAIL, example="newagent@example.com")
+    role = EnumField(User.role, example="empleado")
+    active = BooleanField(example=True)
 
 
-class UserSchema(Answer, UserFields):
+class UserSchema(ResponseSchema, UserFields):
     """A user as everybody may see them."""
 
-    user_id = Id(example=2)
-    active = Flag(example=True)
-    last_login_at = Time(allow_none=True, example="2025-10-29T08:00:00Z")
-    password_changed_at = Time(allow_none=True, example="2025-10-01T08:00:00Z")
+    user_id = IdField(example=2)
+    active = BooleanField(example=True)
+    last_login_at = TimeField(allow_none=True, example="2025-10-29T08:00:00Z")
+    password_changed_at = TimeField(allow_none=True, example="2025-10-01T08:00:00Z")
 
     class Meta:
         """The contract's order."""

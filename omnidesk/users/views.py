@@ -1,25 +1,23 @@
-"""Users over HTTP."""
+"""The routes of users."""
 
 from typing import Any
 
-from sqlalchemy import Select
-
-from omnidesk.api import Blueprint, current_user
-from omnidesk.api.errors import failure
+from omnidesk.http import Blueprint, PreparedSelect, current_user
+from omnidesk.http.errors import http_error
 from omnidesk.users.models import User
 from omnidesk.users.schemas import UserCreate, UserPatch, UserQuery, UserSchema
 
-OWN = {"full_name", "email"}  # what users may change of themselves
+OWN_FIELDS = {"full_name", "email"}  # that users may change of themselves
 
-blp = Blueprint("users", description="Who works at the desk")
+blp = Blueprint("users", description="Members of staff")
 
 
 @blp.get("/users")
 @blp.arguments(UserQuery, location="query")
 @blp.page(UserSchema)
-def list_users(filters: dict[str, Any]) -> Select[Any]:
+def list_users(filters: dict[str, Any]) -> PreparedSelect:
     """List users"""
-    return User.matching(**filters)
+    return PreparedSelect(User.matching, filters)
 
 
 @blp.post("/users")
@@ -29,14 +27,14 @@ def list_users(filters: dict[str, Any]) -> Select[Any]:
 @blp.alt_response(409, "CONFLICT")
 def create_user(data: dict[str, Any]) -> User:
     """Create a user, as an admin"""
-    return User.create(**data)
+    return User.new(**data)
 
 
 @blp.get("/users/<id(example=2):user_id>")
 @blp.item(UserSchema)
-def get_user(user_id: int) -> Select[Any]:
+def get_user(user_id: int) -> PreparedSelect:
     """Show a user"""
-    return User.matching(user_id=user_id)
+    return PreparedSelect(User.matching, {"user_id": user_id})
 
 
 @blp.patch("/users/<id(example=2):user_id>")
@@ -45,13 +43,13 @@ def get_user(user_id: int) -> Select[Any]:
 @blp.alt_response(409, "CONFLICT")
 def update_user(user: User, data: dict[str, Any]) -> None:
     """Change a user, as an admin; or your own name and email"""
-    if current_user.role != "admin" and not data.keys() <= OWN:
-        raise failure(403)
+    if current_user.role != "admin" and not data.keys() <= OWN_FIELDS:
+        raise http_error(403)
     user.change(**data)
 
 
 @blp.get("/me")
 @blp.item(UserSchema)
-def get_me() -> Select[Any]:
+def get_me() -> PreparedSelect:
     """Show whose token this is"""
-    return User.matching(user_id=current_user.user_id)
+    return PreparedSelect(User.matching, {"user_id": current_user.user_id})

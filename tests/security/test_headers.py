@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import requests
 
+from omnidesk.http.request_log import JsonFormatter
 from tests.conftest import PASSWORD, Caller
 from tests.servers import Line
 
@@ -40,8 +41,8 @@ def test_a_fault_of_ours_has_its_headers_and_its_name_in_the_log(
     app_with: Any, monkeypatch: Any, caplog: Any
 ) -> None:
     app = app_with(PROPAGATE_EXCEPTIONS=False, TESTING=False)
-    monkeypatch.setattr("omnidesk.tickets.views.Ticket.matching", lambda **_: 1 / 0)
-    monkeypatch.setattr("omnidesk.api.plans.planned", lambda *_: None)
+    monkeypatch.setattr("omnidesk.http.lists.add_links", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr(caplog.handler, "formatter", JsonFormatter())
 
     answer = Caller(app).get("/api/tickets", headers={"X-Request-ID": "find-me"})
 

@@ -10,9 +10,10 @@ import pytest
 import requests
 from sqlalchemy import select, update
 
-from omnidesk.api.limits import behind, neighbourhood
 from omnidesk.db import db
-from omnidesk.rates import RateLimitWindow, counting_engine
+from omnidesk.db.session import RATE_LIMITS
+from omnidesk.http.rate_limits.policy import client_address, rate_limit_key
+from omnidesk.http.rate_limits.storage import RateLimitWindow
 from tests.conftest import PASSWORD, Caller, make_user
 from tests.postgres import free_port
 from tests.servers import at_once, gunicorn, process
@@ -201,12 +202,12 @@ def test_a_count_that_cannot_be_stored_turns_nobody_away(
 ) -> None:
     app = limited(app_with, token="20 per minute")
     mine = Caller(app, agent.user)
-    with counting_engine(db.engine).connect() as connection:
+    with db.engines[RATE_LIMITS].connect() as connection:
         connection.exec_driver_sql("ALTER TABLE rate_limit_window RENAME TO missing")
     try:
         answers = [mine.get(TICKETS).status_code for _ in range(22)]
     finally:
-        with counting_engine(db.engine).connect() as connection:
+        with db.engines[RATE_LIMITS].connect() as connection:
             connection.exec_driver_sql("ALTER TABLE missing RENAME TO rate_limit_window")
 
     assert answers == [200] * 20 + [429] * 2, "the worker goes on by what it knows"
@@ -243,7 +244,7 @@ TRUSTED = [ip_network("127.0.0.1"), ip_network("10.0.0.0/8")]
 def test_only_our_own_proxies_say_whose_a_request_is(
     peer: str, forwarded: str, client: str
 ) -> None:
-    assert behind(TRUSTED, peer, forwarded) == client
+    assert client_address(TRUSTED, peer, forwarded) == client
 
 
 @pytest.mark.parametrize(
@@ -258,11 +259,11 @@ def test_only_our_own_proxies_say_whose_a_request_is(
     ],
 )
 def test_an_address_is_counted_as_one_customers(address: str | None, counted: str) -> None:
-    assert neighbourhood(address) == counted
+    assert rate_limit_key(address) == counted
 
 
 def test_counting_waits_for_no_disk(app: Any) -> None:
-    with counting_engine(db.engine).connect() as connection:
+    with db.engines[RATE_LIMITS].connect() as connection:
         if connection.dialect.name == "sqlite":
             normal = 1  # OFF would endanger what others have committed
             assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == normal

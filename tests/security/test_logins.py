@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import update
 
 from omnidesk.db import db
-from omnidesk.rates import RateLimitWindow
+from omnidesk.http.rate_limits.storage import RateLimitWindow
 from omnidesk.users import passwords
 from tests.conftest import PASSWORD, make_user, reload
 from tests.security.conftest import Desk

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import requests
 
-from omnidesk.logs import Line, Text
+from omnidesk.http.request_log import JsonFormatter, TextFormatter
 from tests.conftest import PASSWORD, Caller, make_conversation
 from tests.servers import gunicorn
 
@@ -60,7 +60,7 @@ def test_development_logs_what_a_developer_reads(agent: Caller, caplog: Any) -> 
     assert caplog.messages[-1].endswith(f"user {agent.user.user_id}, one")
 
 
-@pytest.mark.parametrize("formatter", [Line(), Text()])
+@pytest.mark.parametrize("formatter", [JsonFormatter(), TextFormatter()])
 def test_no_message_makes_two_lines(formatter: logging.Formatter) -> None:
     forged = "a\n12:00:00 INFO b\r\x1b[31m\u2028"
     record = logging.LogRecord("x", logging.INFO, "", 0, "%s", (forged,), None)
@@ -75,7 +75,9 @@ def test_of_a_request_that_is_none_nothing_is_repeated() -> None:
     said = "Invalid request from ip=127.0.0.1: Invalid HTTP header: 'Authorization: Bearer eyJ'"
     record = logging.LogRecord("gunicorn.error", logging.WARNING, "", 0, said, (), None)
 
-    assert json.loads(Line().format(record))["message"] == "Invalid request from ip=127.0.0.1"
+    assert (
+        json.loads(JsonFormatter().format(record))["message"] == "Invalid request from ip=127.0.0.1"
+    )
 
 
 def test_a_fault_is_one_line_with_its_traceback() -> None:
@@ -85,7 +87,7 @@ def test_a_fault_is_one_line_with_its_traceback() -> None:
         info = (type(error), error, error.__traceback__)
     record = logging.LogRecord("omnidesk", logging.ERROR, "", 0, "Failed", (), info)
 
-    line = Line().format(record)
+    line = JsonFormatter().format(record)
 
     assert "\n" not in line
     assert "ValueError: broken" in json.loads(line)["exception"]

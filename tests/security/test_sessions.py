@@ -11,7 +11,7 @@ import pytest
 import requests
 from sqlalchemy import delete, select, update
 
-from omnidesk.auth.models import Session
+from omnidesk.auth.models import UserSession
 from omnidesk.db import db, utcnow
 from omnidesk.users import passwords
 from omnidesk.users.models import User
@@ -64,7 +64,7 @@ def test_a_token_is_renewed_within_its_session(agent: Caller) -> None:
 def test_a_token_is_not_renewed_half_a_day_after_the_login(agent: Caller) -> None:
     for hours, expected in ((11.9, 200), (12.1, 401)):
         began = utcnow() - timedelta(hours=hours)
-        db.session.execute(update(Session).values(created_at=began))
+        db.session.execute(update(UserSession).values(created_at=began))
         db.session.commit()
         assert agent.post("/api/token/refresh").status_code == expected
 
@@ -152,13 +152,13 @@ def test_own_sessions_are_listed_and_ended_one_by_one(agent: Caller, admin: Call
 
 
 def test_sessions_that_are_over_are_neither_listed_nor_kept(app: Any, agent: Caller) -> None:
-    db.session.execute(update(Session).values(expires_at=utcnow() - timedelta(seconds=1)))
+    db.session.execute(update(UserSession).values(expires_at=utcnow() - timedelta(seconds=1)))
     db.session.commit()
     other = with_token(agent, log_in(agent))
 
     assert len(other.get("/api/me/sessions").json) == 1
     assert "1 sessions" in app.test_cli_runner().invoke(args=["prune"]).output
-    assert len(db.session.scalars(select(Session)).all()) == 1
+    assert len(db.session.scalars(select(UserSession)).all()) == 1
     db.session.rollback()
 
 
@@ -248,13 +248,13 @@ def test_a_login_that_meets_a_new_password_does_not_outlive_it(
     def change_meanwhile(stored: str, password: str) -> bool:
         monkeypatch.setattr(passwords, "verify", verify)
         user = db.session.get_one(User, agent.user.user_id)
-        user.set_password(NEW)
+        user.change(password_hash=passwords.hash_password(NEW))
         db.session.commit()
         return verify(stored, password)
 
     monkeypatch.setattr(passwords, "verify", change_meanwhile)
 
     assert log_in(agent).status_code == 401
-    assert db.session.scalars(select(Session)).all() == []
-    db.session.execute(delete(Session))
+    assert db.session.scalars(select(UserSession)).all() == []
+    db.session.execute(delete(UserSession))
     db.session.commit()

@@ -1,0 +1,23 @@
+"""The database: its session, its base class, and what SQLite and PostgreSQL do differently."""
+
+from omnidesk.db import postgresql, sqlite  # their event listeners
+from omnidesk.db.base import Base, Versioned
+from omnidesk.db.constraints import RuleViolation
+from omnidesk.db.filters import Filters
+from omnidesk.db.session import db, in_transaction
+from omnidesk.db.types import MAX_ID, UtcDateTime, enum_type, utcnow
+
+__all__ = [
+    "MAX_ID",
+    "Base",
+    "Filters",
+    "RuleViolation",
+    "UtcDateTime",
+    "Versioned",
+    "db",
+    "enum_type",
+    "in_transaction",
+    "postgresql",
+    "sqlite",
+    "utcnow",
+]

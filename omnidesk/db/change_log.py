@@ -1,0 +1,196 @@
+"""What changed, and who changed it: triggers write it in the transaction of the change itself.
+
+Followers read the changes in an order that never changes, whatever commits meanwhile. On SQLite
+that is `seq`, since one transaction writes at a time. On PostgreSQL a lower `seq` can be committed
+after a higher one, so there the order is (`transaction_id`, `seq`), and it is read only up to the
+oldest transaction that is still running:
+
+- `transaction_id` is the newest transaction that a change can depend on: its own, or a later one
+  that had ended when the change was made. So a change comes after all that it depends on, such as
+  earlier changes of the same row. (A transaction's own number alone would not do: it may have been
+  assigned long before the change was made.)
+- It is never below its own transaction. So when all transactions below some number have ended,
+  no change can be added below that number any more.
+
+A transaction that writes for long, in any database of the same server, holds followers up.
+"""
+
+from datetime import datetime
+from typing import Any, Self
+
+from sqlalchemy import (
+    BigInteger,
+    Connection,
+    ForeignKey,
+    Index,
+    Select,
+    Text,
+    bindparam,
+    cast,
+    func,
+    literal_column,
+    select,
+    true,
+    tuple_,
+    update,
+)
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.sql.functions import FunctionElement
+
+from omnidesk.db.base import Base
+from omnidesk.db.filters import Filters
+from omnidesk.db.types import enum_type
+
+ENTITIES = ("user", "client", "ticket", "event", "conversation", "message", "comment")
+OPERATIONS = ("created", "updated", "deleted")
+
+
+class ByDialect(FunctionElement[Any]):
+    """An expression on PostgreSQL, and another one on SQLite."""
+
+    inherit_cache = True
+
+    def __init__(self, *, postgresql: Any, sqlite: Any) -> None:
+        super().__init__(postgresql, sqlite)
+        self.type = postgresql.type
+
+
+@compiles(ByDialect, "postgresql")
+def by_postgresql(element: ByDialect, compiler: Any, **kwargs: Any) -> str:
+    """Compile the first."""
+    return str(compiler.process(element.clauses.clauses[0], **kwargs))
+
+
+@compiles(ByDialect, "sqlite")
+def by_sqlite(element: ByDialect, compiler: Any, **kwargs: Any) -> str:
+    """Compile the second."""
+    return str(compiler.process(element.clauses.clauses[1], **kwargs))
+
+
+# Literals, since a prepared statement has no parameters but those of its request.
+ONE = literal_column("1", BigInteger())
+BELOW_ALL = literal_column(str(1 - 2**63), BigInteger())
+OLDEST_RUNNING = literal_column(
+    "pg_snapshot_xmin(pg_current_snapshot())::text::bigint", BigInteger()
+)
+# The `transaction_id` of a change that is made now.
+NEWEST_TRANSACTION = ByDialect(
+    postgresql=literal_column(
+        "greatest(pg_current_xact_id()::text::bigint,"
+        " pg_snapshot_xmax(pg_current_snapshot())::text::bigint - 1)",
+        BigInteger(),
+    ),
+    sqlite=literal_column("0"),
+)
+# Which transactions are running. While one is, another with a lower seq can be committed after it,
+# and two moments may differ in no more than which ones have ended.
+RUNNING = literal_column(
+    "CASE WHEN pg_snapshot_xmin(pg_current_snapshot()) < pg_snapshot_xmax(pg_current_snapshot())"
+    " THEN '-' || left(md5(pg_current_snapshot()::text), 12) ELSE '' END",
+    Text(),
+)
+
+
+class Change(Base):
+    """One change of one row."""
+
+    __tablename__ = "change"
+
+    seq: Mapped[int] = mapped_column(primary_key=True)
+    at: Mapped[datetime]
+    actor: Mapped[int | None] = mapped_column(ForeignKey("app_user.user_id"))
+    entity: Mapped[str] = mapped_column(enum_type("entity", *ENTITIES))
+    entity_id: Mapped[int]
+    op: Mapped[str] = mapped_column(enum_type("op", *OPERATIONS))
+    before: Mapped[str | None] = mapped_column(Text)
+    after: Mapped[str | None] = mapped_column(Text)
+    transaction_id: Mapped[int] = mapped_column(BigInteger, server_default=NEWEST_TRANSACTION)
+
+    __table_args__ = (
+        Index(None, "entity", "seq").ddl_if(dialect="sqlite"),
+        Index(None, "transaction_id", "seq").ddl_if(dialect="postgresql"),
+        Index(None, "entity", "transaction_id", "seq").ddl_if(dialect="postgresql"),
+        Index(None, "entity", "entity_id", "seq"),
+        {"sqlite_autoincrement": True},
+    )
+
+    @classmethod
+    def feed(cls, filters: Filters, *, with_users: bool) -> Select[Self]:
+        """Select the changes that meet the filters, in the order they were committed.
+
+        `after` is the seq of the change that they follow. Without users, changes of those are left
+        out.
+        """
+        order = CommitOrder.of(cls)
+        settled = ByDialect(postgresql=cls.transaction_id < OLDEST_RUNNING, sqlite=true())
+        changes = (
+            select(cls).where(settled, *filters.conditions(cls, "after")).order_by(order, cls.seq)
+        )
+        if not with_users:
+            changes = changes.where(cls.entity != literal_column("'user'"))
+        if "after" not in filters:
+            return changes
+        after = bindparam("after", type_=cls.seq.type)
+        return changes.where(tuple_(order, cls.seq) > tuple_(order.at(after), after))
+
+    @classmethod
+    def history(cls, filters: Filters, *, entity: str) -> Select[Self]:
+        """Select the changes of an entity's rows that meet the filters, newest first.
+
+        Whoever changes a row holds its lock until the commit, so `seq` is their order.
+        """
+        return cls.of(entity).where(*filters.conditions(cls)).order_by(cls.seq.desc())
+
+    @classmethod
+    def last(cls, entity: type[Base]) -> Select[str] | None:
+        """Select a text that differs whenever other changes of an entity's rows are committed.
+
+        It is the seq of the last in the order of commits, "0" before any; while transactions run
+        on PostgreSQL, a digest of which ones follows. None where rows change that are not logged.
+        """
+        key = entity.primary_key().name
+        name = {"seq": "", "tag": "ticket"}.get(key, key.removesuffix("_id"))
+        if name not in ("", *ENTITIES):
+            return None
+        newest = select(cls.seq) if name == "" else cls.of(name).with_only_columns(cls.seq)
+        newest = newest.order_by(CommitOrder.of(cls).desc(), cls.seq.desc()).limit(ONE)
+        seq = cast(func.coalesce(newest.scalar_subquery(), 0), Text)
+        return select(ByDialect(postgresql=seq + RUNNING, sqlite=seq))
+
+    @classmethod
+    def of(cls, entity: str) -> Select[Self]:
+        """Select the changes of all rows of an entity, by a name that is no parameter."""
+        return select(cls).where(cls.entity == literal_column(f"'{entity}'"))
+
+
+class CommitOrder(ByDialect):
+    """What changes are ordered by before their seq: on SQLite nothing else, the seq itself.
+
+    A cursor is the seq alone: a change's place in the order is looked up by it.
+    """
+
+    inherit_cache = True
+
+    @classmethod
+    def of(cls, change: type[Change]) -> Self:
+        """Return the order of changes."""
+        return cls(postgresql=change.transaction_id, sqlite=change.seq)
+
+    def at(self, seq: Any) -> ByDialect:
+        """Return the value for the change of a seq, or the nearest before it."""
+        nearest = select(Change.transaction_id).where(Change.seq <= seq)
+        nearest = nearest.order_by(Change.seq.desc()).limit(ONE).correlate(None)
+        found = func.coalesce(nearest.scalar_subquery(), BELOW_ALL)
+        return ByDialect(postgresql=found, sqlite=seq)
+
+
+def renumber_restored(connection: Connection) -> None:
+    """Put the changes of a restored database below the transactions of the server it is on now.
+
+    A dump brings the numbers of the server it was taken from. Those that this server has not
+    reached would not be read, and new changes would come before them. Their order stays.
+    """
+    newest = connection.scalar(select(func.max(Change.transaction_id)))
+    if newest is not None and newest > connection.scalar(select(NEWEST_TRANSACTION)):
+        connection.execute(update(Change).values(transaction_id=Change.transaction_id - newest))

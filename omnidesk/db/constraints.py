@@ -1,0 +1,42 @@
+"""What a broken constraint means to a client: the field to blame, and why."""
+
+from typing import Any
+
+from sqlalchemy import ForeignKeyConstraint
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+
+from omnidesk.db.base import Base
+
+
+class RuleViolation(Exception):  # noqa: N818 - the rule is violated, nothing has failed
+    """A rule of the desk refuses a request: `errors` by field, and the HTTP status 400 or 409."""
+
+    def __init__(self, field: str, message: str, *, conflict: bool = False) -> None:
+        super().__init__(f"{field}: {message}")
+        self.errors = {field: [message]}
+        self.status = 409 if conflict else 400
+
+
+def rule_violation(error: IntegrityError) -> RuleViolation | None:
+    """Return the rule that a broken constraint stands for; None for a constraint without one."""
+    diagnosis: Any = getattr(error.orig, "diag", error.orig)
+    for table in Base.metadata.tables.values():
+        constraints: list[Any] = [*table.constraints, *table.indexes]
+        for constraint in constraints:
+            if constraint.name == diagnosis.constraint_name:
+                return violated(constraint)
+    return None
+
+
+def violated(constraint: Any) -> RuleViolation:
+    """Return the rule that a constraint or a unique index holds."""
+    if isinstance(constraint, ForeignKeyConstraint):
+        return RuleViolation(constraint.column_keys[0], "No such row.")
+    unique = str(constraint.name).startswith("uq_")
+    message = constraint.info.get("message", "Already taken." if unique else "Not allowed.")
+    return RuleViolation(constraint.info["field"], message, conflict=unique)
+
+
+def error_message(error: SQLAlchemyError) -> str:
+    """Return the first line of what the driver said of an error."""
+    return str(getattr(error, "orig", error)).strip().partition("\n")[0]

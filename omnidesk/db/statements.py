@@ -1,0 +1,114 @@
+"""Selects that are compiled once for each database and run by its driver, in autocommit.
+
+They read what was committed last, on connections from a pool of their own, and wait for no writer.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+from sqlalchemy import Engine, Select
+from sqlalchemy.exc import DBAPIError
+
+from omnidesk.db.postgresql import DISCONNECT_SQLSTATES
+from omnidesk.db.session import READ, db
+
+
+class CompiledSelect(NamedTuple):
+    """A select as the driver takes it: its text, and how to convert each parameter's value."""
+
+    sql: str
+    constants: dict[str, Any]
+    required: frozenset[str]
+    processors: dict[str, Callable[[Any], Any]]
+    order: Sequence[str] | None  # of positional parameters
+
+    @classmethod
+    def new(cls, select: Select[*tuple[Any, ...]], engine: Engine) -> "CompiledSelect":
+        """Compile a select for an engine's database."""
+        compiled: Any = select.compile(engine)
+        parameters = {name: bind for bind, name in compiled.bind_names.items()}
+        processors = {
+            name: bind.type.dialect_impl(engine.dialect).bind_processor(engine.dialect)
+            for name, bind in parameters.items()
+        }
+        return cls(
+            str(compiled),
+            {name: bind.effective_value for name, bind in parameters.items() if not bind.required},
+            frozenset(name for name, bind in parameters.items() if bind.required),
+            {name: process for name, process in processors.items() if process},
+            compiled.positiontup,
+        )
+
+    def arguments(self, values: dict[str, Any]) -> Any:
+        """Return the values in the driver's own types, in its order where it takes positions."""
+        values = self.constants | values
+        for name, process in self.processors.items():
+            values[name] = process(values[name])
+        return values if self.order is None else [values[name] for name in self.order]
+
+
+class Statement:
+    """A select that is run often, with other values for its parameters.
+
+    The rows are the driver's own: no column type converts their values.
+    """
+
+    def __init__(self, select: Select[*tuple[Any, ...]]) -> None:
+        self.select = select
+        self.compiled: dict[str, CompiledSelect] = {}
+
+    def fetch(self, **values: Any) -> Sequence[Any]:
+        """Return all rows for these values of the parameters.
+
+        The statement is sent a second time only where its connection was lost. Raises
+        SQLAlchemy's DBAPIError for every other error of the database.
+        """
+        engine = db.engines[READ]
+        compiled = self.compiled.get(engine.name)
+        if compiled is None:
+            compiled = self.compiled[engine.name] = CompiledSelect.new(self.select, engine)
+        arguments = compiled.arguments(values)
+        try:
+            return run(engine, compiled.sql, arguments)
+        except DBAPIError as error:
+            if not error.connection_invalidated:
+                raise
+        return run(engine, compiled.sql, arguments)
+
+
+def run(engine: Engine, sql: str, arguments: Any) -> Sequence[Any]:
+    """Return the rows of a statement that only reads, run once by the driver."""
+    connection = None
+    try:
+        connection = engine.raw_connection()
+        driver: Any = connection.driver_connection
+        rows: Sequence[Any] = driver.execute(sql, arguments).fetchall()
+    except engine.dialect.loaded_dbapi.Error as error:
+        lost = connection is not None and is_lost(engine, error, connection.driver_connection)
+        if lost:
+            engine.dispose()  # what the pool holds was probably lost with it
+        raise translate_error(engine, error, sql, lost=lost) from error
+    finally:
+        if connection is not None:
+            connection.close()
+    return rows
+
+
+def is_lost(engine: Engine, error: Any, connection: Any) -> bool:
+    """Return whether an error means that its connection can no longer be used."""
+    sqlstate = getattr(error, "sqlstate", None)
+    return sqlstate in DISCONNECT_SQLSTATES or engine.dialect.is_disconnect(error, connection, None)
+
+
+def translate_error(engine: Engine, error: Any, sql: str, *, lost: bool) -> BaseException:
+    """Return a driver's error as SQLAlchemy raises it."""
+    translated: BaseException = DBAPIError.instance(
+        sql,
+        None,
+        error,
+        engine.dialect.loaded_dbapi.Error,
+        hide_parameters=True,
+        connection_invalidated=lost,
+        dialect=engine.dialect,
+    )
+    return translated

@@ -1,0 +1,30 @@
+"""What HTTP means here, for every resource: requests, responses, lists, errors, documentation."""
+
+from omnidesk.http import app, cors
+from omnidesk.http.blueprint import Blueprint
+from omnidesk.http.openapi import Api
+from omnidesk.http.queries import PreparedSelect
+from omnidesk.http.responses import current_user
+from omnidesk.http.schemas import (
+    PageQuery,
+    PatchSchema,
+    ResponseSchema,
+    Schema,
+    TextPageQuery,
+    TimePageQuery,
+)
+
+__all__ = [
+    "Api",
+    "Blueprint",
+    "PageQuery",
+    "PatchSchema",
+    "PreparedSelect",
+    "ResponseSchema",
+    "Schema",
+    "TextPageQuery",
+    "TimePageQuery",
+    "app",
+    "cors",
+    "current_user",
+]

@@ -1,0 +1,125 @@
+"""A resource's routes: who may call them, what they read and what they answer, all documented."""
+
+from collections.abc import Callable
+from functools import partial, wraps
+from typing import Any
+
+from flask import current_app, g, request
+
+from omnidesk.http.errors import http_error, status_name
+from omnidesk.http.parsing import load_json, load_query
+from omnidesk.http.responses import Responses, View, example_of
+from omnidesk.http.schemas import Schema, unknown_fields
+
+
+class Blueprint(Responses):
+    """Routes that need a token and refuse query parameters, unless their view says otherwise."""
+
+    def __init__(self, name: str, *, url_prefix: str = "/api", description: str = "") -> None:
+        super().__init__(name, __name__, url_prefix=url_prefix, description=description)
+        self.before_request(self._authorize)
+        self._prepare_doc_cbks.append(self._document_operation)
+
+    def public(self, view: View) -> View:
+        """Let anybody call, with or without a token."""
+        return self._mark(view, public=True)
+
+    def scope(self, scope: str) -> Callable[[View], View]:
+        """Ask of API tokens another scope than the blueprint's own `:read` or `:write`."""
+        return partial(self._mark, scope=scope)
+
+    def admin_only(self, view: View) -> View:
+        """Let only admins call."""
+        return self._mark(view, admin_only=True)
+
+    def arguments(self, schema: type[Schema], *, location: str = "json", **kwargs: Any) -> Any:
+        """Pass the view the body or the query as a schema loads it; documented with an example."""
+        if location == "json":
+            kwargs["example"] = example_of(schema)
+        document = super().arguments(schema, location=location, error_status_code=400, **kwargs)
+        load = load_json if location == "json" else load_query
+        reader = schema()
+
+        def decorator(view: View) -> View:
+            @wraps(view)
+            def call(**path: Any) -> Any:
+                return view(load(reader), **path)
+
+            return self._document(call, document, **{f"reads_{location}": True})
+
+        return decorator
+
+    def _authorize(self) -> None:
+        """Set `g.user`, count the request, and raise 429, 401, 403, or 400 for a parameter."""
+        if request.method == "OPTIONS":
+            return
+        facts = current_app.view_functions[request.endpoint or ""].__dict__["_apidoc"]
+        public = facts.get("public")
+        header = None if public else request.environ.get("HTTP_AUTHORIZATION")
+        g.user = user = None if header is None else authenticate(header)
+        if self.url_prefix:  # health checks are not counted
+            rate_limits = current_app.extensions["rate_limits"]
+            rate_limits.count_request(user, request.remote_addr)
+        method = "get" if request.method in ("GET", "HEAD") else ""
+        if user is None:
+            if header is not None or not (public or self._is_open(method)):
+                raise http_error(401)
+        elif user.scopes is not None and self._scope(facts, method) not in user.scopes:
+            raise http_error(403)
+        if facts.get("admin_only") and (user is None or user.role != "admin"):
+            raise http_error(403)
+        if request.query_string and not facts.get("reads_query"):
+            raise http_error(400, unknown_fields(list(request.args), []))
+
+    def _scope(self, facts: dict[str, Any], method: str) -> str:
+        """Return the scope that an API token needs to call a view."""
+        return facts.get("scope") or f"{self.name}:{'read' if method == 'get' else 'write'}"
+
+    def _is_open(self, method: str) -> bool:
+        """Return whether the settings let anybody call with this method."""
+        return method == "get" and self.name in current_app.config["PUBLIC_READS"]
+
+    def add_url_rule(self, rule: str, endpoint: str | None = None, *args: Any, **kw: Any) -> None:
+        """Register a route, noting what its documentation needs."""
+        view = kw["view_func"] if "view_func" in kw else args[0]
+        facts = {"operation_id": view.__name__, "finds": "<" in rule}
+        super().add_url_rule(rule, endpoint, self._mark(view, **facts), *args[1:], **kw)
+
+    def _document_operation(self, doc: Any, facts: Any, *, app: Any, method: str, **_: Any) -> Any:
+        """Document what holds for every operation: its errors, scope and security."""
+        with app.app_context():
+            is_open = facts.get("public") or self._is_open(method)
+        statuses = {
+            400: True,
+            401: not facts.get("public"),
+            403: not facts.get("public"),
+            404: facts["finds"],
+            412: facts.get("changes"),
+            413: facts.get("reads_json"),
+            409: facts.get("keyed"),
+            415: facts.get("reads_json"),
+            422: facts.get("keyed"),
+            429: self.url_prefix,
+            500: True,
+            503: self.url_prefix,
+        }
+        responses = doc.setdefault("responses", {})
+        for status, applies in statuses.items():
+            if applies:
+                responses.setdefault(status, status_name(status))
+        if facts.get("unchanged"):
+            responses[304] = {"description": "Not Modified"}
+        doc.setdefault("parameters", []).extend(facts.get("accepts", []))
+        doc["operationId"] = facts["operation_id"]
+        if (scope := self._scope(facts, method)) in app.extensions["scopes"]:
+            doc["description"] = f"API tokens need the scope `{scope}`."
+        doc["security"] = [] if is_open else [{"BearerAuth": []}]
+        return doc
+
+
+def authenticate(header: str) -> Any:
+    """Return the user whose token an Authorization header has; None for every fault of it."""
+    scheme, _, token = header.partition(" ")
+    if scheme.lower() != "bearer":  # the scheme is case-insensitive (RFC 9110, section 11.1)
+        return None
+    return current_app.extensions["authenticate"](token)

@@ -1,0 +1,89 @@
+"""The one JSON form of every error, and the error that each exception is answered with."""
+
+from http import HTTPStatus
+from typing import Any
+
+from flask import Flask, Response, current_app, jsonify
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from werkzeug.exceptions import HTTPException, default_exceptions
+
+from omnidesk.db.constraints import RuleViolation, error_message, rule_violation
+
+RETRY_AFTER = 5  # seconds
+
+
+def http_error(status: int, errors: dict[str, Any] | None = None) -> HTTPException:
+    """Return the exception that ends a request with this status; `errors` are by field."""
+    error = default_exceptions[status]()
+    error.errors = printable(errors)  # type: ignore[attr-defined]
+    return error
+
+
+def printable(errors: Any) -> Any:
+    """Return errors with names that UTF-8 can encode; a client may have chosen them."""
+    if not isinstance(errors, dict):
+        return errors
+    return {
+        str(name).encode(errors="backslashreplace").decode(): printable(messages)
+        for name, messages in errors.items()
+    }
+
+
+def status_name(status: int) -> str:
+    """Return the name of a status in the OpenAPI document, such as `NOT_FOUND`."""
+    return HTTPStatus(status).name
+
+
+def error_response(error: HTTPException) -> Response:
+    """Return the JSON response to an HTTP error, with the error's own headers."""
+    body: dict[str, Any] = {"detail": error.name}
+    if errors := getattr(error, "errors", None):
+        body["errors"] = errors
+    if current := getattr(error, "current", None):
+        body["current"] = current
+    response = jsonify(body)
+    response.status_code = error.code or 500
+    for name, value in error.get_headers():
+        if name != "Content-Type":
+            response.headers[name] = value
+    if error.code == 401:
+        response.headers["WWW-Authenticate"] = "Bearer"
+    if error.code == 503:
+        response.headers["Retry-After"] = str(RETRY_AFTER)
+    return response
+
+
+def handle_http_exception(error: HTTPException) -> Response:
+    """Answer an HTTP error; one that brings its own response, with that, as Flask does."""
+    found: Any = error.response or error_response(error)
+    return found  # type: ignore[no-any-return]
+
+
+def handle_rule_violation(error: RuleViolation) -> Response:
+    """Answer 400 or 409 with the field to blame."""
+    return error_response(http_error(error.status, error.errors))
+
+
+def handle_integrity_error(error: IntegrityError) -> Response:
+    """Answer a broken constraint with the field to blame; raise the error for any other."""
+    if violation := rule_violation(error):
+        return handle_rule_violation(violation)
+    raise error
+
+
+def handle_database_error(error: DBAPIError | PoolTimeoutError) -> Response:
+    """Answer 503 and log the reason; raise an error that is a fault of ours."""
+    if isinstance(error, DataError):
+        raise error
+    current_app.logger.error("The database does not answer: %s", error_message(error))
+    return error_response(http_error(503))
+
+
+def init_app(app: Flask) -> None:
+    """Register the error handlers."""
+    app.register_error_handler(HTTPException, handle_http_exception)
+    app.register_error_handler(RuleViolation, handle_rule_violation)
+    app.register_error_handler(IntegrityError, handle_integrity_error)
+    app.register_error_handler(DBAPIError, handle_database_error)
+    app.register_error_handler(PoolTimeoutError, handle_database_error)

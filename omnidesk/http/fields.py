@@ -1,0 +1,181 @@
+"""Fields that accept exactly what the contract says, and document it with the same pattern."""
+
+import json
+import re
+from datetime import UTC, datetime
+from typing import Any
+
+from marshmallow import fields, missing
+from marshmallow.validate import OneOf, Range
+from sqlalchemy.orm import InstrumentedAttribute
+
+from omnidesk.db import MAX_ID
+
+Column = InstrumentedAttribute[Any]
+
+# White space, control characters and invisible marks: a text of these alone is blank.
+INVISIBLE = (
+    "\\x01-\\x20\\x7f-\\xa0\\xad\\u034f\\u061c\\u115f\\u1160\\u1680\\u17b4\\u17b5\\u180b-\\u180e"
+    "\\u2000-\\u200f\\u2028-\\u202f\\u205f-\\u206f\\u2800\\u3000\\u3164\\ufe00-\\ufe0f\\ufeff"
+)
+ANY_TEXT = r"[^\x00]*"
+VISIBLE_TEXT = rf"[{INVISIBLE}]*[^\x00{INVISIBLE}][^\x00]*"
+USERNAME = r"[A-Za-z0-9._-]{3,64}"
+# What browsers accept in <input type=email> (WHATWG HTML, 4.10.5.1.5), with a dot in the domain.
+LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+EMAIL = rf"[A-Za-z0-9.!#$%&'*+/=?^_`{{|}}~-]+@{LABEL}(?:\.{LABEL})+"
+
+# A date, a time to the minute or finer, and an offset (ISO 8601, in its long or its short form).
+DATE = "[0-9]{4}(-?)[0-9]{2}\\1[0-9]{2}"
+CLOCK = "[0-9]{2}(:?)[0-9]{2}(\\2[0-9]{2}([.,][0-9]{1,30})?)?"
+DATETIME = f"{DATE}[T ]{CLOCK}(Z|[+-][0-9]{{2}}(:?[0-9]{{2}})?)"
+
+
+class DocumentedField(fields.Field[Any]):
+    """A field with an example, and keywords of its own for the OpenAPI document."""
+
+    keywords: dict[str, object] = {}
+
+    def __init__(self, *, example: object = missing, **kwargs: Any) -> None:
+        keywords = dict(self.keywords)
+        if example is not missing:
+            keywords["example"] = example
+        super().__init__(metadata=keywords | kwargs.pop("metadata", {}), **kwargs)
+
+
+class TextField(DocumentedField, fields.String):
+    """A text that matches a pattern and fits its column, counted in code points."""
+
+    default_error_messages = {
+        "blank": "Nothing in it can be seen.",
+        "pattern": "Not allowed: must match {pattern}.",
+        "length": "Length must be between {min_length} and {max_length}.",
+        "characters": "NUL and lone surrogates are not allowed.",
+    }
+
+    def __init__(
+        self,
+        column: Column | None = None,
+        *,
+        pattern: str = VISIBLE_TEXT,
+        min_length: int = 1,
+        max_length: int | None = None,
+        **kwargs: Any,
+    ) -> None:
+        if column is not None:
+            max_length = column.type.length
+            kwargs.setdefault("allow_none", column.nullable)
+        self.pattern, self.min_length, self.max_length = pattern, min_length, max_length or 0
+        limits = {"minLength": min_length, "maxLength": max_length, "pattern": f"^{pattern}$"}
+        super().__init__(metadata=limits, **kwargs)
+
+    def _deserialize(self, value: object, *args: Any, **kwargs: Any) -> str:
+        text = super()._deserialize(value, *args, **kwargs)
+        if re.search("[\x00\ud800-\udfff]", text):
+            raise self.make_error("characters")
+        if not self.min_length <= len(text) <= self.max_length:
+            raise self.make_error("length", min_length=self.min_length, max_length=self.max_length)
+        if not re.fullmatch(self.pattern, text):
+            if self.pattern == VISIBLE_TEXT:
+                raise self.make_error("blank")
+            raise self.make_error("pattern", pattern=self.pattern)
+        return text
+
+
+class EnumField(DocumentedField, fields.String):
+    """One of the values that the column's check constraint allows."""
+
+    def __init__(self, column: Column, **kwargs: Any) -> None:
+        super().__init__(validate=OneOf(column.type.enums), **kwargs)
+
+
+class BooleanField(DocumentedField, fields.Boolean):
+    """A JSON true or false, not a text or number that means the same."""
+
+    words: dict[object, bool] = {}  # texts that are accepted, too
+
+    def _deserialize(self, value: object, *args: Any, **kwargs: Any) -> bool:
+        if isinstance(value, bool):
+            return value
+        if isinstance(value, str) and value in self.words:
+            return self.words[value]
+        raise self.make_error("invalid", input=value)
+
+
+class BooleanParameter(BooleanField):
+    """A boolean in a query string: `true`, `1`, `false` or `0`."""
+
+    words = {"true": True, "1": True, "false": False, "0": False}
+
+
+class IdField(DocumentedField, fields.Integer):
+    """The id of a row: a JSON integer from 1 to 2147483647."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(strict=True, validate=Range(min=1, max=MAX_ID), **kwargs)
+
+
+class CountField(DocumentedField, fields.Integer):
+    """How many rows there are."""
+
+    keywords = {"minimum": 0}
+
+
+class IntegerParameter(DocumentedField, fields.Integer):
+    """An integer in a query string: decimal digits and nothing else."""
+
+    def _deserialize(self, value: object, *args: Any, **kwargs: Any) -> int:
+        if not re.fullmatch("-?[0-9]{1,19}", str(value)):
+            raise self.make_error("invalid", input=value)
+        return super()._deserialize(value, *args, **kwargs)
+
+
+class IdParameter(IntegerParameter):
+    """The id of a row in a query string."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(validate=Range(min=1, max=MAX_ID), **kwargs)
+
+
+class JsonField(DocumentedField, fields.Field[Any]):
+    """JSON that a text column holds, of the type in its metadata."""
+
+    def _serialize(self, value: str | None, *args: Any, **kwargs: Any) -> Any:
+        return None if value is None else json.loads(value)
+
+
+class TimeField(DocumentedField, fields.AwareDateTime):
+    """A time in UTC, to the second: `2025-10-29T12:34:56Z` (ISO 8601)."""
+
+    keywords = {
+        "description": "ISO 8601 with Z or an offset; 1970 to 2199; fractions are dropped",
+        "pattern": "^(19[7-9][0-9]|2[01][0-9]{2})-",
+    }
+    default_error_messages = {
+        "invalid": "Not a time with Z or an offset, such as 2025-10-29T12:34:56Z.",
+        "years": "The year must be 1970 to 2199, in UTC.",
+        "space": "A + in a query string means a space: send %2B or use Z.",
+    }
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(format="iso", default_timezone=None, **kwargs)
+        self.error_messages["invalid_awareness"] = self.error_messages["invalid"]
+
+    def _serialize(self, value: datetime | None, *args: Any, **kwargs: Any) -> str | None:
+        if value is None:
+            return None
+        return value.astimezone(UTC).isoformat(timespec="seconds")[:19] + "Z"
+
+    def _deserialize(self, value: object, *args: Any, **kwargs: Any) -> datetime:
+        text = value.upper() if isinstance(value, str) else ""
+        if re.search(r":[0-9]{2} [0-9]{2}:?[0-9]{2}$", text):
+            raise self.make_error("space")
+        if not re.fullmatch(DATETIME, text):
+            raise self.make_error("invalid", input=value, obj_type="datetime")
+        try:
+            time = super()._deserialize(text, *args, **kwargs).astimezone(UTC)
+        except OverflowError:
+            raise self.make_error("years") from None
+        if not 1970 <= time.year <= 2199:
+            raise self.make_error("years")
+        return time.replace(microsecond=0)

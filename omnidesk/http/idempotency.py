@@ -1,0 +1,116 @@
+"""Requests that are sent again are not done again: the Idempotency-Key header (IETF draft)."""
+
+import hmac
+import re
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any, Self
+
+import orjson
+from flask import Response, current_app, request
+from sqlalchemy import ForeignKey, Index, String, Text, delete
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Mapped, mapped_column
+
+from omnidesk.db import Base, db, utcnow
+from omnidesk.http.errors import http_error
+from omnidesk.http.etags import json_response
+
+MAX_AGE = timedelta(hours=24)  # of a kept response
+LOCK_NOT_AVAILABLE = "55P03"  # a SQLSTATE of PostgreSQL
+INSERT: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
+HEADER = {
+    "in": "header",
+    "name": "Idempotency-Key",
+    "description": "A name for this request, 1 to 255 visible ASCII characters. Sent again with "
+    "the same body within a day, it is answered as before, with Idempotent-Replayed: true",
+    "schema": {"type": "string", "pattern": "^[!-~]{1,255}$"},
+    "example": "0d5c64d2-6b67-4cb7-9b3e-0f2a3f4f1f6e",
+}
+
+
+class IdempotencyKey(Base):
+    """A key that a user sent to a route, with the response to it once there is one."""
+
+    __tablename__ = "idempotency_key"
+
+    user_id: Mapped[int] = mapped_column(ForeignKey("app_user.user_id"), primary_key=True)
+    route: Mapped[str] = mapped_column(String(255), primary_key=True)
+    key: Mapped[str] = mapped_column(String(255), primary_key=True)
+    fingerprint: Mapped[str] = mapped_column(String(64))
+    created_at: Mapped[datetime]
+    status: Mapped[int | None]
+    headers: Mapped[str | None] = mapped_column(Text)
+    body: Mapped[str | None] = mapped_column(Text)
+
+    __table_args__ = (Index(None, "created_at"),)
+
+    @classmethod
+    def claim(cls, user_id: int, route: str, key: str, fingerprint: str) -> Self:
+        """Return the key's row: new and locked until we commit, or with the response to it.
+
+        A concurrent request with the same key waits until we have committed or rolled back.
+        """
+        now, row_id = utcnow(), {"user_id": user_id, "route": route, "key": key}
+        db.session.execute(delete(cls).filter_by(**row_id).where(cls.created_at < now - MAX_AGE))
+        new = INSERT[db.engine.name](cls).values(**row_id, fingerprint=fingerprint, created_at=now)
+        db.session.execute(new.on_conflict_do_nothing())
+        return db.session.get_one(cls, row_id)
+
+    @classmethod
+    def prune(cls) -> int:
+        """Delete the keys that are older than a day; return how many."""
+        old = delete(cls).where(cls.created_at < utcnow() - MAX_AGE).returning(cls.key)
+        return len(db.session.execute(old).all())
+
+    def keep(self, response: Response) -> None:
+        """Store the response, in the transaction of what the request has done."""
+        names = [name for name in ("Location", "ETag") if name in response.headers]
+        self.status, self.body = response.status_code, response.get_data(as_text=True)
+        self.headers = orjson.dumps({name: response.headers[name] for name in names}).decode()
+
+    def replay(self) -> Response:
+        """Return the kept response again."""
+        response = json_response(self.body or "", None)
+        response.status_code = self.status or 200
+        response.headers.extend(orjson.loads(self.headers or "{}"))
+        response.headers["Idempotent-Replayed"] = "true"
+        return response
+
+
+def respond_once(user_id: int, respond: Callable[[], Response]) -> Response:
+    """Return the response that is kept under the request's key, or else a new one, and keep it.
+
+    Raises 422 for a key that was used with another body, 409 while its first request is still
+    running, and 400 for a key that is not well formed.
+    """
+    key = request.headers["Idempotency-Key"]
+    if not re.fullmatch("[!-~]{1,255}", key):
+        raise http_error(400, {"Idempotency-Key": ["Must be 1 to 255 visible ASCII characters."]})
+    row = claim(user_id, key, fingerprint(request.get_data()))
+    if row.status is not None:
+        return row.replay()
+    response = respond()
+    row.keep(response)
+    return response
+
+
+def fingerprint(body: bytes) -> str:
+    """Return a keyed digest of a body: a plain one would let others guess a password in it."""
+    secret = current_app.config["JWT_SECRET_KEY"].encode()
+    return hmac.digest(secret, body, "sha256").hex()
+
+
+def claim(user_id: int, key: str, digest: str) -> IdempotencyKey:
+    """Return the row of a key; raise 409 or 422 where it cannot be used."""
+    try:
+        row = IdempotencyKey.claim(user_id, request.path, key, digest)
+    except OperationalError as error:
+        if getattr(error.orig, "sqlstate", None) != LOCK_NOT_AVAILABLE:
+            raise
+        db.session.rollback()
+        raise http_error(409, {"Idempotency-Key": ["Its first request is running."]}) from None
+    if row.fingerprint != digest:
+        raise http_error(422, {"Idempotency-Key": ["Was used for another body."]})
+    return row

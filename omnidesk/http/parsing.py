@@ -1,0 +1,107 @@
+"""How a request is read: strictly, with errors under the fields' own names."""
+
+import json
+import os
+import re
+from collections import Counter
+from functools import cached_property
+from time import time
+from typing import Any, NoReturn
+from urllib.parse import parse_qsl
+
+import marshmallow as ma
+from flask import Request, request
+from werkzeug.datastructures import ImmutableMultiDict
+from werkzeug.exceptions import HTTPException
+
+from omnidesk.http.errors import http_error
+
+REQUEST_ID = re.compile("[A-Za-z0-9._-]{1,64}")
+DUPLICATE = ["Given more than once."]
+
+
+class StrictRequest(Request):
+    """A request with an id, whose query has no bytes that are not UTF-8."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.started_at = time()  # seconds since 1970
+
+    @cached_property
+    def id(self) -> str:
+        """The client's `X-Request-ID` where it is well formed, else a new one."""
+        given = self.environ.get("HTTP_X_REQUEST_ID", "")
+        return given if REQUEST_ID.fullmatch(given) else os.urandom(8).hex()
+
+    @cached_property
+    def args(self) -> ImmutableMultiDict[str, str]:
+        """The query parameters, undecodable bytes as lone surrogates, which every field refuses.
+
+        werkzeug would replace such bytes by the text of their escapes.
+        """
+        text = self.query_string.decode(errors="surrogateescape")
+        pairs = parse_qsl(text, keep_blank_values=True, errors="surrogateescape")
+        return ImmutableMultiDict(pairs)
+
+
+def load_json(schema: ma.Schema) -> Any:
+    """Return the request's body as the schema loads it; raise 400, 413 or 415."""
+    if not request.is_json:
+        raise http_error(415)
+    return load(schema, parse_json(read_body(request)))
+
+
+def load_query(schema: ma.Schema) -> Any:
+    """Return the query parameters as the schema loads them; raise 400."""
+    args = request.args
+    values = args.to_dict()
+    if len(values) < sum(map(len, args.listvalues())):
+        raise http_error(400, {n: DUPLICATE for n, given in args.lists() if len(given) > 1})
+    return load(schema, values)
+
+
+def load(schema: ma.Schema, values: Any) -> Any:
+    """Return what a schema makes of values; raise 400 with the messages by field."""
+    try:
+        return schema.load(values)
+    except ma.ValidationError as error:
+        raise http_error(400, error.messages_dict) from None
+
+
+def read_body(req: Request) -> bytes:
+    """Return the whole body; raise 400 or 413 unless it arrived as announced."""
+    try:
+        body = req.get_data()
+    except HTTPException:
+        raise
+    except Exception:  # noqa: BLE001 - what WSGI servers raise for a broken body has no common class
+        raise http_error(400, {"_schema": ["The body could not be read."]}) from None
+    if req.content_length is None and len(body) == req.max_content_length:
+        raise http_error(413)  # werkzeug truncates a body without a length, and says nothing
+    if req.content_length not in (None, len(body)):
+        raise http_error(400, {"_schema": ["The body is shorter than its Content-Length."]})
+    return body
+
+
+def parse_json(body: bytes) -> Any:
+    """Return the value of a JSON text (RFC 8259); raise 400."""
+    try:
+        return json.loads(
+            body.decode(), parse_constant=refuse_constant, object_pairs_hook=unique_names
+        )
+    except (ValueError, RecursionError):
+        raise http_error(400, {"_schema": ["Invalid JSON body."]}) from None
+
+
+def refuse_constant(name: str) -> NoReturn:
+    """Refuse NaN and Infinity, which Python reads and JSON does not have (RFC 8259)."""
+    raise ValueError(name)
+
+
+def unique_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return a JSON object; raise 400 for a duplicate name, which readers treat differently."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        counts = Counter(name for name, _ in pairs)
+        raise http_error(400, {name: DUPLICATE for name in found if counts[name] > 1})
+    return found

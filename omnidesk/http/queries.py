@@ -1,0 +1,191 @@
+"""The selects behind lists and single rows: built once for each set of filters, run often."""
+
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import orjson
+from sqlalchemy import BindParameter, Select, Text, cast, func, literal, select
+from sqlalchemy.orm import Session
+from sqlalchemy.sql.visitors import iterate
+
+from omnidesk.db import Base, Filters, db, json_sql
+from omnidesk.db.change_log import Change
+from omnidesk.db.filters import parameters
+from omnidesk.db.session import READ
+from omnidesk.db.statements import Statement
+from omnidesk.http.pagination import (
+    Page,
+    PageShape,
+    SortKey,
+    cursor_keys,
+    page_select,
+    read_cursor,
+    sort_keys,
+)
+from omnidesk.http.schemas import Schema
+from omnidesk.http.serialization import json_object
+
+MAX_STATEMENTS = 1024  # that are kept of each kind; each is a few kilobytes
+
+
+class Source(NamedTuple):
+    """What a select is built from: everything that it may depend on."""
+
+    build: Callable[..., Select[Any]]
+    filters: Filters
+    shape: tuple[tuple[str, Hashable], ...]
+
+    def select(self) -> Select[Any]:
+        """Build the select; raise TypeError where it leaves a filter out."""
+        rows = self.build(self.filters, **dict(self.shape))
+        used = {part.key for part in iterate(rows) if isinstance(part, BindParameter)}
+        if missing := set(self.filters.parameters()) - used:
+            raise TypeError(f"{self.build.__qualname__} does not filter by {sorted(missing)}")
+        return rows
+
+
+class PreparedSelect:
+    """The rows of a view: a function that builds their select, and the filters' values.
+
+    The function gets the filters without their values and, by name, what shapes the SQL, such as
+    a sort order. It is called once for each combination of these; what else a select depends on,
+    such as the caller or the time, is the value of a filter like any other.
+    """
+
+    def __init__(
+        self, build: Callable[..., Select[Any]], values: Mapping[str, Any], **shape: Hashable
+    ) -> None:
+        self.source = Source(build, Filters(**values), tuple(shape.items()))
+        self.parameters = parameters(values)
+
+    def row(self, schema: type[Schema]) -> tuple[str, int | None] | None:
+        """Return the JSON of the only row and its version, if it has one; None for no row."""
+        statement = row_statement(self.source, schema)
+        if statement is None:
+            return self.dumped_row(schema)
+        rows = statement.fetch(**self.parameters)
+        return rows[0] if rows else None
+
+    def dumped_row(self, schema: type[Schema]) -> tuple[str, int | None] | None:
+        """Return the same as `row`, written by marshmallow."""
+        for (found,) in fetch_entities(self.source.select(), self.parameters):
+            return dump_all([found], schema)[0], getattr(found, "version", None)
+        return None
+
+    def page(self, schema: type[Schema], page: Page) -> "PageRows":
+        """Return the rows of a page, and one more where there are more; raise 400 for a cursor."""
+        prepared, values = self.prepare(schema, page)
+        if prepared.statement is None:
+            return self.dumped_page(schema, prepared, values)
+        ((rows, positions, *last),) = prepared.statement.fetch(**values)
+        return PageRows(lines(rows), lines(positions), prepared.keys, *last)
+
+    def prepare(self, schema: type[Schema], page: Page) -> tuple["PageStatement", dict[str, Any]]:
+        """Return the statement of a page and the values of its parameters."""
+        position = read_cursor(page.cursor, source_keys(self.source)) if page.cursor else []
+        prepared = page_statement(self.source, schema, page.shape(position))
+        return prepared, self.parameters | page.parameters(position)
+
+    def dumped_page(
+        self, schema: type[Schema], prepared: "PageStatement", values: dict[str, Any]
+    ) -> "PageRows":
+        """Return the same as `page`, written by marshmallow."""
+        position = json_sql.JsonArray(*(key.column for key in prepared.keys))
+        found = fetch_entities(prepared.select.add_columns(position), values)
+        rows = dump_all([row[0] for row in found], schema)
+        return PageRows(rows, [row[1] for row in found], prepared.keys)
+
+    def last_change(self, schema: type[Schema], page: Page) -> str | None:
+        """Return what names the last change of any row the list might show, or None."""
+        prepared, _ = self.prepare(schema, page)
+        return None if prepared.last is None else str(prepared.last.fetch()[0][0])
+
+    def count(self) -> int:
+        """Return how many rows there are in all."""
+        return int(count_statement(self.source).fetch(**self.parameters)[0][0])
+
+
+class PageRows(NamedTuple):
+    """The rows of a page as JSON, and each row's sort keys as a JSON array."""
+
+    rows: list[str]
+    positions: list[str]
+    keys: list[SortKey]
+    last_change: str | None = None
+
+
+class PageStatement(NamedTuple):
+    """How all requests for pages of one shape are answered."""
+
+    select: Select[Any]
+    keys: list[SortKey]
+    statement: Statement | None  # None where marshmallow must write the rows
+    last: Statement | None
+
+
+def lines(text: str | None) -> list[str]:
+    """Return the lines that the database joined; none for no rows."""
+    return text.split("\n") if text else []
+
+
+def entity_of(rows: Select[Any]) -> type[Base]:
+    """Return the entity that a select returns the rows of."""
+    entity: type[Base] = rows.column_descriptions[0]["entity"]
+    return entity
+
+
+def fetch_entities(rows: Select[Any], values: dict[str, Any]) -> Sequence[Any]:
+    """Return the entities that a select finds, read by SQLAlchemy."""
+    with Session(db.engines[READ]) as session:
+        return session.execute(rows, values).unique().all()
+
+
+def dump_all(entities: Sequence[Base], schema: type[Schema]) -> list[str]:
+    """Return rows as JSON, written by marshmallow."""
+    return [orjson.dumps(row).decode() for row in schema(many=True).dump(entities)]
+
+
+@lru_cache(maxsize=MAX_STATEMENTS)
+def source_keys(source: Source) -> list[SortKey]:
+    """Return the sort keys that the cursors of a list hold."""
+    return cursor_keys(sort_keys(source.select()))
+
+
+@lru_cache(maxsize=MAX_STATEMENTS)
+def row_statement(source: Source, schema: type[Schema]) -> Statement | None:
+    """Return the statement of a single row's JSON and version; None where SQL cannot write it."""
+    rows = source.select()
+    entity = entity_of(rows)
+    shown = json_object(schema, entity)
+    if shown is None:
+        return None
+    version = getattr(entity, "version", literal(None))
+    return Statement(rows.with_only_columns(cast(shown, Text), version))
+
+
+@lru_cache(maxsize=MAX_STATEMENTS)
+def page_statement(source: Source, schema: type[Schema], shape: PageShape) -> PageStatement:
+    """Return the statement of a page: one row with the JSON of all its rows, a line for each.
+
+    To fetch row by row, the driver would release the interpreter's lock for each: under load that
+    costs more than all the rest.
+    """
+    rows, entity = source.select(), entity_of(source.select())
+    keys, last = sort_keys(rows), Change.last(entity)
+    rows, keys = page_select(rows, keys, shape), cursor_keys(keys)
+    shown, statement = json_object(schema, entity), None
+    if shown is not None:
+        position = json_sql.JsonArray(*(key.column for key in keys))
+        found = rows.with_only_columns(shown.label("shown"), position.label("position")).subquery()
+        joined = select(json_sql.JsonLines(found.c.shown), json_sql.JsonLines(found.c.position))
+        if last is not None:
+            joined = joined.add_columns(last.scalar_subquery())
+        statement = Statement(joined)
+    return PageStatement(rows, keys, statement, None if last is None else Statement(last))
+
+
+@lru_cache(maxsize=MAX_STATEMENTS)
+def count_statement(source: Source) -> Statement:
+    """Return the statement that counts the rows."""
+    return Statement(select(func.count()).select_from(source.select().order_by(None).subquery()))

@@ -1,0 +1,213 @@
+"""What a view answers: a page, a row, or a row that is new, changed or deleted.
+
+Each is a decorator of the blueprint, which documents the response where the view is declared.
+"""
+
+from collections.abc import Callable
+from functools import partial, wraps
+from typing import Any
+
+from flask import Response, current_app, g, request, url_for
+from flask_smorest import Blueprint as SmorestBlueprint
+from sqlalchemy import inspect
+from sqlalchemy.exc import IntegrityError
+from werkzeug.local import LocalProxy
+
+from omnidesk.db import Base, RuleViolation, db, in_transaction
+from omnidesk.db.statements import Statement
+from omnidesk.http import idempotency
+from omnidesk.http.errors import http_error
+from omnidesk.http.etags import (
+    ETAG,
+    IF_MATCH,
+    IF_NONE_MATCH,
+    check_if_match,
+    json_response,
+    row_etag,
+)
+from omnidesk.http.idempotency import respond_once
+from omnidesk.http.lists import HEADERS, PREFER, List, list_response
+from omnidesk.http.queries import PreparedSelect
+from omnidesk.http.schemas import Schema
+from omnidesk.http.serialization import dump, insert_row
+
+View = Callable[..., Any]
+LOCATION = {
+    "Location": {"description": "The new row's own address", "schema": {"type": "string"}},
+}
+CREATED = {
+    **ETAG,
+    **LOCATION,
+    "Idempotent-Replayed": {
+        "description": "true where the request was answered before, under the same Idempotency-Key",
+        "schema": {"type": "string", "enum": ["true"]},
+    },
+}
+
+current_user: Any = LocalProxy(lambda: g.user)  # None where no token is needed and none was sent
+
+
+def example_of(schema: Any) -> Any:
+    """Return an example of what a schema writes."""
+    example = schema.example()
+    return [example] if isinstance(schema, Schema) and schema.many else example
+
+
+class Responses(SmorestBlueprint):  # type: ignore[misc]
+    """The decorators for responses."""
+
+    @staticmethod
+    def _mark(view: View, **facts: object) -> View:
+        view.__dict__["_apidoc"] = view.__dict__.get("_apidoc", {}) | facts
+        return view
+
+    def _document(self, view: View, document: Callable[[View], View], **facts: object) -> View:
+        """Note what a decorator of smorest's documents, without calling it in each request."""
+        return self._mark(view, **document(view).__dict__["_apidoc"], **facts)
+
+    def response(self, status_code: int, schema: Any = None, **kwargs: Any) -> Any:
+        """Answer what the view returns, written with a schema; documented with its example."""
+        if schema is not None:
+            kwargs["example"] = example_of(schema)
+        return super().response(status_code, schema, **kwargs)
+
+    def page(
+        self, schema: type[Schema], *, parent: Statement | None = None, endless: bool = False
+    ) -> Callable[[View], View]:
+        """Answer with a page of the rows that the view's prepared select finds.
+
+        `parent` finds the row whose address the list is below: 404 where there is none. An
+        endless list links to a next page even from its last, for the rows that are yet to come.
+        """
+        document = self.response(200, schema(many=True), headers=HEADERS)
+
+        def decorator(view: View) -> View:
+            found = List(schema, parent, endless)
+
+            @wraps(view)
+            def paged(query: dict[str, Any], **path: Any) -> Response:
+                return list_response(found, view, query, path)
+
+            return self._document(paged, document, accepts=[PREFER, IF_NONE_MATCH], unchanged=True)
+
+        return decorator
+
+    def item(self, schema: type[Schema]) -> Callable[[View], View]:
+        """Answer with the row that the view's prepared select finds; 404 for none, 304 as asked."""
+        document = self.response(200, schema, headers=ETAG)
+
+        def decorator(view: View) -> View:
+            @wraps(view)
+            def show(**path: Any) -> Response:
+                select: PreparedSelect = view(**path)
+                found = select.row(schema)
+                if found is None:
+                    raise http_error(404)
+                return json_response(found[0], row_etag(found[1]))
+
+            return self._document(show, document, accepts=[IF_NONE_MATCH], unchanged=True)
+
+        return decorator
+
+    def created(self, schema: type[Schema], endpoint: str) -> Callable[[View], View]:
+        """Store the new row that the view returns; answer 201 with the address of an endpoint.
+
+        A row that was stored before is answered as it is, with 200.
+        """
+        document = self.response(201, schema, headers=CREATED)
+
+        def decorator(view: View) -> View:
+            def respond(*args: Any, **path: Any) -> Response:
+                row = view(*args, **path)
+                if inspect(row).persistent:
+                    return json_response(dump(row, schema), None)
+                shown, version = insert_row(row, schema)
+                response = json_response(shown, row_etag(version))
+                response.status_code = 201
+                response.headers["Location"] = self._address(endpoint, row)
+                return response
+
+            @wraps(view)
+            def create(*args: Any, **path: Any) -> Response:
+                if "Idempotency-Key" in request.headers:
+                    response = respond_once(current_user.user_id, partial(respond, *args, **path))
+                else:
+                    response = respond(*args, **path)
+                if in_transaction():
+                    db.session.commit()
+                return response
+
+            return self._document(create, document, accepts=[idempotency.HEADER], keyed=True)
+
+        return decorator
+
+    def _address(self, endpoint: str, row: Base) -> str:
+        """Return the address of a row, which an endpoint of this blueprint serves."""
+        name = f"{self.name}.{endpoint}"
+        rule = next(current_app.url_map.iter_rules(name))
+        return url_for(name, **{argument: getattr(row, argument) for argument in rule.arguments})
+
+    def changed(
+        self, entity: type[Base], schema: type[Schema], owner: str | None = None
+    ) -> Callable[[View], View]:
+        """Lock the row of the path, let the view change it, commit, and answer with the row.
+
+        404 for no row, 412 where it is not as the client knows it, and with `owner`, the column
+        that names the row's user, 403 to anybody else but an admin.
+        """
+        document = self.response(200, schema, headers=ETAG)
+
+        def decorator(view: View) -> View:
+            @wraps(view)
+            def change(*data: dict[str, Any], **path: Any) -> Response:
+                row = locked_row(entity, path.pop(entity.primary_key().name), schema, owner)
+                view(row, *data, **path)
+                db.session.commit()
+                return json_response(dump(row, schema), row_etag(row.version))
+
+            return self._document(change, document, **conditions(owner))
+
+        return decorator
+
+    def deleted(
+        self, entity: type[Base], schema: type[Schema], owner: str | None = None
+    ) -> Callable[[View], View]:
+        """Lock the row of the path, call the view, delete the row, and answer 204.
+
+        404, 412 and 403 as for `changed`; 409 where other rows refer to this one.
+        """
+        document = self.response(204)
+
+        def decorator(view: View) -> View:
+            @wraps(view)
+            def delete(**path: Any) -> Response:
+                key = entity.primary_key().name
+                row = locked_row(entity, path[key], schema, owner)
+                view(row)
+                try:
+                    db.session.delete(row)
+                    db.session.commit()
+                except IntegrityError:
+                    message = "Other rows refer to this one."
+                    raise RuleViolation(key, message, conflict=True) from None
+                return Response(status=204)
+
+            return self._document(delete, document, **conditions(owner))
+
+        return decorator
+
+
+def conditions(owner: str | None) -> dict[str, Any]:
+    """Return what the OpenAPI document says of a change."""
+    return {"accepts": [IF_MATCH], "changes": True, "owned": owner is not None}
+
+
+def locked_row(entity: type[Base], row_id: int, schema: type[Schema], owner: str | None) -> Any:
+    """Return a row, locked until the transaction ends; raise 404, 403 or 412."""
+    row: Any = db.session.get(entity, row_id, with_for_update={"key_share": True})
+    if row is None:
+        raise http_error(404)
+    if owner and current_user.role != "admin" and getattr(row, owner) != current_user.user_id:
+        raise http_error(403)
+    check_if_match(row, schema)
+    return row

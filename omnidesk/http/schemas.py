@@ -1,0 +1,90 @@
+"""The base classes of all schemas: unknown fields are refused, with the name probably meant."""
+
+from collections.abc import Mapping
+from difflib import get_close_matches
+from typing import Any
+
+import marshmallow as ma
+from marshmallow.validate import Range
+
+from omnidesk.http.fields import IntegerParameter, TextField
+
+MAX_LIMIT = 200  # rows of a page
+MAX_OFFSET = 2**53 - 1  # rows; the largest integer that every JSON reader holds exactly
+MAX_HINTS = 10  # unknown fields that are compared with the known ones: that takes time
+# What a cursor holds for each type of column: hexadecimal digits, or a text behind a dot.
+CURSOR_INTEGER, CURSOR_TIME, CURSOR_TEXT = "[0-7][0-9a-f]{7}", "[01][0-9a-f]{13}", r"\.[!-~]{1,50}"
+
+
+def unknown_fields(names: list[str], known: list[str]) -> dict[str, list[str]]:
+    """Return an error for each unknown name, with the known name that was probably meant."""
+    errors = {}
+    for position, name in enumerate(names):
+        compared = known if position < MAX_HINTS else []
+        near = get_close_matches(name[:64], compared, n=1, cutoff=0.75)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        errors[name] = [f"Unknown field.{hint}"]
+    return errors
+
+
+class Schema(ma.Schema):
+    """A schema that refuses unknown fields and keeps the order of its declaration."""
+
+    def handle_error(self, error: ma.ValidationError, data: Any, **_: Any) -> None:
+        """Add to the error of each unknown field the name that was probably meant."""
+        messages = error.messages_dict
+        unknown = [name for name in messages if isinstance(data, Mapping) and name in data]
+        unknown = [name for name in unknown if name not in self.load_fields]
+        for name in unknown:
+            del messages[name]
+        messages |= unknown_fields(unknown, list(self.load_fields))
+
+    @classmethod
+    def example(cls) -> dict[str, object]:
+        """Return an object of the fields' own examples."""
+        schema = cls()
+        return {
+            name: field.metadata["example"]
+            for name, field in schema.fields.items()
+            if "example" in field.metadata
+        }
+
+
+class ResponseSchema(Schema):
+    """The schema of a response: every key is always there."""
+
+    def on_bind_field(self, _: str, field_obj: ma.fields.Field[Any]) -> None:
+        """Document the field as required, and without the default of a request."""
+        field_obj.required, field_obj.load_default = True, ma.missing
+
+
+class PatchSchema(Schema):
+    """The schema of a merge patch (RFC 7396): a field that is left out stays as it is."""
+
+    def on_bind_field(self, _: str, field_obj: ma.fields.Field[Any]) -> None:
+        """Document the field as optional."""
+        field_obj.required, field_obj.load_default = False, ma.missing
+
+
+class PageQuery(Schema):
+    """The page of a list that is ordered by an integer."""
+
+    limit = IntegerParameter(load_default=50, validate=Range(min=1, max=MAX_LIMIT), example=20)
+    offset = IntegerParameter(load_default=0, validate=Range(min=0, max=MAX_OFFSET), example=0)
+    cursor = TextField(pattern=f"[ab]{CURSOR_INTEGER}", max_length=9, example="a00000064")
+
+
+class TimePageQuery(PageQuery):
+    """The page of a list that is ordered by a time and an integer."""
+
+    cursor = TextField(
+        pattern=f"[ab]{CURSOR_TIME}{CURSOR_INTEGER}",
+        max_length=23,
+        example="a0642427ad5680000000002a",
+    )
+
+
+class TextPageQuery(PageQuery):
+    """The page of a list that is ordered by a text."""
+
+    cursor = TextField(pattern=f"[ab]{CURSOR_TEXT}", max_length=52, example="a.vip")

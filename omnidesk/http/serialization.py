@@ -1,0 +1,107 @@
+"""Rows as JSON: written by the database where it can, else by marshmallow, in the same bytes."""
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import orjson
+from marshmallow import fields as ma_fields
+from marshmallow.decorators import POST_DUMP, PRE_DUMP
+from sqlalchemy import ColumnElement, Label, Text, case, cast, insert, literal
+from sqlalchemy.orm import InstrumentedAttribute
+from sqlalchemy.orm.relationships import RelationshipProperty
+from sqlalchemy.sql.dml import ReturningInsert
+
+from omnidesk.db import Base, db, json_sql
+from omnidesk.http import fields
+from omnidesk.http.schemas import Schema
+
+
+def unchanged(column: Any) -> Any:
+    """Return the column: the database holds what JSON shows."""
+    return column
+
+
+# How the database writes a field's column. A field of any other type, a subclass of these
+# included, may show anything: marshmallow writes its rows.
+JSON_SQL: dict[type, Callable[[Any], Any]] = {
+    fields.EnumField: unchanged,
+    fields.CountField: unchanged,
+    fields.BooleanField: json_sql.JsonBoolean,
+    fields.IdField: unchanged,
+    fields.JsonField: json_sql.JsonText,
+    fields.TextField: unchanged,
+    fields.TimeField: json_sql.JsonTime,
+}
+
+
+def json_object(schema: type[Schema], entity: type[Base]) -> ColumnElement[Any] | None:
+    """Return the SQL of an entity's row as the schema shows it; None where SQL cannot write it."""
+    columns = json_columns(schema, entity)
+    return None if columns is None else json_sql.JsonObject(*columns)
+
+
+@cache
+def json_columns(schema: type[Schema], entity: type[Base]) -> list[Label[Any]] | None:
+    """Return the SQL of each field of a schema, under its key; None where one has no SQL."""
+    instance, columns = schema(), []
+    if instance._hooks[PRE_DUMP] or instance._hooks[POST_DUMP]:
+        return None
+    for name, field in instance.dump_fields.items():
+        attribute = getattr(entity, field.attribute or name, None)
+        column = field_sql(field, attribute)
+        if column is None:
+            return None
+        columns.append(column.label(field.data_key or name))
+    return columns
+
+
+def field_sql(field: ma_fields.Field[Any], attribute: Any) -> ColumnElement[Any] | None:
+    """Return the SQL of a field that shows an attribute of an entity; None where it has none."""
+    if not isinstance(attribute, InstrumentedAttribute):
+        return None
+    if isinstance(attribute.property, RelationshipProperty):
+        return related_row(field, attribute.property.mapper.class_)
+    write = JSON_SQL.get(type(field))
+    return None if write is None else write(attribute)
+
+
+def related_row(field: ma_fields.Field[Any], entity: type[Base]) -> ColumnElement[Any] | None:
+    """Return the SQL of a nested row, null where the outer join of the select found none."""
+    if type(field) is not ma_fields.Nested:
+        return None
+    nested: Any = type(field.schema)
+    shown = json_object(nested, entity)
+    return (
+        None
+        if shown is None
+        else case((entity.primary_key().is_(None), literal(None)), else_=shown)
+    )
+
+
+def dump(row: Base, schema: type[Schema]) -> str:
+    """Return a row as JSON, written by marshmallow."""
+    return orjson.dumps(schema().dump(row)).decode()
+
+
+@cache
+def insert_statement(entity: type[Base], schema: type[Schema]) -> ReturningInsert[Any] | None:
+    """Return the insert that returns a row's id, JSON and version; None as for `json_object`."""
+    shown = json_object(schema, entity)
+    if shown is None:
+        return None
+    version = getattr(entity, "version", literal(None))
+    return insert(entity.__table__).returning(entity.primary_key(), cast(shown, Text), version)
+
+
+def insert_row(row: Base, schema: type[Schema]) -> tuple[str, int | None]:
+    """Insert a new row in the request's transaction; return its JSON and its version, if any."""
+    statement = insert_statement(type(row), schema)
+    if statement is None:
+        db.session.add(row)
+        db.session.flush()
+        return dump(row, schema), getattr(row, "version", None)
+    values = {name: value for name, value in vars(row).items() if name in row.__table__.columns}
+    row_id, shown, version = db.session.execute(statement, values).one()
+    setattr(row, row.primary_key().name, row_id)
+    return shown, version

@@ -1,0 +1,97 @@
+"""Realistic rows in bulk, to try any size of desk; the same for the same random seed."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from random import Random
+from typing import Any
+
+import click
+import sqlalchemy as sa
+
+from omnidesk.clients.models import Client
+from omnidesk.conversations.models import Conversation, Message
+from omnidesk.db import Base, db
+from omnidesk.db.postgresql import disable_timeouts, reset_sequence
+from omnidesk.events.models import Event
+from omnidesk.sample_data.rows import MAKERS, TAGS, sqlite_time, time_of
+from omnidesk.tickets.models import Ticket
+from omnidesk.users.models import User
+
+BATCH = 10_000  # rows of a statement
+
+
+def fill(tickets: int, messages: int, events: int, random_seed: int) -> None:
+    """Add that many rows, with the users, clients and conversations they need."""
+    rng = Random(random_seed)  # noqa: S311 - repeatable, not secret
+    users = add(User, 20 if tickets else 0, rng)
+    clients = add(Client, max(tickets, messages) // 20 + 1, rng)
+    rows = add(Ticket, tickets, rng, clients=clients, users=users)
+    tag(rows, rng)
+    chats = add(Conversation, (messages + 19) // 20, rng, clients=clients)
+    add(Message, messages, rng, chats=chats)
+    add(Event, events, rng, tickets=rows, users=users)
+
+
+def add(model: type[Base], count: int, rng: Random, **others: range) -> range:
+    """Add that many rows in one transaction, with a progress bar; return their ids."""
+    table = model.__table__
+    first = (db.session.scalar(sa.select(sa.func.max(model.primary_key()))) or 0) + 1
+    ids = range(first, first + count)
+    disable_timeouts(db.session.connection())
+    time = sqlite_time if db.engine.name == "sqlite" else time_of
+    # To make an index of all rows at once is faster than to add one entry after another.
+    indexes = table.indexes if first == 1 else ()
+    for index in indexes:
+        index.drop(db.session.connection())
+    with unchecked(), click.progressbar(length=count, label=f"{table.name:13}") as bar:
+        for start in range(0, count, BATCH):
+            rows = list(MAKERS[model](ids[start : start + BATCH], rng, time, **others))
+            insert(table.name, rows[0], [tuple(row.values()) for row in rows])
+            bar.update(len(rows))
+    for index in indexes:
+        index.create(db.session.connection())
+    if count:
+        reset_sequence(model)
+    db.session.commit()
+    return ids
+
+
+def tag(tickets: range, rng: Random) -> None:
+    """Put a tag on one ticket in twenty."""
+    chosen = sorted(rng.sample(tickets, len(tickets) // 20))
+    with click.progressbar(length=len(chosen), label="ticket_tag   ") as bar:
+        for start in range(0, len(chosen), BATCH):
+            some = chosen[start : start + BATCH]
+            words = zip(some, rng.choices(TAGS, k=len(some)), strict=True)
+            insert("ticket_tag", ("ticket_id", "tag"), list(words))
+            db.session.commit()
+            bar.update(len(some))
+
+
+@contextmanager
+def unchecked() -> Iterator[None]:
+    """Skip SQLite's checks, a third of the time; tests check that the rows meet them."""
+    if db.engine.name != "sqlite":
+        yield
+        return
+    connection = db.session.connection()
+    connection.exec_driver_sql("PRAGMA ignore_check_constraints = ON")
+    try:
+        yield
+    finally:
+        connection.exec_driver_sql("PRAGMA ignore_check_constraints = OFF")
+
+
+def insert(table: str, columns: Iterable[str], values: list[tuple[Any, ...]]) -> None:
+    """Insert rows by the driver alone: SQLAlchemy would process each value."""
+    connection, names = db.session.connection(), ", ".join(columns)
+    if db.engine.name == "sqlite":
+        marks = ", ".join("?" for _ in columns)
+        statement = f"INSERT INTO {table} ({names}) VALUES ({marks})"  # noqa: S608 - our own names
+        connection.exec_driver_sql(statement, values)
+        return
+    # One statement, so that the triggers change the counters once.
+    driver: Any = connection.connection.driver_connection
+    with driver.cursor() as cursor, cursor.copy(f"COPY {table} ({names}) FROM STDIN") as copy:
+        for row in values:
+            copy.write_row(row)

@@ -1,0 +1,199 @@
+"""What the rows of `seed` look like."""
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from random import Random
+from typing import Any
+
+from omnidesk.clients.models import Client
+from omnidesk.conversations.models import Conversation, Message
+from omnidesk.db import Base
+from omnidesk.events.models import Event
+from omnidesk.tickets.models import Ticket
+from omnidesk.users.models import User
+
+Rows = Iterator[dict[str, Any]]
+TimeOf = Callable[[int], datetime | str]
+
+FIRST_TIME = datetime(2024, 1, 1, tzinfo=UTC)
+MINUTE, DAY = timedelta(minutes=1), 24 * 60
+FIRST_NAMES = (
+    "Ada",
+    "Grace",
+    "Katherine",
+    "Hedy",
+    "Alan",
+    "Edsger",
+    "Barbara",
+    "Donald",
+    "Radia",
+    "Ken",
+)
+LAST_NAMES = (
+    "Lovelace",
+    "Hopper",
+    "Johnson",
+    "Lamarr",
+    "Turing",
+    "Dijkstra",
+    "Liskov",
+    "Knuth",
+    "Perlman",
+)
+SUBJECTS = (
+    "Invoice",
+    "Login",
+    "Export",
+    "Calendar",
+    "Password reset",
+    "Report",
+    "Import",
+    "App",
+    "Mail",
+)
+PROBLEMS = ("does not open", "is slow", "shows an error", "is empty", "sends twice", "lost my data")
+MESSAGES = (
+    "Hello, can you help me?",
+    "It works again, thank you!",
+    "Which version is that?",
+    "Any news?",
+)
+TAGS = ("billing", "bug", "login", "refund", "vip")
+CHANNELS = ("whatsapp", "web", "email", "telegram")
+
+
+def time_of(number: int) -> datetime:
+    """Return the time of a row: one a minute."""
+    return FIRST_TIME + number * MINUTE
+
+
+def sqlite_time(number: int) -> str:
+    """Return the same as SQLite stores it."""
+    return time_of(number).replace(tzinfo=None).isoformat(" ", "microseconds")
+
+
+def people(count: int, rng: Random) -> Iterator[str]:
+    """Yield names."""
+    return map("{} {}".format, rng.choices(FIRST_NAMES, k=count), rng.choices(LAST_NAMES, k=count))
+
+
+def users(ids: range, rng: Random, _: TimeOf) -> Rows:
+    """Yield agents who cannot log in: no password has their hash."""
+    for number, name in zip(ids, people(len(ids), rng), strict=True):
+        yield {
+            "user_id": number,
+            "full_name": name,
+            "username": f"agent-{number}",
+            "email": f"agent-{number}@example.com",
+            "role": "empleado",
+            "active": True,
+            "password_hash": "none",
+        }
+
+
+def clients(ids: range, rng: Random, time: TimeOf) -> Rows:
+    """Yield clients, most of them active."""
+    for number, name in zip(ids, people(len(ids), rng), strict=True):
+        yield {
+            "client_id": number,
+            "full_name": name,
+            "email": f"client-{number}@example.com",
+            "phone": f"+57 601 {number:07}",
+            "external_id": f"crm-{number}",
+            "active": number % 20 != 0,
+            "created_at": time(number),
+        }
+
+
+def tickets(ids: range, rng: Random, time: TimeOf, clients: range, users: range) -> Rows:
+    """Yield tickets, most of them closed, as on a desk that has worked for a while."""
+    columns = (
+        rng.choices(SUBJECTS, k=len(ids)),
+        rng.choices(PROBLEMS, k=len(ids)),
+        rng.choices(("media", "baja", "alta"), (6, 3, 1), k=len(ids)),
+        rng.choices(("cerrado", "abierto", "en_progreso"), (90, 7, 3), k=len(ids)),
+        rng.choices(clients, k=len(ids)),
+        rng.choices((*users, None), k=len(ids)),
+    )
+    for number, what, wrong, priority, status, client_id, user_id in zip(
+        ids, *columns, strict=True
+    ):
+        created_at = time(number)
+        yield {
+            "ticket_id": number,
+            "client_id": client_id,
+            "subject": f"{what} {wrong}",
+            "description": f"{what} {wrong}. It began yesterday; the usual remedies do not help.",
+            "priority": priority,
+            "status": status,
+            "created_at": created_at,
+            "due_at": None,
+            "resolved_at": time(number + DAY) if status == "cerrado" else None,
+            "assigned_to": user_id,
+        }
+
+
+def conversations(ids: range, rng: Random, time: TimeOf, clients: range) -> Rows:
+    """Yield conversations on every channel."""
+    columns = rng.choices(CHANNELS, k=len(ids)), rng.choices(clients, k=len(ids))
+    for number, channel, client_id in zip(ids, *columns, strict=True):
+        yield {
+            "conversation_id": number,
+            "client_id": client_id,
+            "channel": channel,
+            "external_chat_id": f"{channel}-{number}",
+            "active": number % 10 != 0,
+            "handled_by_bot": number % 5 == 0,
+            "created_at": time(number),
+            "updated_at": time(number),
+            "last_message_at": time(number),
+        }
+
+
+def messages(ids: range, rng: Random, time: TimeOf, chats: range) -> Rows:
+    """Yield messages, nearly all of them read."""
+    columns = (
+        rng.choices(chats, k=len(ids)),
+        rng.choices(("client", "client", "user", "bot"), k=len(ids)),
+        rng.choices(MESSAGES, k=len(ids)),
+    )
+    for number, chat, sender, content in zip(ids, *columns, strict=True):
+        sent_at = time(number)
+        yield {
+            "message_id": number,
+            "conversation_id": chat,
+            "sender": sender,
+            "content": content,
+            "external_message_id": f"message-{number}",
+            "created_at": sent_at,
+            "read_at": sent_at if sender == "client" and number % 1000 else None,
+        }
+
+
+def events(ids: range, rng: Random, time: TimeOf, tickets: range, users: range) -> Rows:
+    """Yield events of half an hour within four years, half of them about a ticket."""
+    columns = (
+        rng.choices(range(4 * 365 * DAY), k=len(ids)),
+        rng.choices((*users, None), k=len(ids)),
+        [rng.choice(tickets) if tickets and rng.random() < 0.5 else None for _ in ids],
+    )
+    for number, minute, user_id, ticket_id in zip(ids, *columns, strict=True):
+        yield {
+            "event_id": number,
+            "title": f"Call {number}",
+            "description": None,
+            "start_time": time(minute),
+            "end_time": time(minute + 30),
+            "created_by": user_id,
+            "ticket_id": ticket_id,
+        }
+
+
+MAKERS: dict[type[Base], Any] = {
+    User: users,
+    Client: clients,
+    Ticket: tickets,
+    Conversation: conversations,
+    Message: messages,
+    Event: events,
+}
