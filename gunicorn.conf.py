@@ -16,7 +16,7 @@ from werkzeug.http import HTTP_STATUS_CODES
 
 sys.path.insert(0, str(Path(__file__).parent))
 settings = import_module("config").from_environment()  # an invalid one ends the start here
-http_app = import_module("omnidesk.http.app")
+middleware = import_module("omnidesk.http.middleware")
 request_log = import_module("omnidesk.http.request_log")
 
 bind = f"127.0.0.1:{settings.PORT}"
@@ -47,7 +47,8 @@ def write_error(sock: Any, status: int, reason: str, _message: str) -> None:
     reason = HTTP_STATUS_CODES.get(status, reason)
     body = f'{{"detail":"{reason}"}}\n'
     head = f"HTTP/1.1 {status} {reason}\r\nConnection: close\r\nContent-Type: application/json"
-    for name, value in http_app.SECURITY_HEADERS.items():
+    headers = (*middleware.SECURITY_HEADERS, middleware.NO_CONTENT, middleware.PRIVATE)
+    for name, value in headers:
         head += f"\r\n{name}: {value}"
     util.write_nonblock(sock, f"{head}\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode())
 

@@ -10,9 +10,9 @@ from omnidesk.auth.models import SCOPES
 from omnidesk.clients import views as clients_views
 from omnidesk.comments import views as comments_views
 from omnidesk.conversations import views as conversations_views
-from omnidesk.db import db
+from omnidesk.db import session
 from omnidesk.events import views as events_views
-from omnidesk.http import Api
+from omnidesk.http import Api, App
 from omnidesk.tickets import views as tickets_views
 from omnidesk.users import views as users_views
 
@@ -35,9 +35,9 @@ RESOURCES = (
 
 def create_app(settings: config.Production | None = None) -> Flask:
     """Return the app with these settings, or the environment's; raise InvalidSettings."""
-    app = Flask(__name__, instance_path=str(config.INSTANCE), static_folder=None)
+    app = App(__name__, instance_path=str(config.INSTANCE), static_folder=None)
     app.config.from_object(settings or config.from_environment())
-    db.init_app(app)
+    session.db.init_app(app)
     http.app.init_app(app)
     tokens.manager.init_app(app)
     api = Api(app, __version__, tokens.authenticate, SCOPES)

@@ -116,6 +116,7 @@ def app_with(app: Flask, database_url: str) -> Iterator[Callable[..., Flask]]:
             other = make_app(settings.pop("DATABASE_URL", database_url), **settings)
             with other.app_context():
                 for engine in db.engines.values():
+                    afterwards.callback(statements.read_pool(engine).clear)
                     afterwards.callback(engine.dispose)
             return other
 
@@ -125,6 +126,7 @@ def app_with(app: Flask, database_url: str) -> Iterator[Callable[..., Flask]]:
 def dispose_engines() -> None:
     """Close the connections of the app."""
     for engine in db.engines.values():
+        statements.read_pool(engine).clear()
         engine.dispose()
 
 

@@ -16,10 +16,11 @@ class Filters:
     its value is None, and by `IN` when its value is a list, by as many parameters as it has items.
     """
 
-    __slots__ = ("_counts",)
+    __slots__ = ("_counts", "_hash")
 
     def __init__(self, **values: object) -> None:
         self._counts = {name: count(value) for name, value in values.items()}
+        self._hash = hash(frozenset(self._counts.items()))
 
     def __contains__(self, name: str) -> bool:
         return name in self._counts
@@ -28,7 +29,7 @@ class Filters:
         return isinstance(other, Filters) and self._counts == other._counts
 
     def __hash__(self) -> int:
-        return hash(frozenset(self._counts.items()))
+        return self._hash
 
     def __repr__(self) -> str:
         return f"Filters({self._counts})"

@@ -13,9 +13,11 @@ from omnidesk.http.schemas import (
     TextPageQuery,
     TimePageQuery,
 )
+from omnidesk.http.shortcuts import App
 
 __all__ = [
     "Api",
+    "App",
     "Blueprint",
     "PageQuery",
     "PatchSchema",

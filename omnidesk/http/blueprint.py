@@ -51,24 +51,23 @@ class Blueprint(Responses):
 
     def _authorize(self) -> None:
         """Set `g.user`, count the request, and raise 429, 401, 403, or 400 for a parameter."""
-        if request.method == "OPTIONS":
+        environ, method = request.environ, request.method
+        if method == "OPTIONS":
             return
         facts = current_app.view_functions[request.endpoint or ""].__dict__["_apidoc"]
-        public = facts.get("public")
-        header = None if public else request.environ.get("HTTP_AUTHORIZATION")
+        header = None if facts.get("public") else environ.get("HTTP_AUTHORIZATION")
         g.user = user = None if header is None else authenticate(header)
         if self.url_prefix:  # health checks are not counted
-            rate_limits = current_app.extensions["rate_limits"]
-            rate_limits.count_request(user, request.remote_addr)
-        method = "get" if request.method in ("GET", "HEAD") else ""
+            current_app.extensions["rate_limits"].count_request(user, environ.get("REMOTE_ADDR"))
+        method = "get" if method in ("GET", "HEAD") else ""
         if user is None:
-            if header is not None or not (public or self._is_open(method)):
+            if header is not None or not (facts.get("public") or self._is_open(method)):
                 raise http_error(401)
         elif user.scopes is not None and self._scope(facts, method) not in user.scopes:
             raise http_error(403)
         if facts.get("admin_only") and (user is None or user.role != "admin"):
             raise http_error(403)
-        if request.query_string and not facts.get("reads_query"):
+        if environ.get("QUERY_STRING") and not facts.get("reads_query"):
             raise http_error(400, unknown_fields(list(request.args), []))
 
     def _scope(self, facts: dict[str, Any], method: str) -> str:

@@ -4,6 +4,7 @@ from typing import Any
 
 import orjson
 from flask import Response, current_app, request
+from werkzeug.http import quote_etag
 
 from omnidesk.http.errors import http_error
 from omnidesk.http.schemas import Schema
@@ -50,12 +51,12 @@ def json_response(body: str, etag: str | None, *, weak: bool = False) -> Respons
 
     A weak ETag does not promise that each byte is the same.
     """
-    if etag is not None and matches_if_none_match(etag):
-        return not_modified(etag, weak=weak)
-    response = current_app.response_class(body, mimetype="application/json")
+    headers = [("Content-Type", "application/json")]
     if etag is not None:
-        response.set_etag(etag, weak=weak)
-    return response
+        if matches_if_none_match(etag):
+            return not_modified(etag, weak=weak)
+        headers.append(("ETag", quote_etag(etag, weak)))
+    return current_app.response_class(body, headers=headers)
 
 
 def row_etag(version: int | None) -> str | None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, quote_plus
 
 from flask import Response, current_app, request
 from werkzeug.http import parse_dict_header
@@ -11,6 +11,7 @@ from omnidesk.db.statements import Statement
 from omnidesk.http.errors import http_error
 from omnidesk.http.etags import ETAG, json_response, matches_if_none_match, not_modified
 from omnidesk.http.pagination import Page
+from omnidesk.http.parsing import query_pairs
 from omnidesk.http.queries import PageRows, PreparedSelect
 from omnidesk.http.schemas import Schema
 
@@ -85,9 +86,9 @@ def add_links(response: Response, page: Page, rows: PageRows, *, endless: bool) 
     more = endless or len(rows.positions) > page.limit
     neighbours = page.neighbours(page.cut(rows.positions), rows.keys, more=more)
     if neighbours:
-        kept = [(n, value) for n, value in request.args.items() if n not in Page._fields]
-        query = urlencode([*kept, ("limit", page.limit)])
-        path = f"{quote(request.script_root)}{quote(request.path)}?{query}"
+        kept = [(n, value) for n, value in query_pairs() if n not in Page._fields]
+        query = "".join(f"{name}={quote_plus(value)}&" for name, value in kept)
+        path = f"{quote(request.script_root + request.path)}?{query}limit={page.limit}"
         response.headers["Link"] = ", ".join(
             f'<{path}&{name}={value}>; rel="{rel}"' for rel, (name, value) in neighbours.items()
         )

@@ -1,10 +1,8 @@
 """How a request is read: strictly, with errors under the fields' own names."""
 
 import json
-import os
-import re
 from collections import Counter
-from functools import cached_property
+from functools import cache, cached_property, lru_cache
 from time import time
 from typing import Any, NoReturn
 from urllib.parse import parse_qsl
@@ -16,32 +14,29 @@ from werkzeug.exceptions import HTTPException
 
 from omnidesk.http.errors import http_error
 
-REQUEST_ID = re.compile("[A-Za-z0-9._-]{1,64}")
 DUPLICATE = ["Given more than once."]
 
 
 class StrictRequest(Request):
-    """A request with an id, whose query has no bytes that are not UTF-8."""
+    """A request that knows when it came, and whose query has no bytes that are not UTF-8."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.started_at = time()  # seconds since 1970
 
     @cached_property
-    def id(self) -> str:
-        """The client's `X-Request-ID` where it is well formed, else a new one."""
-        given = self.environ.get("HTTP_X_REQUEST_ID", "")
-        return given if REQUEST_ID.fullmatch(given) else os.urandom(8).hex()
-
-    @cached_property
-    def args(self) -> ImmutableMultiDict[str, str]:
+    def pairs(self) -> list[tuple[str, str]]:
         """The query parameters, undecodable bytes as lone surrogates, which every field refuses.
 
         werkzeug would replace such bytes by the text of their escapes.
         """
         text = self.query_string.decode(errors="surrogateescape")
-        pairs = parse_qsl(text, keep_blank_values=True, errors="surrogateescape")
-        return ImmutableMultiDict(pairs)
+        return parse_qsl(text, keep_blank_values=True, errors="surrogateescape")
+
+    @cached_property
+    def args(self) -> ImmutableMultiDict[str, str]:
+        """The same, as Flask has them."""
+        return ImmutableMultiDict(self.pairs)
 
 
 def load_json(schema: ma.Schema) -> Any:
@@ -53,11 +48,49 @@ def load_json(schema: ma.Schema) -> Any:
 
 def load_query(schema: ma.Schema) -> Any:
     """Return the query parameters as the schema loads them; raise 400."""
-    args = request.args
-    values = args.to_dict()
-    if len(values) < sum(map(len, args.listvalues())):
-        raise http_error(400, {n: DUPLICATE for n, given in args.lists() if len(given) > 1})
-    return load(schema, values)
+    pairs = query_pairs()
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        counts = Counter(name for name, _ in pairs)
+        raise http_error(400, {name: DUPLICATE for name in values if counts[name] > 1})
+    return load_parameters(schema, values) if is_plain(schema) else load(schema, values)
+
+
+@cache
+def is_plain(schema: ma.Schema) -> bool:
+    """Return whether a schema does nothing but load its fields, none of which is required."""
+    fields = schema.load_fields.values()
+    return not (any(schema._hooks.values()) or any(field.required for field in fields))
+
+
+def load_parameters(schema: ma.Schema, values: dict[str, str]) -> dict[str, Any]:
+    """Return what a plain schema makes of query parameters, as `load` does."""
+    found = dict(defaults(schema))
+    try:
+        for name, text in values.items():
+            found[name] = load_parameter(schema, name, text)
+    except (KeyError, ma.ValidationError):
+        return load(schema, values)  # type: ignore[no-any-return] # which raises with all messages
+    return found
+
+
+@cache
+def defaults(schema: ma.Schema) -> dict[str, Any]:
+    """Return what a plain schema loads where no parameter is given."""
+    found: dict[str, Any] = schema.load({})
+    return found
+
+
+@lru_cache(maxsize=4096)
+def load_parameter(schema: ma.Schema, name: str, text: str) -> Any:
+    """Return what a field makes of a text: requests differ, but share most of their parameters."""
+    return schema.load_fields[name].deserialize(text)
+
+
+def query_pairs() -> list[tuple[str, str]]:
+    """Return the query parameters in their order; none of a loaded query is a duplicate."""
+    pairs: list[tuple[str, str]] = request.pairs  # type: ignore[attr-defined]
+    return pairs
 
 
 def load(schema: ma.Schema, values: Any) -> Any:

@@ -8,11 +8,14 @@ import os
 import sys
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import lru_cache
 from time import time
 from typing import Any
 
 import orjson
 from flask import Response, current_app, g, has_request_context, request
+
+from omnidesk.http.middleware import REQUEST_ID
 
 requests = logging.getLogger("omnidesk.requests")
 
@@ -25,7 +28,7 @@ class JsonFormatter(logging.Formatter):
         fields = {"time": iso(record.created), "level": record.levelname, "logger": record.name}
         fields["message"] = printable_message(record)
         if has_request_context():
-            fields["request_id"] = request.id  # type: ignore[attr-defined]
+            fields["request_id"] = request.environ[REQUEST_ID]
         if record.exc_info:
             fields["exception"] = self.formatException(record.exc_info)
         return orjson.dumps(fields).decode()
@@ -38,7 +41,7 @@ class TextFormatter(logging.Formatter):
         """Return the line, and the traceback below it where there is one."""
         line = f"{iso(record.created)[11:19]} {record.levelname:7} {printable_message(record)}"
         if has_request_context() and record.name != requests.name:
-            line += f", {request.id}"  # type: ignore[attr-defined]
+            line += f", {request.environ[REQUEST_ID]}"
         if record.exc_info:
             line += "\n" + self.formatException(record.exc_info)
         return line
@@ -46,7 +49,13 @@ class TextFormatter(logging.Formatter):
 
 def iso(seconds: float) -> str:
     """Return a time in UTC, to the millisecond, from seconds since 1970."""
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")[:23] + "Z"
+    return f"{iso_second(int(seconds))}.{int(seconds % 1 * 1000):03}Z"
+
+
+@lru_cache(maxsize=1)
+def iso_second(seconds: int) -> str:
+    """Return a time in UTC, to the second; most requests share theirs with the one before."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat()[:19]
 
 
 def printable_message(record: logging.LogRecord) -> str:
@@ -76,17 +85,16 @@ def logging_config(env: str) -> dict[str, Any]:
     }
 
 
-def log_request(response: Response) -> None:
+def log_response(response: Response) -> Response:
     """Log an answered request: who asked for which route, the status, and the milliseconds."""
-    now, rule, user = time(), request.url_rule, g.get("user")
-    started_at: float = request.started_at  # type: ignore[attr-defined]
+    now, asked, user = time(), request._get_current_object(), g.get("user")  # type: ignore[attr-defined]
     fields = {
         "time": iso(now),
-        "request_id": request.id,  # type: ignore[attr-defined]
-        "method": request.method,
-        "route": rule and rule.rule,
+        "request_id": asked.environ[REQUEST_ID],
+        "method": asked.method,
+        "route": asked.url_rule and asked.url_rule.rule,
         "status": response.status_code,
-        "ms": round(1000 * (now - started_at), 2),
+        "ms": round(1000 * (now - asked.started_at), 2),
         "user_id": user and user.user_id,
     }
     if current_app.config["ENV"] == "production":
@@ -95,6 +103,7 @@ def log_request(response: Response) -> None:
         requests.info(
             "%(method)s %(route)s %(status)s in %(ms)s ms, user %(user_id)s, %(request_id)s", fields
         )
+    return response
 
 
 def write_line(fields: dict[str, Any]) -> None:

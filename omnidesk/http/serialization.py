@@ -102,6 +102,6 @@ def insert_row(row: Base, schema: type[Schema]) -> tuple[str, int | None]:
         db.session.flush()
         return dump(row, schema), getattr(row, "version", None)
     values = {name: value for name, value in vars(row).items() if name in row.__table__.columns}
-    row_id, shown, version = db.session.execute(statement, values).one()
+    row_id, shown, version = db.session.connection().execute(statement, values).one()
     setattr(row, row.primary_key().name, row_id)
     return shown, version

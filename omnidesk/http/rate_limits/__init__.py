@@ -1,10 +1,5 @@
 """Rate limits: how many requests, and how many failed logins, are accepted in a time."""
 
-from omnidesk.http.rate_limits.policy import (
-    LoginAttempts,
-    RateLimits,
-    client_address,
-    rate_limit_headers,
-)
+from omnidesk.http.rate_limits.policy import LoginAttempts, RateLimits
 
-__all__ = ["LoginAttempts", "RateLimits", "client_address", "rate_limit_headers"]
+__all__ = ["LoginAttempts", "RateLimits"]

@@ -6,13 +6,14 @@ from time import time
 from typing import Any, NamedTuple
 
 import limits
-from flask import Flask, current_app, g, request
+from flask import Flask, current_app, request
 from limits import RateLimitItem
 from limits.strategies import FixedWindowRateLimiter
 from werkzeug.exceptions import HTTPException, TooManyRequests
 
 from omnidesk.http.rate_limits.storage import BufferedWindows, storage_at
 
+RATE_LIMIT_HEADERS = "omnidesk.rate_limit_headers"  # in the WSGI environment
 Networks = list[IPv4Network | IPv6Network]
 
 
@@ -39,6 +40,13 @@ class Usage(NamedTuple):
     remaining: int
     ends_at: float
 
+    def note(self) -> None:
+        """Let the response tell the client what is left."""
+        seconds = max(0, round(self.ends_at - time()))
+        state = f'"{self.limit.name}";r={self.remaining};t={seconds}'
+        headers = [("RateLimit-Policy", self.limit.policy), ("RateLimit", state)]
+        request.environ[RATE_LIMIT_HEADERS] = headers
+
 
 class RateLimits:
     """The limits in the settings of an app; an empty setting limits nothing."""
@@ -63,7 +71,7 @@ class RateLimits:
         limit, windows = counted
         key = rate_limit_key(address) if user is None else user.rate_limit_key
         accepted, window = windows.hit(key)
-        g.rate_limit_usage = Usage(limit, window.remaining, window.ends_at)
+        Usage(limit, window.remaining, window.ends_at).note()
         if not accepted:
             raise too_many_requests(window.ends_at)
 
@@ -82,7 +90,7 @@ class LoginAttempts:
         for limit, key in self.counted:
             stats = self.limiter.get_window_stats(limit.item, limit.name, key)
             if not stats.remaining:
-                g.rate_limit_usage = Usage(limit, 0, stats.reset_time)
+                Usage(limit, 0, stats.reset_time).note()
                 raise too_many_requests(stats.reset_time)
 
     def count_failure(self) -> None:
@@ -102,13 +110,6 @@ def rate_limit_key(address: str | None) -> str:
         return address or "unknown"
     number = IPv6Address(address.partition("%")[0])
     return str(number.ipv4_mapped or IPv6Network((number, 64), strict=False))
-
-
-def rate_limit_headers(usage: Usage) -> list[tuple[str, str]]:
-    """Return the headers that tell a client what is left of the limit it was counted by."""
-    seconds = max(0, round(usage.ends_at - time()))
-    state = f'"{usage.limit.name}";r={usage.remaining};t={seconds}'
-    return [("RateLimit-Policy", usage.limit.policy), ("RateLimit", state)]
 
 
 def client_address(trusted_proxies: Networks, peer: str, forwarded: str) -> str:

@@ -1,0 +1,84 @@
+"""WSGI middleware: the client's address behind a proxy, and the headers of every response.
+
+Headers are added here and not by `after_request`, since a WSGI server takes them as a plain list:
+as a list they cost a tenth of what they cost in a response's `Headers`.
+"""
+
+import os
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from omnidesk.http.rate_limits.policy import RATE_LIMIT_HEADERS, Networks, client_address
+
+Headers = list[tuple[str, str]]
+Environ = dict[str, Any]
+
+REQUEST_ID = "omnidesk.request_id"  # in the WSGI environment
+WELL_FORMED_ID = re.compile("[A-Za-z0-9._-]{1,64}")
+DOCS = "/api/docs", "200 OK"
+SECURITY_HEADERS = [("X-Content-Type-Options", "nosniff"), ("Referrer-Policy", "no-referrer")]
+POLICY, CACHING = "Content-Security-Policy", "Cache-Control"
+NO_CONTENT = (POLICY, "default-src 'none'; frame-ancestors 'none'")
+# What Swagger UI needs: its own scripts and styles, and the script in its page.
+DOCS_SOURCES = (
+    "default-src 'none'; frame-ancestors 'none'; connect-src 'self'; img-src 'self' data:; "
+    "script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'"
+)
+DOCS_CONTENT = (POLICY, DOCS_SOURCES)
+PRIVATE = (CACHING, "private")
+
+
+class ResponseHeaders:
+    """Adds what belongs on every response, unless the app has set it: security, caching, an id."""
+
+    def __init__(self, wsgi_app: Any, config: Mapping[str, Any]) -> None:
+        self.wsgi_app, self.has_origins = wsgi_app, bool(config["CORS_ORIGINS"])
+
+    def __call__(self, environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
+        """Answer a request."""
+        given = environ.get("HTTP_X_REQUEST_ID", "")
+        well_formed = given and WELL_FORMED_ID.fullmatch(given)
+        environ[REQUEST_ID] = given if well_formed else os.urandom(8).hex()
+
+        def start(status: str, headers: Headers, exc_info: Any = None) -> Any:
+            self.complete(environ, status, headers)
+            return start_response(status, headers, exc_info)
+
+        answer: Iterable[bytes] = self.wsgi_app(environ, start)
+        return answer
+
+    def complete(self, environ: Environ, status: str, headers: Headers) -> None:
+        """Add the headers that a response lacks."""
+        names = {name for name, _ in headers}
+        headers += SECURITY_HEADERS
+        headers.append(("X-Request-ID", environ[REQUEST_ID]))
+        if POLICY not in names:
+            is_docs = (environ["PATH_INFO"], status) == DOCS
+            headers.append(DOCS_CONTENT if is_docs else NO_CONTENT)
+        if CACHING not in names:
+            headers.append(PRIVATE)
+        if self.has_origins:
+            vary(headers)
+        headers += environ.get(RATE_LIMIT_HEADERS, ())
+
+
+def vary(headers: Headers) -> None:
+    """Tell caches that a response depends on the page that asks (Fetch standard, CORS)."""
+    if not any(name == "Vary" and "Origin" in value for name, value in headers):
+        headers.append(("Vary", "Origin"))
+
+
+class ClientAddress:
+    """Sets `REMOTE_ADDR` to the client's address where a trusted proxy is in between."""
+
+    def __init__(self, wsgi_app: Any, trusted_proxies: Networks) -> None:
+        self.wsgi_app, self.trusted_proxies = wsgi_app, trusted_proxies
+
+    def __call__(self, environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
+        """Answer a request."""
+        forwarded = environ.get("HTTP_X_FORWARDED_FOR", "")
+        peer = environ.get("REMOTE_ADDR", "")
+        environ["REMOTE_ADDR"] = client_address(self.trusted_proxies, peer, forwarded)
+        answer: Iterable[bytes] = self.wsgi_app(environ, start_response)
+        return answer

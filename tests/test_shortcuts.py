@@ -1,0 +1,164 @@
+"""The shortcuts of CONTRIBUTING's list answer what the library that they shorten would answer."""
+
+import io
+from typing import Any
+
+import pytest
+from flask import Flask, Response, url_for
+from werkzeug.exceptions import HTTPException
+
+from omnidesk.http import parsing
+from omnidesk.http.shortcuts import App, WholeResponse
+from omnidesk.tickets.schemas import TicketCreate, TicketQuery
+
+REQUEST: dict[str, Any] = {
+    "REQUEST_METHOD": "GET",
+    "SCRIPT_NAME": "",
+    "PATH_INFO": "/things/7",
+    "QUERY_STRING": "",
+    "SERVER_NAME": "127.0.0.1",
+    "SERVER_PORT": "8000",
+    "SERVER_PROTOCOL": "HTTP/1.1",
+    "HTTP_HOST": "desk.example.com",
+    "wsgi.url_scheme": "http",
+}
+ROOTS = ("/desk", "/desk/", "/a/b", "/\xc3\xb1")
+PATHS = ("", "/", "//things", "/a b", "/\xc3\xb1", "/\xff", "things")
+QUERIES = ("a=b%20c&d", "a=\xc3\xb1", "a=\xff")
+HOSTS = (
+    *("desk:8080", "desk:80", "desk:443", "desk:0", "desk:99999", "desk:x", "DESK", "1.2.3.4"),
+    *("a..b", "-a.b", "a-.b", "xn--a", "a.b.", "x" * 64, "x" * 300, "a_b", "a b", "", "a/b"),
+    *("[::1]", "[::1]:8000", "b\xc3\xbccher.example", ".".join("abcdefghijklmn"), "user@desk"),
+)
+REQUESTS: list[dict[str, Any]] = [
+    {},
+    {"REQUEST_METHOD": "POST"},
+    {"wsgi.url_scheme": "https"},
+    *({"SCRIPT_NAME": name} for name in ROOTS),
+    *({"PATH_INFO": path} for path in PATHS),
+    *({"QUERY_STRING": query} for query in QUERIES),
+    *({"HTTP_HOST": host} for host in HOSTS),
+]
+
+
+def adapter(app: Flask, request: dict[str, Any]) -> Any:
+    """Return what an app takes from a request for its routes, or the status it refuses it with."""
+    environ = REQUEST | request | {"wsgi.input": io.BytesIO()}
+    try:
+        found = app.create_url_adapter(app.request_class(environ))
+    except HTTPException as error:
+        return error.code
+    return {name: value for name, value in vars(found).items() if name != "map"}
+
+
+@pytest.mark.parametrize("request_", REQUESTS, ids=repr)
+def test_a_request_is_routed_as_flask_routes_it(request_: dict[str, Any]) -> None:
+    assert adapter(App("ours"), request_) == adapter(Flask("flask's"), request_)
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        {"SERVER_NAME": "desk.example.com"},
+        {"TRUSTED_HOSTS": ["other.example.com"]},
+        {"TRUSTED_HOSTS": ["desk.example.com"]},
+    ],
+    ids=repr,
+)
+def test_settings_of_flask_about_hosts_are_followed(setting: dict[str, Any]) -> None:
+    ours, flasks = App("ours"), Flask("flask's")
+    for app in (ours, flasks):
+        app.config |= setting
+
+    assert adapter(ours, {}) == adapter(flasks, {})
+
+
+def test_routes_may_depend_on_hosts_and_addresses_may_have_one() -> None:
+    app = App("ours", host_matching=True, static_host="static.example.com")
+    app.add_url_rule("/", "one", lambda: "one", host="one.example.com")
+    app.add_url_rule("/", "two", lambda: "two", host="two.example.com")
+    plain = App("plain")
+    plain.add_url_rule("/here", "here", lambda: url_for("here", _external=True))
+
+    answers = [
+        app.test_client().get("/", base_url=f"http://{name}.example.com").text
+        for name in ("one", "two")
+    ]
+
+    assert answers == ["one", "two"]
+    address = plain.test_client().get("/here", base_url="https://desk.example.com:8443").text
+    assert address == "https://desk.example.com:8443/here"
+
+
+def sent(response: Response, method: str = "GET") -> tuple[Any, ...]:
+    """Return the status, the headers and the body that a server would send."""
+    seen: list[Any] = []
+    environ = REQUEST | {"REQUEST_METHOD": method}
+    body = response(environ, lambda status, headers, *_: seen.extend((status, headers)))  # type: ignore[arg-type]
+    whole = b"".join(body)
+    if close := getattr(body, "close", None):
+        close()
+    return *seen, whole
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "POST"])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"response": "ñ", "mimetype": "application/json"},
+        {"response": b"", "status": 200},
+        {"response": "x", "status": 201, "headers": {"Location": "/ñ"}},
+        {"response": "x", "headers": {"Location": "/ñ", "ETag": '"1"'}},
+        {"status": 204},
+        {"status": 304, "headers": {"ETag": '"1"'}},
+        {"response": ["a", "b"]},
+        {"response": iter(["a", "b"])},
+    ],
+    ids=repr,
+)
+def test_a_response_is_sent_as_flask_sends_it(arguments: dict[str, Any], method: str) -> None:
+    both = []
+    for response_class in (WholeResponse, Response):
+        given = dict(arguments)
+        if not isinstance(given.get("response"), str | bytes | list | type(None)):
+            given["response"] = iter(["a", "b"])
+        both.append(sent(response_class(**given), method))
+
+    assert both[0] == both[1]
+
+
+def test_what_is_to_be_called_when_a_response_is_closed_is_called() -> None:
+    response, closed = WholeResponse("x"), []
+    response.call_on_close(lambda: closed.append(True))
+
+    sent(response)
+
+    assert closed == [True]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {},
+        {"status": "abierto", "limit": "20"},
+        {"status": "x", "limit": "0", "stauts": "abierto"},
+        {"cursor": "a00000064", "client_id": "7", "tag": "vip"},
+        {"client_id": "2147483648"},
+        {"status": ""},
+    ],
+)
+def test_a_query_is_loaded_as_marshmallow_loads_it(values: dict[str, str]) -> None:
+    schema = TicketQuery()
+
+    def load(function: Any) -> Any:
+        try:
+            return function(schema, values)
+        except HTTPException as error:
+            return error.errors  # type: ignore[attr-defined]
+
+    assert load(parsing.load_parameters) == load(parsing.load)
+
+
+def test_a_schema_that_does_more_than_load_fields_is_left_to_marshmallow() -> None:
+    assert parsing.is_plain(TicketQuery())
+    assert not parsing.is_plain(TicketCreate()), "it has required fields"
