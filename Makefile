@@ -1,10 +1,15 @@
 PYTHON ?= python3
 PORT ?= 8000
 bin = .venv/bin
+pip = $(bin)/pip --disable-pip-version-check --quiet
 serve = OMNIDESK_ENV=$${OMNIDESK_ENV:-development} PORT=$(PORT)
 
 # What ruff's S105, S108, S311 and S608 check too, where each exception has its reason.
 known = B105,B108,B311,B608
+
+# uv takes seconds where pip takes a minute; where it reaches no index, pip may, as it is set up.
+sync = $(bin)/uv pip install --quiet --system-certs --compile-bytecode --python $(1) -r $(2) || \
+	$(pip) --python $(1) install -r $(2)
 
 .PHONY: run install test needs lint format bench clean
 
@@ -16,7 +21,8 @@ run: .venv/runtime  ## Serve the demo on 127.0.0.1:8000
 
 install: .venv/runtime  ## Make .venv with what the server needs
 
-test: needs lint .venv/bench  ## Check everything, on SQLite and PostgreSQL, through nginx
+test: needs .venv/dev  ## Check everything, on SQLite and PostgreSQL, through nginx
+	@$(MAKE) --no-print-directory --jobs 2 lint .venv/bench
 	$(bin)/pytest --numprocesses 2 --dist worksteal
 
 needs:
@@ -39,17 +45,20 @@ format: .venv/dev  ## Lay the code out
 clean:  ## Remove what was made, but for the databases
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
-.venv/runtime: requirements.txt
+.venv/bin/pip:
 	@.ci/need run
 	$(PYTHON) -m venv .venv
-	$(bin)/pip install --quiet --disable-pip-version-check -r requirements.txt
+
+.venv/runtime: requirements.txt | .venv/bin/pip
+	$(pip) install -r requirements.txt
 	@touch $@
 
-.venv/bench: benchmarks/requirements.txt .venv/runtime
-	$(PYTHON) -m venv .venv/peers
-	.venv/peers/bin/pip install --quiet --disable-pip-version-check -r benchmarks/requirements.txt
-	@touch $@
+.venv/dev: requirements-dev.txt requirements.txt | .venv/bin/pip
+	$(pip) install "$$(grep -o '^uv==[0-9.]*' requirements-dev.txt)"
+	$(call sync,$(bin)/python,requirements-dev.txt)
+	@touch .venv/runtime $@
 
-.venv/dev: requirements-dev.txt .venv/runtime
-	$(bin)/pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+.venv/bench: benchmarks/requirements.txt .venv/dev
+	$(PYTHON) -m venv --without-pip .venv/peers
+	$(call sync,.venv/peers/bin/python,benchmarks/requirements.txt)
 	@touch $@
