@@ -48,6 +48,13 @@ def database_url(request: pytest.FixtureRequest, tmp_path_factory: Any) -> str:
     return url
 
 
+# For a table that is about something else than the database: whole on one, a sample on the other.
+on_sqlite, on_postgresql = (
+    pytest.mark.parametrize("database_url", [kind], indirect=True, scope="session")
+    for kind in ("sqlite", "postgresql")
+)
+
+
 @pytest.fixture(scope="session")
 def environment(database_url: str) -> dict[str, str]:
     """What a server of our own needs to know to work on the same database as the test."""
@@ -78,7 +85,7 @@ def migrated_app(database_url: str) -> Iterator[Flask]:
         dispose_engines()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def server(migrated_app: Any, environment: dict[str, str], tmp_path_factory: Any) -> Iterator[str]:
     """The address of gunicorn with two workers, on the tests' own database."""
     with gunicorn(environment, tmp_path_factory.mktemp("gunicorn")) as address:

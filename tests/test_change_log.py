@@ -21,11 +21,11 @@ from omnidesk.db import Filters, db, utcnow
 from omnidesk.db.change_log import Change
 from omnidesk.db.session import READ
 from omnidesk.tickets.models import Ticket
-from tests.conftest import Caller, make_client, make_ticket
+from tests.conftest import Caller, make_client, make_ticket, on_postgresql
 from tests.servers import at_once
 
 # SQLite has one writer at a time: what is shown here cannot happen there.
-pytestmark = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True, scope="session")
+pytestmark = on_postgresql
 
 Connect = Callable[[], psycopg.Connection]
 WRITERS, ROUNDS = 8, 15

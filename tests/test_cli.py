@@ -16,7 +16,7 @@ from omnidesk.sample_data import bulk, demo
 from omnidesk.sample_data.rows import MAKERS
 from omnidesk.tickets.models import Ticket
 from omnidesk.users.models import User
-from tests.conftest import PASSWORD, Caller, make_client, make_user
+from tests.conftest import PASSWORD, Caller, make_client, make_user, on_sqlite
 from tests.servers import flask
 
 
@@ -158,7 +158,7 @@ def test_seeds_are_the_same_for_the_same_random_seed(
     assert [row[1:] for row in more] != [row[1:] for row in first[2]]
 
 
-@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@on_sqlite
 def test_seeds_break_no_rule(app: Any) -> None:
     bulk.fill(300, 200, 100, random_seed=1)
 

@@ -11,7 +11,7 @@ import requests
 from sqlalchemy import create_engine, text
 
 from omnidesk.db import db
-from tests.conftest import Caller, make_conversation
+from tests.conftest import Caller, make_conversation, on_postgresql, on_sqlite
 from tests.servers import BIN, ROOT, Line, at_once, environ, flask, gunicorn
 
 
@@ -135,10 +135,12 @@ def test_a_bad_setting_ends_the_start_with_one_line(settings: dict[str, str], li
     assert line in said[0]
 
 
-def test_a_server_with_an_unready_database_says_so(
-    postgres_url: str, tmp_path: Path, environment: dict[str, str]
-) -> None:
-    away = environment | {"DATABASE_URL": "postgresql://nobody@127.0.0.1:1/nothing"}
+def test_a_server_with_an_unready_database_says_so(tmp_path: Path) -> None:
+    away = {
+        "DATABASE_URL": "postgresql://nobody@127.0.0.1:1/nothing",
+        "SECRET_KEY": "x" * 48,
+        "OMNIDESK_ENV": "development",
+    }
     with gunicorn(away, tmp_path) as address:
         answer = requests.get(f"{address}/readyz", timeout=10)
 
@@ -169,7 +171,7 @@ def new_database(url: str) -> str:
     return url.replace("/postgres", "/new")
 
 
-@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True, scope="session")
+@on_postgresql
 def test_no_connection_is_there_before_a_request_needs_one(
     app: Any, environment: dict[str, str], tmp_path: Path
 ) -> None:
@@ -183,13 +185,19 @@ def test_no_connection_is_there_before_a_request_needs_one(
     db.session.rollback()
 
 
+@on_sqlite
 def test_no_control_socket_is_opened(environment: dict[str, str], tmp_path: Path) -> None:
     home = {"HOME": str(tmp_path), "XDG_RUNTIME_DIR": str(tmp_path)}
     with gunicorn(environment | home, tmp_path):
         assert [path.name for path in tmp_path.rglob("*")] == ["gunicorn.log"]
 
 
-@pytest.mark.parametrize("zone", ["America/Bogota", "Asia/Kathmandu"])
+@pytest.mark.parametrize(
+    ("database_url", "zone"),
+    [("sqlite", "America/Bogota"), ("postgresql", "Asia/Kathmandu")],
+    indirect=["database_url"],
+    scope="session",
+)
 def test_the_machines_time_zone_changes_nothing(
     environment: dict[str, str], tmp_path: Path, agent: Caller, zone: str
 ) -> None:

@@ -17,6 +17,7 @@ from tests.conftest import (
     make_message,
     make_ticket,
     make_user,
+    on_sqlite,
     recorded_statements,
 )
 
@@ -119,8 +120,10 @@ def walk_back(caller: Caller, url: str) -> list[Any]:
     return list(found)
 
 
-@pytest.mark.parametrize("limit", [1, 2, 3, 50])
-@pytest.mark.parametrize("path", LISTS)
+@pytest.mark.parametrize(
+    ("path", "limit"),
+    [*(("/api/events", limit) for limit in (1, 3, 50)), *((path, 2) for path in LISTS)],
+)
 def test_every_row_is_met_once_in_either_direction(agent: Caller, path: str, limit: int) -> None:
     moment = utcnow()
     conversation = make_conversation()
@@ -170,14 +173,23 @@ def test_a_row_that_is_closed_meanwhile_moves_nothing(agent: Caller, tickets: li
     assert ids(agent.get(links(first)["next"])) == tickets[2:4]
 
 
-@pytest.mark.parametrize("path", LISTS)
-@pytest.mark.parametrize(
-    "cursor",
-    [
-        *("", "x", "a", "a0000006", "a000000064", "A00000064", "a80000000", "a0000006g"),
-        *("c00000064", "a00000064\n", "a\0", "a" * 5000, "a2000000000000000000001", "1", "-1"),
-    ],
+NO_CURSORS = (
+    *("", "x", "a", "a0000006", "a000000064", "A00000064", "a80000000", "a0000006g"),
+    *("c00000064", "a00000064\n", "a\0", "a" * 5000, "a2000000000000000000001", "1", "-1"),
 )
+
+
+@pytest.mark.parametrize("path", LISTS)
+def test_every_list_refuses_what_is_no_cursor(agent: Caller, path: str) -> None:
+    answer = agent.get(path, query_string={"cursor": "a0000006g"})
+
+    assert (answer.status_code, list(answer.json["errors"])) == (400, ["cursor"])
+
+
+# The two kinds of cursors: a number, and a time and a number.
+@on_sqlite
+@pytest.mark.parametrize("path", ["/api/tickets", "/api/events"])
+@pytest.mark.parametrize("cursor", NO_CURSORS)
 def test_a_cursor_that_is_none_is_refused_by_name(agent: Caller, path: str, cursor: str) -> None:
     answer = agent.get(path, query_string={"cursor": cursor})
 
@@ -250,6 +262,16 @@ def test_any_other_preference_is_ignored(agent: Caller, prefer: str) -> None:
 
 
 @pytest.mark.parametrize("path", LISTS)
+@pytest.mark.parametrize(("name", "value"), [("limit", "0"), ("offset", "-1"), ("page", "2")])
+def test_every_list_refuses_a_page_with_a_fault(
+    agent: Caller, path: str, name: str, value: str
+) -> None:
+    answer = agent.get(f"{path}?{name}={value}")
+
+    assert (answer.status_code, list(answer.json["errors"])) == (400, [name])
+
+
+@on_sqlite
 @pytest.mark.parametrize(
     ("name", "value"),
     [
@@ -268,10 +290,8 @@ def test_any_other_preference_is_ignored(agent: Caller, prefer: str) -> None:
         ("page", "2"),
     ],
 )
-def test_a_page_with_a_fault_is_refused_by_name(
-    agent: Caller, path: str, name: str, value: str
-) -> None:
-    answer = agent.get(f"{path}?{name}={value}")
+def test_a_page_with_a_fault_is_refused_by_name(agent: Caller, name: str, value: str) -> None:
+    answer = agent.get(f"/api/tickets?{name}={value}")
 
     assert answer.status_code == 400
     assert list(answer.json["errors"]) == [name]

@@ -11,11 +11,11 @@ from typing import Any, NamedTuple
 import pytest
 import requests
 
-from tests.conftest import KEY, make_conversation
+from tests.conftest import KEY, make_conversation, on_postgresql
 from tests.postgres import free_port
 from tests.servers import ROOT, Line, flask, gunicorn, process, wait_for
 
-pytestmark = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True, scope="session")
+pytestmark = on_postgresql
 
 FRAME = """\
 daemon off;

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import requests
 
+from tests.conftest import on_sqlite
 from tests.security.conftest import TICKET, Desk, ascii_json
 from tests.security.test_matrix import MATRIX
 from tests.servers import Line
@@ -24,6 +25,7 @@ def methods(path: str) -> set[str]:
     return found | ({"HEAD"} if "GET" in found else set())
 
 
+@on_sqlite
 @pytest.mark.parametrize("path", PATHS)
 def test_a_wrong_method_is_told_the_right_ones(desk: Desk, path: str) -> None:
     for method in {"PUT", "PATCH", "DELETE", "TRACE", "CONNECT", "FOO"} - methods(path):
@@ -32,6 +34,7 @@ def test_a_wrong_method_is_told_the_right_ones(desk: Desk, path: str) -> None:
         assert set(answer.headers["Allow"].split(", ")) == methods(path)
 
 
+@on_sqlite
 @pytest.mark.parametrize("path", [path for path in API if "GET" in methods(path)])
 def test_head_is_get_without_a_body(desk: Desk, path: str) -> None:
     named = {"X-Request-ID": "one"}
@@ -68,6 +71,7 @@ def preflight(desk: Desk, path: str, origin: str) -> Any:
     return desk.ask("OPTIONS", path, "", headers={"Origin": origin} | asked)
 
 
+@on_sqlite
 @pytest.mark.parametrize("origin", [ALLOWED, "null"])
 @pytest.mark.parametrize("path", API)
 def test_a_page_that_may_call_may_ask_first(desk: Desk, path: str, origin: str) -> None:
@@ -121,6 +125,7 @@ def test_a_page_that_may_call_sees_errors_too(
     assert {"Link", "X-Total-Count", "ETag", "Location", "X-Request-ID", "Retry-After"} <= exposed
 
 
+@on_sqlite
 @pytest.mark.parametrize("path", PATHS)
 def test_options_needs_neither_origin_nor_token(desk: Desk, path: str) -> None:
     answer = desk.ask("OPTIONS", path, "")

@@ -1,0 +1,192 @@
+"""A database that is busy, slow or lost: who is answered all the same, and who is told to retry."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import pytest
+from flask import Flask
+from sqlalchemy import Connection, create_engine, text, update
+
+from omnidesk.clients.models import Client
+from omnidesk.conversations.models import Conversation
+from omnidesk.db import db
+from omnidesk.db.session import READ
+from omnidesk.events.models import Event
+from omnidesk.tickets.models import Ticket
+from omnidesk.users.models import User
+from tests.conftest import (
+    Caller,
+    make_client,
+    make_conversation,
+    make_event,
+    make_message,
+    make_ticket,
+    on_postgresql,
+    recorded_statements,
+)
+
+UNAVAILABLE = {"detail": "Service Unavailable"}
+READS = (
+    "/api/tickets",
+    "/api/tickets?tag=vip&status=abierto",
+    "/api/tickets/1",
+    "/api/tickets/1/history",
+    "/api/tickets/1/comments",
+    "/api/tags",
+    "/api/events",
+    "/api/users",
+    "/api/clients",
+    "/api/clients/1",
+    "/api/conversations",
+    "/api/conversations/1/messages",
+    "/api/summary",
+    "/api/changes",
+    "/api/me",
+    "/readyz",
+)
+
+
+def impatient(options: dict[str, Any], **settings: object) -> dict[str, Any]:
+    """Return the options of an engine that waits a tenth of a second, by PostgreSQL's settings."""
+    changed = options | {"pool_timeout": 0.1}
+    if connect_args := options.get("connect_args"):
+        more = "".join(f" -c {name}={value}" for name, value in settings.items())
+        changed["connect_args"] = connect_args | {"options": connect_args["options"] + more}
+    return changed
+
+
+@pytest.fixture
+def hasty(app: Flask, app_with: Callable[..., Flask], agent: Caller) -> Caller:
+    """The agent, calling an app that gives up on a busy database after a tenth of a second."""
+    config = app.config
+    other = app_with(
+        SQLALCHEMY_ENGINE_OPTIONS=impatient(config["SQLALCHEMY_ENGINE_OPTIONS"], lock_timeout=100),
+        SQLALCHEMY_BINDS=config["SQLALCHEMY_BINDS"]
+        | {READ: impatient(config["SQLALCHEMY_BINDS"][READ], statement_timeout=100)},
+    )
+    if db.engine.name == "sqlite":
+        with other.app_context(), db.engine.connect() as connection:  # the only one that writes
+            connection.exec_driver_sql("PRAGMA busy_timeout=100")
+    return Caller(other, agent.user)
+
+
+@contextmanager
+def all_connections(app: Flask, name: str | None) -> Iterator[None]:
+    """Use up the pool of an engine."""
+    with app.app_context(), ExitStack() as stack:
+        engine = db.engines[name]
+        for _ in range(engine.pool.size()):  # type: ignore[attr-defined]
+            stack.callback(engine.raw_connection().close)
+        yield
+
+
+@contextmanager
+def another_writer() -> Iterator[Connection]:
+    """A transaction of another process, which is rolled back in the end."""
+    engine = create_engine(db.engine.url)
+    with engine.connect() as connection:
+        yield connection
+        connection.rollback()
+    engine.dispose()
+
+
+@pytest.mark.parametrize("path", ["/api/tickets", "/api/tickets/1", "/api/summary", "/readyz"])
+def test_a_read_without_a_free_connection_is_503(hasty: Caller, path: str) -> None:
+    make_ticket()
+
+    with all_connections(hasty.app, READ):
+        refused = hasty.get(path)
+
+    assert (refused.status_code, refused.json) == (503, UNAVAILABLE)
+    assert int(refused.headers["Retry-After"]) > 0
+    assert hasty.get(path).status_code == 200
+
+
+def test_a_write_without_a_free_connection_is_503(hasty: Caller) -> None:
+    body = {"full_name": "Ada"}
+
+    with all_connections(hasty.app, None):
+        refused = hasty.post("/api/clients", json=body)
+        read = hasty.get("/api/clients")
+
+    assert (refused.status_code, refused.json) == (503, UNAVAILABLE)
+    assert int(refused.headers["Retry-After"]) > 0
+    assert (read.status_code, read.json) == (200, [])
+    assert hasty.post("/api/clients", json=body).status_code == 201
+
+
+def test_a_login_without_a_free_connection_is_503(hasty: Caller) -> None:
+    body = {"username": hasty.user.username, "password": "correct horse"}
+
+    with all_connections(hasty.app, None):
+        assert hasty.post("/api/login", json=body).status_code == 503
+
+    assert hasty.post("/api/login", json=body).status_code == 200
+
+
+def test_readers_are_answered_while_a_writer_is_busy(hasty: Caller) -> None:
+    ticket = make_ticket()
+    make_event()
+    make_message(make_conversation(client_id=ticket.client_id))
+    before = {path: hasty.get(path).json for path in READS}
+
+    with another_writer() as writer:
+        for model in (Ticket, Client, Event, Conversation, User):
+            writer.execute(update(model).values(version=model.version + 1))
+        meanwhile = {path: hasty.get(path) for path in READS}
+        refused = hasty.patch("/api/tickets/1", json={"subject": "Other"})
+
+    assert {path: answer.status_code for path, answer in meanwhile.items()} == dict.fromkeys(
+        READS, 200
+    )
+    assert {path: answer.json for path, answer in meanwhile.items()} == before
+    assert (refused.status_code, refused.json) == (503, UNAVAILABLE), "the row was locked"
+    assert hasty.patch("/api/tickets/1", json={"subject": "Other"}).status_code == 200
+
+
+@on_postgresql
+def test_a_read_is_sent_again_where_its_connection_was_lost(
+    app_with: Callable[..., Flask], agent: Caller, database_url: str
+) -> None:
+    make_ticket()
+    caller = Caller(app_with(DATABASE_URL=f"{database_url}?application_name=lost"), agent.user)
+    with all_connections(caller.app, READ), all_connections(caller.app, None):
+        pass  # all connections are open now
+
+    lost = lose_connections()
+    with recorded_statements() as run:
+        answer = caller.get("/api/tickets")
+
+    assert lost == 8
+    assert (answer.status_code, len(answer.json)) == (200, 1)
+    token, again, tickets = run
+    assert token == again, "the first statement was sent to a lost connection, and then to a new"
+    assert "FROM ticket" in tickets
+    lose_connections()
+    assert caller.post("/api/clients", json={"full_name": "Ada"}).status_code == 201
+
+
+def lose_connections() -> int:
+    """End the connections of the app named `lost`, as a restart would; return how many."""
+    ended = db.session.scalar(
+        text(
+            "SELECT count(pg_terminate_backend(pid, 5000)) FROM pg_stat_activity"
+            " WHERE application_name = 'lost'"
+        )
+    )
+    db.session.rollback()
+    return int(ended or 0)
+
+
+@on_postgresql
+def test_a_read_that_took_too_long_is_not_sent_again(hasty: Caller) -> None:
+    make_client()
+
+    with another_writer() as writer, recorded_statements() as run:
+        writer.execute(text("LOCK TABLE ticket IN ACCESS EXCLUSIVE MODE"))
+        answer = hasty.get("/api/tickets")
+
+    assert (answer.status_code, answer.json) == (503, UNAVAILABLE)
+    assert len([sql for sql in run if "FROM ticket" in sql]) == 1
+    assert hasty.get("/api/tickets").status_code == 200
