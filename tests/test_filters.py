@@ -56,7 +56,7 @@ def people(app: Any) -> None:
 def tickets(people: None) -> list[dict[str, Any]]:
     """A ticket for each choice of values, and some that have none of a value."""
     values = product(STATUSES, PRIORITIES, (1, 2, None), (1, 2))
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"status": status, "priority": priority, "assigned_to": user, "client_id": client}
         for status, priority, user, client in values
     ]
@@ -97,7 +97,7 @@ def test_tickets_are_found_by_any_filters_together(
 def events(tickets: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Events of every start and end among four days, by two users or none, on a ticket or not."""
     spans = [(start, end) for start, end in product(DAYS, DAYS) if start <= end]
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"start_time": start, "end_time": end, "created_by": user, "ticket_id": ticket}
         for (start, end), user, ticket in product(spans, (1, 2, None), (1, 2, None))
     ]
