@@ -32,6 +32,19 @@ Row = TypeVar("Row", bound=Base)
 PASSWORD = "correct horse"
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin slow tests first: no worker is then left with one while the others are done.
+
+    pytest-xdist gives the first of two workers the first half of the tests.
+    """
+    slow = [item for item in items if item.get_closest_marker("slow")]
+    others = [item for item in items if item not in slow]
+    here, there = slow[: len(slow) // 2], slow[len(slow) // 2 :]
+    middle = len(items) // 2 - len(here)
+    items[:] = [*here, *others[:middle], *there, *others[middle:]]
+
+
 @pytest.fixture(scope="session")
 def postgres_url() -> Iterator[str]:
     """A database on a PostgreSQL of our own."""

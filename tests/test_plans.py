@@ -1,18 +1,18 @@
-"""How the databases find the rows of a list: in an index, and no row is looked at for nothing."""
+"""How the databases find the rows of a list: in the index that begins with all its filters."""
 
 import re
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import insert, text
+from sqlalchemy import insert, inspect, text
 
 from omnidesk.conversations.models import Message
 from omnidesk.db import db, statements, utcnow
 from omnidesk.db.session import READ
 from omnidesk.events.models import Event
 from omnidesk.tickets.models import Ticket, TicketTag
-from tests.conftest import Caller, make_client, make_conversation, make_user
+from tests.conftest import Caller, make_client, make_conversation, make_ticket, make_user
 
 OLD, NEW = 300, 100
 
@@ -56,7 +56,9 @@ def calendar(app: Any) -> None:
         user = make_user(f"user-{number}").user_id
         chat = make_conversation().conversation_id
         time = utcnow() + number * timedelta(days=1)
-        call = {"title": "x", "start_time": time, "end_time": time, "created_by": user}
+        ticket = make_ticket(make_client().client_id).ticket_id
+        call = {"title": "x", "start_time": time, "end_time": time}
+        call |= {"created_by": user, "ticket_id": ticket}
         said = {"conversation_id": chat, "sender": "bot", "content": "x", "created_at": time}
         db.session.execute(insert(Event), [call] * count)
         db.session.execute(insert(Message), [said] * count)
@@ -79,8 +81,8 @@ def analyze() -> None:
         "assigned_to=1",
         "client_id=1",
         "status=cerrado&priority=alta",
-        "status=cerrado&assigned_to=1",
-        "priority=alta&assigned_to=1",
+        "assigned_to=1&status=cerrado",
+        "assigned_to=1&priority=alta",
         "client_id=1&status=cerrado",
         "client_id=1&priority=alta",
         "client_id=1&assigned_to=1",
@@ -91,33 +93,53 @@ def analyze() -> None:
         "tag=all&client_id=1",
     ],
 )
-def test_old_rows_are_not_looked_for_among_the_new(
+def test_old_tickets_are_not_looked_for_among_the_new(
     plans: list[str], agent: Caller, query: str
 ) -> None:
     answer = agent.get(f"/api/tickets?limit=5&{query}")
 
     assert [row["ticket_id"] for row in answer.json] == [*range(OLD, OLD - 5, -1)]
-    assert passed_over("ticket", plans) <= 5
+    filters = {part.partition("=")[0] for part in query.split("&")}
+    table = "ticket_tag" if "tag" in filters else "ticket"
+    *columns, last = index_columns(table, plans)
+    assert ({*columns}, last) == (filters, "ticket_id"), plans[-1]
+    assert skipped_rows(table, plans) <= 5
 
 
 @pytest.mark.usefixtures("calendar")
 @pytest.mark.parametrize(
-    ("path", "table"),
-    [("conversations/2/messages?", "message"), ("events?created_by=2", "calendar_event")],
+    ("path", "table", "index"),
+    [
+        (
+            "conversations/2/messages?",
+            "message",
+            ["conversation_id", "message_id"],
+        ),
+        ("events?created_by=2", "calendar_event", ["created_by", "start_time", "event_id"]),
+        ("events?ticket_id=2", "calendar_event", ["ticket_id", "start_time", "event_id"]),
+    ],
 )
 def test_late_rows_are_not_looked_for_among_the_early(
-    plans: list[str], agent: Caller, path: str, table: str
+    plans: list[str], agent: Caller, path: str, table: str, index: list[str]
 ) -> None:
     answer = agent.get(f"/api/{path}&limit=5")
 
     assert len(answer.json) == 5
-    assert passed_over(table, plans) <= 5, plans[-1]
+    assert index_columns(table, plans) == index, plans[-1]
+    assert skipped_rows(table, plans) <= 5, plans[-1]
 
 
-def passed_over(table: str, plans: list[str]) -> int:
-    """Give how many rows of a table were read for nothing, by the last plan that reads it."""
-    *_, plan = [each for each in plans if table in each]
-    assert not re.search(f"SCAN {table}( AS .*)?\n|TEMP B-TREE|Sort|Seq Scan on {table}", plan), (
-        plan
-    )
-    return sum(map(int, re.findall(r"Removed by Filter: (\d+)", plan)))
+def index_columns(table: str, plans: list[str]) -> list[str | None]:
+    """Return the columns of the index in which the last plan finds the rows of a table."""
+    on_postgresql, on_sqlite = rf"using (\w+) on {table}\b", rf"SEARCH {table} USING .*INDEX (\w+)"
+    names = re.findall(on_postgresql if db.engine.name == "postgresql" else on_sqlite, plans[-1])
+    columns = {i["name"]: i["column_names"] for i in inspect(db.engine).get_indexes(table)}
+    return columns[names[0]] if names else []
+
+
+def skipped_rows(table: str, plans: list[str]) -> int:
+    """Return how many rows of a table were read for nothing by the last plan; none are sorted."""
+    plan = plans[-1]
+    assert not re.search(rf"SCAN {table}\b|TEMP B-TREE|Sort|Seq Scan on {table}\b", plan), plan
+    steps = [step for step in plan.split("->") if re.search(rf" on {table}\b", step)]
+    return sum(int(n) for step in steps for n in re.findall(r"Removed by Filter: (\d+)", step))

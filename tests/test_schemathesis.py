@@ -12,6 +12,7 @@ from omnidesk.sample_data import demo
 from tests.conftest import Caller, make_user
 from tests.servers import BIN, environ, gunicorn
 
+pytestmark = pytest.mark.slow
 HERE = Path(__file__).parent
 OPTIONS = ("--checks", "all", "--no-color", "--seed", "7", "--generation-database", "none")
 
