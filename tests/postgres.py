@@ -22,13 +22,13 @@ FAST = (
 
 
 def free_port() -> int:
-    """Give a port on loopback that nobody listens on."""
+    """Return a port on loopback that nobody listens on."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         return int(server.getsockname()[1])
 
 
 def binaries() -> Path:
-    """Give the folder of initdb and postgres, the newest where there are several."""
+    """Return the folder of initdb and postgres, the newest where there are several."""
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda p: int(p.parts[4]))
     initdb = shutil.which("initdb") or (found and found[-1])
     assert initdb, "PostgreSQL is not installed: run .ci/need test"
@@ -37,7 +37,7 @@ def binaries() -> Path:
 
 @contextmanager
 def running(settings: tuple[str, ...] = FAST) -> Iterator[str]:
-    """Start a server in a folder of its own and give the URL of its database."""
+    """Start a server in a folder of its own; yield the URL of its database."""
     folder = Path(tempfile.mkdtemp(prefix="omnidesk-pg-"))
     user = "postgres" if os.getuid() == 0 else None  # PostgreSQL refuses to run as root
     if user:
@@ -70,7 +70,7 @@ def running(settings: tuple[str, ...] = FAST) -> Iterator[str]:
         wait_for(url)
         yield url
     finally:
-        server.send_signal(signal.SIGINT)  # at once, whoever is still connected
+        server.send_signal(signal.SIGINT)  # a fast shutdown, which ends open connections
         server.wait(30)
         shutil.rmtree(folder)
 

@@ -1,4 +1,4 @@
-"""Real servers on loopback, for as long as a test needs them."""
+"""Start real servers on loopback, call them concurrently, and send them raw bytes."""
 
 import os
 import signal
@@ -23,7 +23,7 @@ BIN = Path(sys.executable).parent
 
 
 def environ(settings: dict[str, str]) -> dict[str, str]:
-    """Give the environment of a process of ours: these settings, and no others of ours."""
+    """Return the environment of a process: these settings, and none of the tests' own."""
     return {"PATH": os.environ["PATH"], "HOME": "/nonexistent", **settings}
 
 
@@ -55,7 +55,7 @@ def process(command: list[Any], log: Path, **kwargs: Any) -> Iterator[subprocess
 
 @contextmanager
 def gunicorn(settings: dict[str, str], folder: Path, workers: int = 2) -> Iterator[str]:
-    """Serve the app with real workers and give its address."""
+    """Serve the app with real workers; yield its address."""
     port, log = free_port(), folder / "gunicorn.log"
     env = environ({**settings, "PORT": str(port), "WEB_CONCURRENCY": str(workers)})
     with process([BIN / "gunicorn", "wsgi:app"], log, env=env, cwd=ROOT):
@@ -75,8 +75,8 @@ def wait_for(url: str, log: Path, **kwargs: Any) -> None:
     raise TimeoutError(log.read_text())
 
 
-def at_once(count: int, act: Callable[[int], Any]) -> list[Any]:
-    """Give what acting that many times at once gave."""
+def run_concurrently(count: int, act: Callable[[int], Any]) -> list[Any]:
+    """Call a function that many times concurrently; return the results as they came."""
     start, results = threading.Barrier(count), []
 
     def run(number: int) -> None:
@@ -91,7 +91,7 @@ def at_once(count: int, act: Callable[[int], Any]) -> list[Any]:
     return results
 
 
-class Line:
+class RawConnection:
     """A connection on which bytes are sent as they are."""
 
     def __init__(self, address: str, certificate: Path | None = None) -> None:
@@ -101,7 +101,7 @@ class Line:
         if place.scheme == "https":
             context = ssl.create_default_context(cafile=certificate)
             self.socket = context.wrap_socket(self.socket, server_hostname=host)
-        self.heard = b""
+        self.received = b""
 
     def __enter__(self) -> Self:
         return self
@@ -109,12 +109,12 @@ class Line:
     def __exit__(self, *_: object) -> None:
         self.socket.close()
 
-    def say(self, text: bytes) -> None:
+    def send(self, text: bytes) -> None:
         """Send bytes."""
         self.socket.sendall(text)
 
-    def hear(self, end: bytes | None = None) -> bytes:
-        """Give what has come once it holds this, or once the other side is done."""
-        while (end is None or end not in self.heard) and (piece := self.socket.recv(65536)):
-            self.heard += piece
-        return self.heard
+    def receive(self, end: bytes | None = None) -> bytes:
+        """Return all that was received, once it holds `end` or the other side is done."""
+        while (end is None or end not in self.received) and (piece := self.socket.recv(65536)):
+            self.received += piece
+        return self.received

@@ -101,18 +101,18 @@ GOOD = {"sub": "1", "sid": 1, "iat": NOW, "nbf": NOW, "exp": NOW + 3600, "type":
 
 
 def signed(key: str = KEY, algorithm: str = "HS256", **changes: Any) -> str:
-    """Give a token for session 1 of user 1, some claims changed; None leaves a claim out."""
+    """Return a token for session 1 of user 1, some claims changed; None leaves a claim out."""
     kept = {name: value for name, value in (GOOD | changes).items() if value is not None}
     return jwt.encode(kept, key, algorithm=algorithm, headers=KID)
 
 
 def part(value: object) -> str:
-    """Give one part of a hand-made token."""
+    """Return one part of a hand-made token."""
     return base64.urlsafe_b64encode(json.dumps(value).encode()).rstrip(b"=").decode()
 
 
 def without_signature(algorithm: str) -> str:
-    """Give a token that asks not to be verified."""
+    """Return a token that asks not to be verified."""
     return f"{part({'alg': algorithm, 'typ': 'JWT'} | KID)}.{part(GOOD)}."
 
 

@@ -22,7 +22,7 @@ from omnidesk.db.change_log import Change
 from omnidesk.db.session import READ
 from omnidesk.tickets.models import Ticket
 from tests.conftest import Caller, make_client, make_ticket, on_postgresql
-from tests.servers import at_once
+from tests.servers import run_concurrently
 
 # SQLite has one writer at a time: what is shown here cannot happen there.
 pytestmark = on_postgresql
@@ -118,7 +118,7 @@ def test_a_change_comes_after_what_it_depends_on(connect: Connect, agent: Caller
     assert [change["after"]["full_name"] for change in history] == ["renamed", "new"]
 
 
-def test_what_is_rolled_back_holds_nobody_up(connect: Connect, agent: Caller) -> None:
+def test_a_rolled_back_change_delays_no_reader(connect: Connect, agent: Caller) -> None:
     lost = connect()
     add(lost, "lost")
     make_client(full_name="kept")
@@ -146,7 +146,7 @@ def test_a_follower_meets_each_change_once_in_one_order(
                 time.sleep(chance.random() / 200)
             connection.rollback() if chance.random() < 0.2 else connection.commit()
 
-    writing = threading.Thread(target=at_once, args=(WRITERS, write))
+    writing = threading.Thread(target=run_concurrently, args=(WRITERS, write))
     writing.start()
     while writing.is_alive():
         follower.read()

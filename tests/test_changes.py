@@ -50,7 +50,7 @@ def changes(caller: Caller, query: str = "") -> list[dict[str, Any]]:
 
 
 def follow(caller: Caller, url: str) -> Iterator[dict[str, Any]]:
-    """Give the rows behind a link, until there are no more."""
+    """Return the rows behind a link, until there are no more."""
     while True:
         answer = caller.get(url)
         assert answer.status_code == 200, answer.json
@@ -108,7 +108,7 @@ def test_what_is_deleted_is_logged_and_its_history_stays(agent: Caller) -> None:
     assert (newest["op"], newest["before"], newest["after"]) == ("deleted", was, None)
 
 
-def test_no_way_around_the_log(agent: Caller) -> None:
+def test_changes_by_plain_sql_are_logged_too(agent: Caller) -> None:
     client_id = make_client().client_id
     make_ticket(client_id)
     make_ticket(client_id)
@@ -199,7 +199,7 @@ def test_history_needs_a_token_even_where_reading_does_not(anybody: Caller) -> N
     assert anybody.get("/api/changes").status_code == 401
 
 
-def test_whoever_has_seen_all_is_led_on(agent: Caller) -> None:
+def test_the_last_page_of_changes_links_to_a_next_one(agent: Caller) -> None:
     make_client()
     *_, last = changes(agent)
 
@@ -224,7 +224,7 @@ def test_a_query_with_a_fault_is_refused_by_name(agent: Caller, query: str) -> N
 
 
 def replayed(log: list[dict[str, Any]]) -> dict[str, dict[int, Any]]:
-    """Give the rows that a log makes."""
+    """Return the rows that a log makes."""
     tables: dict[str, dict[int, Any]] = {name: {} for name in LOGGED}
     for change in log:
         table, number = tables[change["entity"]], change["entity_id"]
@@ -240,7 +240,7 @@ def replayed(log: list[dict[str, Any]]) -> dict[str, dict[int, Any]]:
 
 
 def stored(model: type[Base]) -> dict[int, Any]:
-    """Give a table's rows as the log shows them."""
+    """Return a table's rows as the log shows them."""
     (key,) = model.__table__.primary_key
     found = {}
     for row in db.session.execute(select(model.__table__)):
@@ -253,7 +253,7 @@ def stored(model: type[Base]) -> dict[int, Any]:
 
 
 def show(name: str, value: Any) -> Any:
-    """Give a value as JSON shows it."""
+    """Return a value as JSON shows it."""
     if name == "tags":
         return json.loads(value)
     return f"{value.isoformat()[:19]}Z" if hasattr(value, "isoformat") else value

@@ -21,7 +21,7 @@ from tests.servers import flask
 
 
 def count(model: type[Base]) -> int:
-    """Give how many rows a model has."""
+    """Return how many rows a model has."""
     rows = db.session.scalar(select(func.count()).select_from(model)) or 0
     db.session.rollback()
     return rows
@@ -121,7 +121,7 @@ def test_a_command_before_init_db_says_so_in_one_line(tmp_path: Path, command: l
 
 
 def rows(model: type[Base]) -> list[Any]:
-    """Give all rows of a model."""
+    """Return all rows of a model."""
     table = model.__table__
     found = [tuple(row) for row in db.session.execute(select(table).order_by(*table.primary_key))]
     db.session.rollback()

@@ -13,7 +13,7 @@ def address(app: Any) -> str:
     return f"/api/tickets/{make_ticket().ticket_id}/comments"
 
 
-def test_a_comment_is_its_writers(agent: Caller, address: str) -> None:
+def test_a_new_comment_has_its_author(agent: Caller, address: str) -> None:
     made = agent.post(address, json={"body": "Called back"})
 
     assert made.status_code == 201
@@ -41,7 +41,7 @@ def test_a_ticket_without_comments_has_an_empty_list(agent: Caller, address: str
 
 
 @pytest.mark.parametrize("method", ["get", "post"])
-def test_no_ticket_is_404(agent: Caller, method: str) -> None:
+def test_comments_of_no_ticket_are_404(agent: Caller, method: str) -> None:
     body = {"json": {"body": "x"}} if method == "post" else {}
 
     assert getattr(agent, method)("/api/tickets/424242/comments", **body).status_code == 404
@@ -59,7 +59,7 @@ def test_its_author_edits_a_comment(agent: Caller, address: str) -> None:
     assert agent.get(path).json == edited.json
 
 
-def test_others_do_not_but_admins_do(agent: Caller, admin: Caller) -> None:
+def test_only_its_author_and_admins_edit_a_comment(agent: Caller, admin: Caller) -> None:
     path = f"/api/comments/{make_comment().comment_id}"
 
     assert agent.patch(path, json={"body": "x"}).status_code == 403

@@ -18,7 +18,7 @@ def nothing_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 def settings(monkeypatch: pytest.MonkeyPatch, **environment: str) -> config.Production:
-    """Give the settings that an environment asks for."""
+    """Return the settings that an environment asks for."""
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     return config.from_environment()

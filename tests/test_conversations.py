@@ -29,12 +29,12 @@ MESSAGE_KEYS = [
 
 
 def address(conversation: Any) -> str:
-    """Give the address of a conversation's messages."""
+    """Return the address of a conversation's messages."""
     return f"/api/conversations/{conversation.conversation_id}/messages"
 
 
 def unread(caller: Caller) -> int:
-    """Give how many messages nobody has read."""
+    """Return how many messages nobody has read."""
     return int(caller.get("/api/summary").json["unread_messages"])
 
 
@@ -68,7 +68,7 @@ def test_a_new_message_is_staffs_unless_it_says_otherwise(agent: Caller) -> None
     assert agent.get(answer.headers["Location"]).json == answer.json
 
 
-def test_a_message_moves_its_conversation(agent: Caller) -> None:
+def test_a_new_message_updates_its_conversation(agent: Caller) -> None:
     conversation = make_conversation()
     before = conversation.updated_at
 

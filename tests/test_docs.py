@@ -119,7 +119,7 @@ def test_every_curl_line_works_as_printed(server: str) -> None:
         assert send(filled, server).status_code == expected_status(line), line
 
 
-def test_the_readmes_first_answer_is_what_the_server_says(server: str) -> None:
+def test_the_readmes_first_response_is_the_servers(server: str) -> None:
     line, printed = re.findall("```sh\n(.*)\n```\n\n```json\n(.*)\n```", read("README.md"))[0]
 
     assert send(line, server).text.strip() == printed

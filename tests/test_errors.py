@@ -308,7 +308,7 @@ def test_a_write_with_a_parameter_is_refused(agent: Caller) -> None:
     assert agent.post("/api/clients?notify=1", json={"full_name": "Ada"}).status_code == 400
 
 
-def test_a_fault_of_ours_is_500_in_the_envelope(app_with: Any, monkeypatch: Any) -> None:
+def test_an_unhandled_error_is_500_in_the_json_form(app_with: Any, monkeypatch: Any) -> None:
     app = app_with(TESTING=False, PUBLIC_READS=["tickets"])
     monkeypatch.setattr("omnidesk.http.lists.add_links", lambda *_, **__: 1 / 0)
 

@@ -128,12 +128,12 @@ def test_an_event_with_a_fault_is_refused_by_name(agent: Caller, field: str, val
 
 
 def at(hour: int) -> datetime:
-    """Give an hour of the first of November."""
+    """Return an hour of the first of November."""
     return datetime(2025, 11, 1, hour, tzinfo=UTC)
 
 
 def found(caller: Caller, query: str = "") -> list[str]:
-    """Give the titles of the events that a query finds."""
+    """Return the titles of the events that a query finds."""
     return [event["title"] for event in caller.get(f"/api/events?{query}").json]
 
 

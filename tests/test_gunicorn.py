@@ -12,7 +12,7 @@ from sqlalchemy import create_engine, text
 
 from omnidesk.db import db
 from tests.conftest import Caller, make_conversation, on_postgresql, on_sqlite
-from tests.servers import BIN, ROOT, Line, at_once, environ, flask, gunicorn
+from tests.servers import BIN, ROOT, RawConnection, environ, flask, gunicorn, run_concurrently
 
 
 def test_the_contract_is_served(server: str, agent: Caller) -> None:
@@ -30,7 +30,7 @@ def test_the_contract_is_served(server: str, agent: Caller) -> None:
     assert summary.json()["users_count"] == 1
 
 
-def test_a_retry_that_arrives_at_once_is_one_message(server: str, admin: Caller) -> None:
+def test_concurrent_retries_make_one_message(server: str, admin: Caller) -> None:
     conversation = make_conversation()
     url = f"{server}/api/conversations/{conversation.conversation_id}/messages"
     body = {"sender": "client", "content": "Hello", "external_message_id": "wamid.1"}
@@ -39,7 +39,7 @@ def test_a_retry_that_arrives_at_once_is_one_message(server: str, admin: Caller)
         answer = requests.post(url, json=body, headers=admin.headers, timeout=30)
         return answer.status_code, answer.json()["message_id"]
 
-    answers = at_once(20, send)
+    answers = run_concurrently(20, send)
 
     assert Counter(status for status, _ in answers) == {201: 1, 200: 19}
     assert len({message_id for _, message_id in answers}) == 1
@@ -47,13 +47,13 @@ def test_a_retry_that_arrives_at_once_is_one_message(server: str, admin: Caller)
 
 def raw(server: str, request: bytes) -> bytes:
     """Send bytes as they are and give what comes back until the server is done."""
-    with Line(server) as line:
-        line.say(request)
-        line.socket.shutdown(socket.SHUT_WR)
-        return line.hear()
+    with RawConnection(server) as connection:
+        connection.send(request)
+        connection.socket.shutdown(socket.SHUT_WR)
+        return connection.receive()
 
 
-def test_a_file_comes_whole(server: str) -> None:
+def test_a_static_file_is_sent_whole(server: str) -> None:
     answer = requests.get(f"{server}/api/docs/assets/swagger-ui.css", timeout=5)
 
     assert len(answer.content) == int(answer.headers["Content-Length"]) > 100_000
@@ -74,7 +74,7 @@ BODY = b'{"username":"nobody","password":"nothing"}'
         b"Transfer-Encoding: chunked\r\n\r\n2a\r\n" + BODY + b"\r\n0\r\n:\r\n\r\n",
     ],
 )
-def test_a_body_that_is_not_as_announced_is_not_acted_on(server: str, rest: bytes) -> None:
+def test_a_body_that_is_not_as_announced_is_400(server: str, rest: bytes) -> None:
     answer = raw(server, LOGIN + rest)
 
     assert answer.startswith(b"HTTP/1.1 400"), answer
@@ -148,7 +148,7 @@ def test_a_server_with_an_unready_database_says_so(tmp_path: Path) -> None:
     assert "The database does not answer" in (tmp_path / "gunicorn.log").read_text()
 
 
-def test_two_init_dbs_at_once_do_no_harm(
+def test_init_db_may_run_three_times_concurrently(
     database_url: str, environment: dict[str, str], tmp_path: Path
 ) -> None:
     if database_url.startswith("sqlite"):
@@ -156,7 +156,7 @@ def test_two_init_dbs_at_once_do_no_harm(
     else:
         environment = environment | {"DATABASE_URL": new_database(database_url)}
 
-    runs = at_once(3, lambda _: flask(environment, "init-db"))
+    runs = run_concurrently(3, lambda _: flask(environment, "init-db"))
 
     assert [run.returncode for run in runs] == [0, 0, 0], [run.stderr for run in runs]
 
@@ -179,7 +179,7 @@ def test_no_connection_is_there_before_a_request_needs_one(
     connections = text("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'counted'")
     with gunicorn(environment | {"DATABASE_URL": url}, tmp_path) as address:
         assert db.session.scalar(connections) == 0
-        at_once(8, lambda _: requests.get(f"{address}/api/tickets", timeout=5))
+        run_concurrently(8, lambda _: requests.get(f"{address}/api/tickets", timeout=5))
         db.session.rollback()
         assert 0 < (db.session.scalar(connections) or 0) <= 2 * 4
     db.session.rollback()

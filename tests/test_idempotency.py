@@ -13,7 +13,7 @@ from omnidesk.http.idempotency import IdempotencyKey
 from omnidesk.tickets.models import Ticket
 from omnidesk.users.models import User
 from tests.conftest import Caller, make_client, make_conversation
-from tests.servers import at_once
+from tests.servers import run_concurrently
 
 KEY = {"Idempotency-Key": "a-key"}
 
@@ -25,7 +25,7 @@ def body(app: Any) -> dict[str, Any]:
 
 
 def count(model: Any) -> int:
-    """Give how many rows there are."""
+    """Return how many rows there are."""
     found = db.session.scalar(select(func.count()).select_from(model))
     db.session.rollback()
     return int(found or 0)
@@ -98,7 +98,7 @@ def test_a_refusal_is_not_kept(agent: Caller, body: Any) -> None:
 
 
 @pytest.mark.parametrize("key", ["", " ", "a b", "x" * 256, "ñ", "a\tb"])
-def test_a_key_that_is_none_is_refused_by_name(agent: Caller, body: Any, key: str) -> None:
+def test_an_invalid_idempotency_key_is_refused(agent: Caller, body: Any, key: str) -> None:
     answer = agent.post("/api/tickets", json=body, headers={"Idempotency-Key": key})
 
     assert answer.status_code == 400
@@ -107,7 +107,7 @@ def test_a_key_that_is_none_is_refused_by_name(agent: Caller, body: Any, key: st
 
 
 @pytest.mark.parametrize("key", ["~", "x" * 255, "0d5c64d2-6b67-4cb7-9b3e-0f2a3f4f1f6e"])
-def test_any_other_key_will_do(agent: Caller, body: Any, key: str) -> None:
+def test_any_other_idempotency_key_is_accepted(agent: Caller, body: Any, key: str) -> None:
     for _ in range(2):
         answer = agent.post("/api/tickets", json=body, headers={"Idempotency-Key": key})
         assert answer.status_code == 201
@@ -146,7 +146,7 @@ def test_twenty_at_once_make_one_row(server: str, agent: Caller, body: Any) -> N
         headers = agent.headers | KEY
         return requests.post(f"{server}/api/tickets", json=body, headers=headers, timeout=30)
 
-    answers = at_once(20, send)
+    answers = run_concurrently(20, send)
 
     statuses = Counter(answer.status_code for answer in answers)
     assert statuses[201] + statuses[409] == 20

@@ -34,13 +34,13 @@ LISTS = [
 
 
 def links(answer: Any) -> dict[str, str]:
-    """Give the addresses in the Link header by their relation."""
+    """Return the addresses in the Link header by their relation."""
     found = re.findall('<([^>]*)>; rel="([^"]*)"', answer.headers.get("Link", ""))
     return {rel: url for url, rel in found}
 
 
 def ids(answer: Any) -> list[int]:
-    """Give the ids of the tickets in an answer."""
+    """Return the ids of the tickets in an answer."""
     return [ticket["ticket_id"] for ticket in answer.json]
 
 
@@ -155,7 +155,7 @@ def test_rows_that_come_meanwhile_are_neither_skipped_nor_doubled(agent: Caller)
 
 
 def make_a_few() -> Callable[[], None]:
-    """Give what makes three clients, one a call, and then no more."""
+    """Return a function that makes three clients, one a call, and then no more."""
     names = iter(("one", "two", "three"))
 
     def make() -> None:
@@ -320,7 +320,9 @@ def test_a_misspelt_parameter_is_told_the_right_one(agent: Caller) -> None:
 
 
 @pytest.mark.parametrize("path", LISTS)
-def test_who_has_the_list_is_told_so_until_any_such_row_changes(agent: Caller, path: str) -> None:
+def test_a_list_that_the_client_has_is_304_until_any_such_row_changes(
+    agent: Caller, path: str
+) -> None:
     conversation = make_conversation()
     make_message(conversation, sender="user")
     make_ticket()
@@ -343,7 +345,7 @@ def test_who_has_the_list_is_told_so_until_any_such_row_changes(agent: Caller, p
     assert new.headers["ETag"] != had["If-None-Match"]
 
 
-def test_an_answer_that_nothing_has_changed_runs_no_list(agent: Caller) -> None:
+def test_a_304_runs_no_statement_of_the_list(agent: Caller) -> None:
     had = {"If-None-Match": agent.get("/api/tickets").headers["ETag"]}
 
     with recorded_statements() as run:

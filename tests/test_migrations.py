@@ -27,7 +27,7 @@ FROZEN = sorted(
 
 
 def imported(path: Path) -> Iterator[str]:
-    """Give the full names of what a module imports, relative ones with their dots."""
+    """Return the full names of what a module imports, relative ones with their dots."""
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.ImportFrom):
             module = "." * node.level + (node.module or "")
@@ -63,7 +63,7 @@ def empty(app_with: Any, database_url: str, tmp_path: Any) -> Iterator[Flask]:
 
 
 def schema() -> dict[str, Any]:
-    """Give all that the database itself knows about its tables."""
+    """Return all that the database itself knows about its tables."""
     with db.engine.connect() as connection:
         if connection.dialect.name == "sqlite":
             rows = connection.execute(

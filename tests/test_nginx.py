@@ -13,7 +13,7 @@ import requests
 
 from tests.conftest import KEY, make_conversation, on_postgresql
 from tests.postgres import free_port
-from tests.servers import ROOT, Line, flask, gunicorn, process, wait_for
+from tests.servers import ROOT, RawConnection, flask, gunicorn, process, wait_for
 
 pytestmark = on_postgresql
 
@@ -62,7 +62,7 @@ def certify(folder: Path) -> None:
 
 
 def shipped_site(folder: Path, gunicorn_port: str, tls: int, plain: int) -> str:
-    """Give deploy/nginx.conf with ports and paths of our own, and nothing else changed."""
+    """Return deploy/nginx.conf with ports and paths of our own, and nothing else changed."""
     site = (ROOT / "deploy/nginx.conf").read_text()
     site = re.sub(r"\n *listen \[::\].*", "", site)
     for shipped, ours in (
@@ -210,7 +210,7 @@ def test_every_answer_asks_for_tls_and_hides_versions(
     ],
     ids=lambda value: str(value)[:40],
 )
-def test_errors_before_the_app_speak_its_words(
+def test_errors_of_nginx_have_the_apps_json_form(
     site: Site, session: requests.Session, request_: dict[str, Any], status: int, detail: str
 ) -> None:
     path = request_.pop("path", "/healthz")
@@ -227,9 +227,9 @@ def test_errors_before_the_app_speak_its_words(
 def raw(site: Site, port: int, request_: bytes, *, tls: bool) -> bytes:
     """Send bytes as they are and give the answer."""
     scheme = "https" if tls else "http"
-    with Line(f"{scheme}://localhost:{port}", site.certificate) as line:
-        line.say(request_)
-        return line.hear()
+    with RawConnection(f"{scheme}://localhost:{port}", site.certificate) as connection:
+        connection.send(request_)
+        return connection.receive()
 
 
 @pytest.mark.parametrize("tls", [True, False])
@@ -242,7 +242,7 @@ def raw(site: Site, port: int, request_: bytes, *, tls: bool) -> bytes:
         b"GET http://localhost/healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
     ],
 )
-def test_what_is_no_request_is_400(site: Site, request_: bytes, tls: bool) -> None:
+def test_an_invalid_request_is_400(site: Site, request_: bytes, tls: bool) -> None:
     answer = raw(site, site.tls if tls else site.plain, request_, tls=tls)
 
     assert b'{"detail":"Bad Request"}' in answer
@@ -260,7 +260,7 @@ def test_a_request_in_the_clear_is_refused_and_not_sent_on(site: Site) -> None:
     assert (answer.status_code, answer.json()) == (400, {"detail": "Bad Request"})
 
 
-def test_what_a_client_says_of_its_way_here_is_not_believed(
+def test_forwarding_headers_of_a_client_are_ignored(
     app: Any, site: Site, session: requests.Session
 ) -> None:
     spoofed = {
@@ -290,19 +290,19 @@ SLOW = {
 
 
 @pytest.fixture
-def slow(site: Site, request: pytest.FixtureRequest) -> Iterator[list[Line]]:
+def slow(site: Site, request: pytest.FixtureRequest) -> Iterator[list[RawConnection]]:
     """Many clients, each of which has said as little, and then no more."""
-    lines = [Line(site.url, site.certificate) for _ in range(200)]
-    for line in lines:
-        line.say(SLOW[request.param])
-    yield lines
-    for line in lines:
-        line.socket.close()
+    connections = [RawConnection(site.url, site.certificate) for _ in range(200)]
+    for connection in connections:
+        connection.send(SLOW[request.param])
+    yield connections
+    for connection in connections:
+        connection.socket.close()
 
 
 @pytest.mark.parametrize("slow", SLOW, indirect=True)
 def test_slow_clients_keep_nobody_waiting(
-    slow: list[Line], site: Site, session: requests.Session
+    slow: list[RawConnection], site: Site, session: requests.Session
 ) -> None:
     answers = [session.get(f"{site.url}/healthz", timeout=5) for _ in range(20)]
 
@@ -312,15 +312,15 @@ def test_slow_clients_keep_nobody_waiting(
 def test_clients_that_read_slowly_keep_nobody_waiting(
     site: Site, session: requests.Session
 ) -> None:
-    lines = [Line(site.url, site.certificate) for _ in range(200)]
-    for line in lines:
-        line.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1024)
-        line.say(b"GET /api/openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n" * 3)
+    connections = [RawConnection(site.url, site.certificate) for _ in range(200)]
+    for connection in connections:
+        connection.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1024)
+        connection.send(b"GET /api/openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n" * 3)
 
     answers = [session.get(f"{site.url}/healthz", timeout=5) for _ in range(20)]
 
-    for line in lines:
-        line.socket.close()
+    for connection in connections:
+        connection.socket.close()
     assert [answer.status_code for answer in answers] == [200] * 20
 
 

@@ -38,7 +38,7 @@ def document(anybody: Caller) -> Any:
 
 
 def operations(document: Any) -> dict[str, Any]:
-    """Give each operation by its method and path."""
+    """Return each operation by its method and path."""
     return {
         f"{method.upper()} {path}": operation
         for path, item in document["paths"].items()

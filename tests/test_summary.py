@@ -53,7 +53,7 @@ def test_everything_is_counted(agent: Caller) -> None:
 
 
 def counted(caller: Caller) -> list[int]:
-    """Give the counts that are kept: open, in progress and closed tickets, unread messages."""
+    """Return the counts that are kept: open, in progress and closed tickets, unread messages."""
     summary = caller.get("/api/summary").json
     return [*summary["tickets"].values(), summary["unread_messages"]]
 
@@ -120,5 +120,5 @@ def test_upcoming_events_are_counted_by_the_moment_they_start(agent: Caller) -> 
 
 
 def upcoming(caller: Caller) -> int:
-    """Give how many events are said to be ahead."""
+    """Return how many events are said to be ahead."""
     return int(caller.get("/api/summary").json["upcoming_events"])

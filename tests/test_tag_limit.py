@@ -1,4 +1,4 @@
-"""A ticket has at most fifty tags, whoever adds them: the database sees to it."""
+"""A ticket has at most fifty tags: a trigger of the database keeps the rule for every writer."""
 
 import json
 from typing import Any
@@ -10,7 +10,7 @@ from sqlalchemy.exc import IntegrityError
 from omnidesk.db import db
 from omnidesk.tickets.models import MAX_TAGS, Ticket, TicketTag
 from tests.conftest import Caller, make_ticket
-from tests.servers import at_once
+from tests.servers import run_concurrently
 
 
 @pytest.fixture
@@ -81,7 +81,7 @@ def test_of_sixty_who_add_tags_at_once_fifty_succeed(app: Any) -> None:
             return False
         return True
 
-    succeeded = sum(at_once(60, add))
+    succeeded = sum(run_concurrently(60, add))
     engine.dispose()
 
     stored = db.session.scalars(select(TicketTag.tag).filter_by(ticket_id=ticket_id)).all()

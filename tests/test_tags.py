@@ -101,7 +101,7 @@ def test_tags_are_followed_by_links_in_both_directions(agent: Caller) -> None:
 
 
 @pytest.mark.parametrize("cursor", ["vip", "a", "a.", "c.vip", "a. ", "a00000064", "a." + 51 * "x"])
-def test_what_is_no_cursor_of_tags_is_400(agent: Caller, cursor: str) -> None:
+def test_an_invalid_cursor_of_tags_is_400(agent: Caller, cursor: str) -> None:
     answer = agent.get("/api/tags", query_string={"cursor": cursor})
 
     assert (answer.status_code, list(answer.json["errors"])) == (400, ["cursor"])
@@ -132,7 +132,7 @@ def test_tickets_are_found_by_tag_and_other_filters(agent: Caller) -> None:
 @pytest.mark.parametrize(
     "tag", ["VIP", "-vip", "a b", "ñ", "a%00", "%F0%9F%94%91", "x" * 51, "a%0A"]
 )
-def test_what_is_no_tag_is_refused_by_name(agent: Caller, path: str, method: str, tag: str) -> None:
+def test_an_invalid_tag_is_refused(agent: Caller, path: str, method: str, tag: str) -> None:
     answer = getattr(agent, method)(f"{path}/tags/{tag}")
 
     assert (answer.status_code, list(answer.json["errors"])) == (400, ["tag"])
@@ -146,7 +146,7 @@ def test_a_filter_that_is_no_tag_is_refused_by_name(agent: Caller, query: str) -
 
 
 @pytest.mark.parametrize("method", ["put", "delete"])
-def test_who_may_not_or_knows_an_older_ticket_changes_nothing(
+def test_a_tag_is_refused_without_a_token_or_with_an_old_etag(
     agent: Caller, anybody: Caller, path: str, method: str
 ) -> None:
     log = len(db.session.scalars(select(Change)).all())
@@ -169,7 +169,7 @@ def test_who_may_not_or_knows_an_older_ticket_changes_nothing(
 
 
 @pytest.mark.parametrize(("method", "below"), [("post", ""), ("patch", "/1")])
-def test_a_list_of_tags_is_not_taken(agent: Caller, path: str, method: str, below: str) -> None:
+def test_a_list_of_tags_is_refused(agent: Caller, path: str, method: str, below: str) -> None:
     body = {"client_id": 1, "subject": "Help", "tags": ["vip"]}
 
     answer = getattr(agent, method)(f"/api/tickets{below}", json=body)

@@ -55,7 +55,7 @@ def test_a_ticket_keeps_what_was_given(agent: Caller) -> None:
     assert answer.json == answer.json | given
 
 
-def test_a_ticket_may_be_born_closed(agent: Caller) -> None:
+def test_a_ticket_may_be_created_closed(agent: Caller) -> None:
     assert post(agent, status="cerrado").json["resolved_at"] is not None
 
 

@@ -184,7 +184,7 @@ def test_a_conversation_begins_and_is_changed(agent: Caller) -> None:
     assert agent.post(f"{path}/messages", json={"content": "Hello"}).status_code == 409
 
 
-def test_everybody_sees_whose_token_it_is(agent: Caller) -> None:
+def test_me_shows_the_user_of_the_token(agent: Caller) -> None:
     assert agent.get("/api/me").json == agent.get(f"/api/users/{agent.user.user_id}").json
 
 
@@ -248,7 +248,7 @@ def test_nobody_inactive_is_assigned_anything(agent: Caller, ticket: str) -> Non
 
 
 def rows(caller: Caller) -> dict[str, dict[str, Any]]:
-    """Give an address of each kind of row that can be changed, with a change."""
+    """Return an address of each kind of row that can be changed, with a change."""
     event = make_event(created_by=caller.user.user_id)
     return {
         f"/api/tickets/{make_ticket().ticket_id}": {"subject": "Other"},
@@ -269,7 +269,7 @@ def test_an_etag_moves_with_every_change_and_only_then(admin: Caller) -> None:
         assert admin.get(path).headers["ETag"] == other.headers["ETag"]
 
 
-def test_who_has_the_row_is_told_so(admin: Caller) -> None:
+def test_a_row_that_the_client_has_is_304(admin: Caller) -> None:
     for path, change in rows(admin).items():
         had = {"If-None-Match": admin.get(path).headers["ETag"]}
 
@@ -283,7 +283,7 @@ def test_who_has_the_row_is_told_so(admin: Caller) -> None:
         assert other.status_code == 200
 
 
-def test_a_change_of_what_is_no_longer_so_is_refused_with_what_is(admin: Caller) -> None:
+def test_a_change_of_an_older_version_is_412_with_the_current_row(admin: Caller) -> None:
     for path, change in rows(admin).items():
         known = {"If-Match": admin.get(path).headers["ETag"]}
 
@@ -299,7 +299,7 @@ def test_a_change_of_what_is_no_longer_so_is_refused_with_what_is(admin: Caller)
             assert admin.patch(path, json={}, headers={"If-Match": tag}).status_code == 412
 
 
-def test_a_row_that_is_no_longer_so_is_not_deleted(agent: Caller) -> None:
+def test_an_older_version_is_not_deleted(agent: Caller) -> None:
     event = make_event(created_by=agent.user.user_id)
     path = f"/api/events/{event.event_id}"
     known = {"If-Match": agent.get(path).headers["ETag"]}
@@ -323,7 +323,7 @@ def bulk(caller: Caller, ticket_ids: list[Any], **fields: Any) -> Any:
     return caller.patch("/api/tickets", json={"ticket_ids": ticket_ids, "set": fields})
 
 
-def test_many_tickets_are_changed_at_once(agent: Caller) -> None:
+def test_many_tickets_are_changed_by_one_request(agent: Caller) -> None:
     ids = [make_ticket().ticket_id, make_ticket(status="cerrado").ticket_id]
     before = {n: agent.get(f"/api/tickets/{n}").json for n in ids}
 
@@ -340,7 +340,7 @@ def test_many_tickets_are_changed_at_once(agent: Caller) -> None:
     assert [ticket["resolved_at"] for ticket in reopened] == [None, None]
 
 
-def test_what_is_changed_at_once_is_logged_one_by_one(agent: Caller) -> None:
+def test_a_bulk_change_is_logged_ticket_by_ticket(agent: Caller) -> None:
     ids = [make_ticket().ticket_id, make_ticket(priority="alta").ticket_id]
 
     bulk(agent, ids, priority="alta")
@@ -382,7 +382,7 @@ def test_one_missing_ticket_is_named_and_nothing_is_changed(agent: Caller) -> No
         ({"ticket_ids": [1], "set": {}, "more": 1}, "more"),
     ],
 )
-def test_a_change_of_many_with_a_fault_is_refused_by_name(
+def test_a_bulk_change_with_a_fault_is_refused_by_name(
     agent: Caller, body: Any, field: str
 ) -> None:
     make_ticket()

@@ -1,4 +1,4 @@
-"""A desk that hostile clients call, on real gunicorn, which goes on whatever they send."""
+"""Fixtures for hostile clients: a desk on real gunicorn, which must go on whatever they send."""
 
 import json
 import re
@@ -28,7 +28,7 @@ SHOWN = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 
 
 def ascii_json(body: Any) -> bytes:
-    """Give JSON in ASCII, lone surrogates as escapes."""
+    """Return JSON in ASCII, lone surrogates as escapes."""
     return json.dumps(body).encode()
 
 
@@ -40,7 +40,7 @@ class Desk(NamedTuple):
     agent: Caller
 
     def ask(self, method: str, path: str, who: str = "agent", **kwargs: Any) -> Any:
-        """Give an answer: JSON if it is anything, without a secret, all its times in UTC."""
+        """Return a response: JSON if it is anything, without a secret, all its times in UTC."""
         headers = {"agent": self.agent.headers, "admin": self.admin.headers, "": {}}[who]
         headers = headers | kwargs.pop("headers", {})
         answer = requests.request(
@@ -56,17 +56,17 @@ class Desk(NamedTuple):
         return answer
 
     def send(self, method: str, path: str, body: Any, who: str = "agent") -> Any:
-        """Give the answer to a body, which may hold what is no text."""
+        """Return the response to a body, which may hold what is no text."""
         kind = {"Content-Type": "application/json"}
         return self.ask(method, path, who, data=ascii_json(body), headers=kind)
 
     def log_in(self, username: str = "emp1", password: str = PASSWORD, **headers: str) -> Any:
-        """Give the answer to a login."""
+        """Return the response to a login."""
         body = {"username": username, "password": password}
         return self.ask("POST", "/api/login", "", json=body, headers=headers)
 
     def status_of(self, token: str) -> int:
-        """Give the status that a token is answered."""
+        """Return the status that a token is answered."""
         headers = {"Authorization": f"Bearer {token}"}
         return int(self.ask("GET", "/api/me", "", headers=headers).status_code)
 

@@ -1,4 +1,4 @@
-"""Access tokens: what is none is 401 whatever is wrong with it, and what ended is over at once."""
+"""Access tokens: any fault is 401, and a token stops working as soon as its session ends."""
 
 import hmac
 import subprocess
@@ -12,7 +12,7 @@ from jwt.utils import base64url_encode
 
 from tests.conftest import KEY, Caller, make_user
 from tests.security.conftest import Desk, ascii_json
-from tests.servers import at_once
+from tests.servers import run_concurrently
 
 ME = "/api/me"
 UNAUTHORIZED = {"detail": "Unauthorized"}
@@ -26,7 +26,7 @@ NEW = "another correct horse"
         *("Bearer a.b.c, Bearer d.e.f", "Bearer ñandú", "Bearer \xff", f"Bearer {'x' * 5000}"),
     ],
 )
-def test_a_header_without_a_token(desk: Desk, header: str) -> None:
+def test_an_authorization_header_without_a_token_is_401(desk: Desk, header: str) -> None:
     answer = desk.ask("GET", ME, "", headers={"Authorization": header.encode("latin1")})
 
     assert (answer.status_code, answer.json()) == (401, UNAUTHORIZED)
@@ -34,14 +34,14 @@ def test_a_header_without_a_token(desk: Desk, header: str) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["bearer", "BEARER"])
-def test_the_scheme_is_case_blind(desk: Desk, scheme: str) -> None:
+def test_the_scheme_is_case_insensitive(desk: Desk, scheme: str) -> None:
     headers = {"Authorization": f"{scheme} {desk.agent.token}"}
 
     assert desk.ask("GET", ME, "", headers=headers).status_code == 200
 
 
 def by_hash(name: str, key: str = KEY) -> Callable[[bytes], bytes]:
-    """Give what signs with a secret."""
+    """Return a function that signs with a secret."""
     return lambda said: hmac.digest(key.encode(), said, name)
 
 
@@ -54,7 +54,7 @@ def forged(
     sign: Callable[[bytes], bytes] = HS256,
     **changed: Any,
 ) -> str:
-    """Give a good token of the agent's with some claims changed or, where None, left out."""
+    """Return a good token of the agent's with some claims changed or, where None, left out."""
     token = desk.agent.token
     claims = jwt.decode(token, options={"verify_signature": False}) | changed
     claims = {name: value for name, value in claims.items() if value is not None}
@@ -125,7 +125,7 @@ def test_a_token_with_one_bit_flipped(desk: Desk, part: int) -> None:
     assert desk.status_of(".".join(parts)) == 401
 
 
-def test_a_token_anywhere_else_is_none(desk: Desk) -> None:
+def test_a_token_outside_the_authorization_header_is_ignored(desk: Desk) -> None:
     token = desk.agent.token
 
     answers = [
@@ -143,7 +143,7 @@ def test_a_token_ends_on_every_worker_with_its_user(desk: Desk) -> None:
 
     desk.ask("PATCH", path, "admin", json={"active": False})
 
-    assert set(at_once(10, lambda _: desk.status_of(token))) == {401}
+    assert set(run_concurrently(10, lambda _: desk.status_of(token))) == {401}
 
 
 def test_a_new_password_ends_older_tokens_and_none_of_the_same_second(desk: Desk) -> None:

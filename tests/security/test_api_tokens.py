@@ -14,7 +14,7 @@ ASKED = {"name": "Relay", "scopes": ["messages:relay", "messages:write"]}
 
 
 def make(caller: Caller, *scopes: str, **fields: Any) -> Caller:
-    """Give a caller with an API token of another's."""
+    """Return a caller with an API token of another's."""
     body = {"name": "Bot", "scopes": scopes or ["tickets:read"], **fields}
     answer = caller.post("/api/tokens", json=body)
     assert answer.status_code == 201, answer.json
@@ -55,7 +55,7 @@ def test_a_token_is_shown_once_and_stored_as_a_digest(agent: Caller) -> None:
         ({"user_id": 1}, "user_id"),
     ],
 )
-def test_what_no_token_is_made_of_is_refused(agent: Caller, fields: Any, field: str) -> None:
+def test_a_token_with_invalid_fields_is_refused(agent: Caller, fields: Any, field: str) -> None:
     answer = agent.post("/api/tokens", json=ASKED | fields)
 
     assert (answer.status_code, list(answer.json["errors"])) == (400, [field])
@@ -104,9 +104,7 @@ def test_a_token_may_not_do_what_its_user_may_not(agent: Caller, admin: Caller) 
 
 
 @pytest.mark.parametrize("sender", ["client", "bot"])
-def test_who_speaks_for_others_needs_the_scope_or_an_admin(
-    agent: Caller, admin: Caller, sender: str
-) -> None:
+def test_relaying_needs_its_scope_or_an_admin(agent: Caller, admin: Caller, sender: str) -> None:
     path = f"/api/conversations/{make_conversation().conversation_id}/messages"
     body = {"sender": sender, "content": "Hello"}
     callers = {
@@ -161,7 +159,7 @@ def test_tokens_are_seen_and_revoked_by_their_user_and_admins(agent: Caller, adm
     assert agent.get("/api/tokens").json == []
 
 
-def test_it_is_noted_to_the_minute_when_a_token_is_used(agent: Caller) -> None:
+def test_the_last_use_of_a_token_is_stored_to_the_minute(agent: Caller) -> None:
     bot = make(agent)
     assert agent.get("/api/tokens").json[0]["last_used_at"] is None
 
@@ -179,7 +177,7 @@ def test_it_is_noted_to_the_minute_when_a_token_is_used(agent: Caller) -> None:
 @pytest.mark.parametrize(
     "token", ["odk_", "odk_x", "odk_" + 43 * "a", "odk_" + 9000 * "a", "odk_\x7f"]
 )
-def test_what_only_looks_like_a_token_is_401(anybody: Caller, token: str) -> None:
+def test_a_string_like_a_token_is_401(anybody: Caller, token: str) -> None:
     answer = anybody.get("/api/summary", headers={"Authorization": f"Bearer {token}"})
 
     assert (answer.status_code, answer.json) == (401, {"detail": "Unauthorized"})

@@ -69,13 +69,13 @@ def test_an_admin_makes_an_admin_and_the_last_one_stays(desk: Desk) -> None:
         ("conversations", {"client_id": 424242, "channel": "web"}, "client_id"),
     ],
 )
-def test_what_is_referred_to_exists(desk: Desk, path: str, body: Any, field: str) -> None:
+def test_a_reference_to_no_row_is_refused(desk: Desk, path: str, body: Any, field: str) -> None:
     answer = desk.ask("POST", f"/api/{path}", json=body)
 
     assert (answer.status_code, list(answer.json()["errors"])) == (400, [field])
 
 
-def test_a_ticket_is_assigned_to_who_works_here(desk: Desk) -> None:
+def test_a_ticket_is_assigned_to_active_users_only(desk: Desk) -> None:
     away = make_user("off1", active=False).user_id
     people = (away, desk.admin.user.user_id, desk.agent.user.user_id, None)
 
@@ -93,7 +93,7 @@ def test_an_event_may_be_about_a_ticket(desk: Desk, more: Any) -> None:
     assert answer.json()["created_by"] == desk.agent.user.user_id
 
 
-def test_nothing_is_said_where_nobody_listens(desk: Desk) -> None:
+def test_an_inactive_or_unknown_conversation_takes_no_message(desk: Desk) -> None:
     make_conversation(client_id=1, active=False)
 
     posts = [desk.ask("POST", f"/api/conversations/{n}/messages", json=MESSAGE) for n in (2, 3)]
@@ -104,7 +104,7 @@ def test_nothing_is_said_where_nobody_listens(desk: Desk) -> None:
     assert desk.ask("GET", "/api/conversations/2/messages/1").status_code == 404, "it is of 1"
 
 
-def test_who_posted_is_written_down(desk: Desk) -> None:
+def test_the_change_log_names_who_posted_a_message(desk: Desk) -> None:
     said = {"content": "Hello", "sender": "client"}
 
     refused = [
@@ -123,7 +123,7 @@ WALKED = ("tickets", "events", "clients", "conversations", "users", "comments", 
 
 
 @pytest.mark.parametrize("path", WALKED)
-def test_whoever_walks_the_numbers_learns_no_more_than_he_may(desk: Desk, path: str) -> None:
+def test_ids_of_no_row_all_look_the_same(desk: Desk, path: str) -> None:
     answers = [desk.ask("GET", f"/api/{path}/{n}") for n in (*range(3, 30), 424242, 2**31)]
 
     assert {(answer.status_code, answer.text) for answer in answers} == {
@@ -131,7 +131,7 @@ def test_whoever_walks_the_numbers_learns_no_more_than_he_may(desk: Desk, path: 
     }
 
 
-def test_not_yours_and_not_there_look_the_same(desk: Desk) -> None:
+def test_a_row_of_another_user_looks_like_no_row(desk: Desk) -> None:
     desk.ask("POST", "/api/tokens", "admin", json={"name": "x", "scopes": ["tickets:read"]})
     (session,) = desk.ask("GET", "/api/me/sessions", "admin").json()
     theirs = ("/api/tokens/1", f"/api/me/sessions/{session['session_id']}")
@@ -145,7 +145,7 @@ def test_not_yours_and_not_there_look_the_same(desk: Desk) -> None:
     ] * 2
 
 
-def test_everybody_counts_the_same(desk: Desk) -> None:
+def test_the_summary_is_the_same_for_everybody(desk: Desk) -> None:
     for status in ("abierto", "en_progreso", "cerrado", "cerrado"):
         desk.ask("POST", "/api/tickets", json=TICKET | {"status": status})
 

@@ -1,4 +1,4 @@
-"""Many at once, on four workers: what is one stays one, and no count is ever wrong."""
+"""Concurrent writers on four workers: unique names stay unique, and counts are always right."""
 
 import threading
 from collections import Counter
@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.security.conftest import TICKET, USER, Desk
-from tests.servers import at_once, gunicorn
+from tests.servers import gunicorn, run_concurrently
 
 TICKETS = "/api/tickets"
 
@@ -22,14 +22,14 @@ def server(migrated_app: Any, environment: dict[str, str], tmp_path_factory: Any
 
 
 def test_one_user_name_is_taken_once(desk: Desk) -> None:
-    answers = at_once(20, lambda _: desk.ask("POST", "/api/users", "admin", json=USER))
+    answers = run_concurrently(20, lambda _: desk.ask("POST", "/api/users", "admin", json=USER))
 
     assert Counter(answer.status_code for answer in answers) == {201: 1, 409: 19}
     users = desk.ask("GET", "/api/users").json()
     assert Counter(user["username"] for user in users)["new"] == 1
 
 
-def test_what_is_sent_twice_without_a_key_is_there_twice(desk: Desk) -> None:
+def test_a_request_sent_twice_without_a_key_makes_two_rows(desk: Desk) -> None:
     first, second = (desk.ask("POST", TICKETS, json=TICKET) for _ in range(2))
 
     assert (first.status_code, second.status_code) == (201, 201)
@@ -51,7 +51,7 @@ def test_no_writer_is_refused_and_every_count_is_right_meanwhile(desk: Desk) -> 
     watcher = threading.Thread(target=watch)
     watcher.start()
     try:
-        answers = [answer for some in at_once(20, write) for answer in some]
+        answers = [answer for some in run_concurrently(20, write) for answer in some]
     finally:
         done.set()
         watcher.join()
@@ -66,5 +66,5 @@ def test_no_writer_is_refused_and_every_count_is_right_meanwhile(desk: Desk) -> 
 
 
 def listed(desk: Desk, offset: int) -> Any:
-    """Give up to two hundred tickets behind an offset."""
+    """Return up to two hundred tickets behind an offset."""
     return desk.ask("GET", f"{TICKETS}?limit=200&offset={offset}").json()

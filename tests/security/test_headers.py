@@ -1,4 +1,4 @@
-"""Headers: what every answer says to browsers and caches, and to no one else."""
+"""Response headers: security, caching, CORS and request ids."""
 
 import re
 from typing import Any
@@ -8,7 +8,7 @@ import requests
 
 from omnidesk.http.request_log import JsonFormatter
 from tests.conftest import PASSWORD, Caller
-from tests.servers import Line
+from tests.servers import RawConnection
 
 CLOSED = "default-src 'none'; frame-ancestors 'none'"
 ANSWERS = [
@@ -25,7 +25,9 @@ ANSWERS = [
 
 
 @pytest.mark.parametrize(("method", "path", "status"), ANSWERS)
-def test_every_answer_is_closed(anybody: Caller, method: str, path: str, status: int) -> None:
+def test_every_response_has_the_security_headers(
+    anybody: Caller, method: str, path: str, status: int
+) -> None:
     answer = getattr(anybody, method)(path)
 
     assert answer.status_code == status
@@ -37,7 +39,7 @@ def test_every_answer_is_closed(anybody: Caller, method: str, path: str, status:
         assert len(answer.headers.getlist(name)) == 1, name
 
 
-def test_a_fault_of_ours_has_its_headers_and_its_name_in_the_log(
+def test_a_500_has_the_security_headers_and_its_request_id_in_the_log(
     app_with: Any, monkeypatch: Any, caplog: Any
 ) -> None:
     app = app_with(PROPAGATE_EXCEPTIONS=False, TESTING=False)
@@ -55,20 +57,20 @@ def test_a_fault_of_ours_has_its_headers_and_its_name_in_the_log(
 @pytest.mark.parametrize(
     "given", ["a", "0d5c64d2-6b67-4cb7-9b3e-0f2a3f4f1f6e", "A.b_c-9", "x" * 64]
 )
-def test_a_sane_name_of_a_request_is_taken_over(anybody: Caller, given: str) -> None:
+def test_a_valid_request_id_is_kept(anybody: Caller, given: str) -> None:
     assert anybody.get("/healthz", headers={"X-Request-ID": given}).headers["X-Request-ID"] == given
 
 
 @pytest.mark.parametrize(
     "given", ["", "x" * 65, "a b", "a\tb", "ñ", "<script>", 'a"b', "a,b", "a;b"]
 )
-def test_any_other_name_of_a_request_is_replaced(anybody: Caller, given: str) -> None:
+def test_any_other_request_id_is_replaced(anybody: Caller, given: str) -> None:
     answer = anybody.get("/healthz", headers={"X-Request-ID": given})
 
     assert re.fullmatch("[0-9a-f]{16}", answer.headers["X-Request-ID"])
 
 
-def test_no_cache_keeps_what_is_answered_about_logins(agent: Caller) -> None:
+def test_responses_about_logins_are_not_cached(agent: Caller) -> None:
     body = {"username": agent.user.username, "password": PASSWORD}
     answers = [
         agent.post("/api/login", json=body),
@@ -84,7 +86,7 @@ def test_no_cache_keeps_what_is_answered_about_logins(agent: Caller) -> None:
     assert {answer.headers["Cache-Control"] for answer in answers} == {"no-store"}
 
 
-def test_only_its_own_reader_keeps_any_other_answer(agent: Caller) -> None:
+def test_any_other_response_is_cached_privately(agent: Caller) -> None:
     for path in ("/api/tickets", "/api/me", "/api/summary", "/api/tickets/424242", "/nothing"):
         assert agent.get(path).headers["Cache-Control"] == "private"
     tag = {"If-None-Match": agent.get("/api/tickets").headers["ETag"]}
@@ -104,15 +106,13 @@ def test_swagger_ui_runs_its_own_scripts_alone(anybody: Caller, app_with: Any) -
 
 @pytest.mark.parametrize("path", ["/api/tickets", "/api/summary", "/nothing"])
 @pytest.mark.parametrize("origin", [None, "https://evil.example", "http://localhost:3000"])
-def test_a_shared_cache_knows_that_the_origin_matters(
-    anybody: Caller, path: str, origin: str | None
-) -> None:
+def test_vary_names_the_origin(anybody: Caller, path: str, origin: str | None) -> None:
     answer = anybody.get(path, headers={"Origin": origin} if origin else {})
 
     assert answer.headers["Vary"] == "Origin"
 
 
-def test_production_lets_no_page_call_unless_told(app_with: Any) -> None:
+def test_production_allows_no_origin_by_default(app_with: Any) -> None:
     closed = Caller(app_with(CORS_ORIGINS=[]))
 
     for origin in ("http://localhost:3000", "null"):
@@ -120,16 +120,16 @@ def test_production_lets_no_page_call_unless_told(app_with: Any) -> None:
         assert "Access-Control-Allow-Origin" not in answer.headers
 
 
-def test_real_answers_say_no_versions(server: str) -> None:
+def test_real_responses_name_no_versions(server: str) -> None:
     answer = requests.get(f"{server}/api/tickets", timeout=5)
 
     assert answer.headers["Server"] == "gunicorn"
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
 
 
-def test_what_never_reaches_the_app_is_closed_too(server: str) -> None:
-    with Line(server) as line:
-        line.say(b"GET / HTTP/1.1\r\nHost: a\r\nBad Header: x\r\n\r\n")
+def test_responses_that_never_reach_the_app_have_them_too(server: str) -> None:
+    with RawConnection(server) as line:
+        line.send(b"GET / HTTP/1.1\r\nHost: a\r\nBad Header: x\r\n\r\n")
         said = line.socket.recv(4096).decode()
 
     assert said.startswith("HTTP/1.1 400 ")

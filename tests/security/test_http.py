@@ -1,4 +1,4 @@
-"""HTTP as it should not be spoken: the same envelope, nothing believed, nothing stale."""
+"""Invalid and unusual HTTP: methods, types, preflights, caching, and raw requests."""
 
 import re
 from typing import Any
@@ -9,7 +9,7 @@ import requests
 from tests.conftest import on_sqlite
 from tests.security.conftest import TICKET, Desk, ascii_json
 from tests.security.test_matrix import MATRIX
-from tests.servers import Line
+from tests.servers import RawConnection
 
 TICKETS = "/api/tickets"
 PATHS = sorted({row.route.partition(" ")[2].replace("*", "1") for row in MATRIX})
@@ -18,7 +18,7 @@ ALLOWED = "http://localhost:3000"
 
 
 def methods(path: str) -> set[str]:
-    """Give the methods that a path has."""
+    """Return the methods that a path has."""
     pattern = re.compile(path.replace("1", r"(\*|1)"))
     named = (row.route.partition(" ") for row in MATRIX)
     found = {method for method, _, route in named if pattern.fullmatch(route)} | {"OPTIONS"}
@@ -60,7 +60,7 @@ def test_a_body_of_another_kind(desk: Desk, kind: str | None) -> None:
 
 
 @pytest.mark.parametrize("accept", ["text/xml", "*/*", "application/json;q=0", ""])
-def test_whatever_is_accepted_the_answer_is_json(desk: Desk, accept: str) -> None:
+def test_the_response_is_json_for_any_accept_header(desk: Desk, accept: str) -> None:
     assert desk.ask("GET", TICKETS, headers={"Accept": accept}).status_code == 200
 
 
@@ -74,7 +74,7 @@ def preflight(desk: Desk, path: str, origin: str) -> Any:
 @on_sqlite
 @pytest.mark.parametrize("origin", [ALLOWED, "null"])
 @pytest.mark.parametrize("path", API)
-def test_a_page_that_may_call_may_ask_first(desk: Desk, path: str, origin: str) -> None:
+def test_a_preflight_of_an_allowed_origin_is_allowed(desk: Desk, path: str, origin: str) -> None:
     answer = preflight(desk, path, origin)
 
     assert answer.status_code == 200
@@ -92,7 +92,7 @@ def test_a_page_that_may_call_may_ask_first(desk: Desk, path: str, origin: str) 
         *("https://localhost:3000", "null.evil", ""),
     ],
 )
-def test_any_other_page_is_told_nothing(desk: Desk, origin: str) -> None:
+def test_any_other_origin_gets_no_cors_headers(desk: Desk, origin: str) -> None:
     said = {"Origin": origin}
     answers = [preflight(desk, TICKETS, origin), desk.ask("GET", TICKETS, headers=said)]
 
@@ -112,7 +112,7 @@ def test_any_other_page_is_told_nothing(desk: Desk, origin: str) -> None:
         ("POST", "/api/login", 413, b" " * 2**21),
     ],
 )
-def test_a_page_that_may_call_sees_errors_too(
+def test_an_allowed_origin_may_read_errors_too(
     desk: Desk, method: str, path: str, status: int, body: bytes
 ) -> None:
     headers = {"Origin": ALLOWED, "Content-Type": "application/json"}
@@ -141,7 +141,7 @@ def test_what_is_not_there(desk: Desk, path: str) -> None:
     assert (answer.status_code, answer.json()) == (404, {"detail": "Not Found"})
 
 
-def test_what_changes_between_two_looks_is_never_stale(desk: Desk) -> None:
+def test_a_changed_row_is_never_304(desk: Desk) -> None:
     first, later = "Thu, 01 Jan 1970 00:00:00 GMT", "Thu, 01 Jan 2099 00:00:00 GMT"
     for path in ("/api/tickets/1", TICKETS):
         tag = desk.ask("GET", path).headers["ETag"]
@@ -175,62 +175,62 @@ GET = b"GET %s HTTP/1.1\r\nHost: a\r\n%s\r\n"
     ],
     ids=lambda value: repr(value[:40]),
 )
-def test_what_is_no_request(desk: Desk, request_: bytes, status: bytes) -> None:
-    with Line(desk.address) as line:
-        line.say(request_)
-        heard = line.hear(b'"}')
+def test_an_invalid_request_is_400(desk: Desk, request_: bytes, status: bytes) -> None:
+    with RawConnection(desk.address) as connection:
+        connection.send(request_)
+        received = connection.receive(b'"}')
 
-    assert heard.startswith(b"HTTP/1.1 " + status), heard
-    assert b'{"detail":"' in heard
+    assert received.startswith(b"HTTP/1.1 " + status), received
+    assert b'{"detail":"' in received
 
 
 def test_two_requests_in_one_go_are_answered_in_order(desk: Desk) -> None:
     post = b"POST /api/tickets HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
     body = ascii_json(TICKET)
-    with Line(desk.address) as line:
-        line.say(
+    with RawConnection(desk.address) as connection:
+        connection.send(
             post
             + b"Authorization: %s\r\n" % desk.agent.headers["Authorization"].encode()
             + b"Content-Length: %d\r\n\r\n%s" % (len(body), body)
             + GET % (b"/nothing", b"")
             + GET % (b"/healthz", b"Connection: close\r\n")
         )
-        heard = line.hear(b'{"status":"ok"}')
+        received = connection.receive(b'{"status":"ok"}')
 
-    assert re.findall(rb"HTTP/1\.1 (\d+)", heard) == [b"201", b"404", b"200"]
+    assert re.findall(rb"HTTP/1\.1 (\d+)", received) == [b"201", b"404", b"200"]
 
 
-def test_who_waits_to_be_told_to_go_on_is_told(desk: Desk) -> None:
+def test_expect_100_continue_is_answered_with_100(desk: Desk) -> None:
     body = ascii_json({"username": "nobody", "password": "nothing"})
-    with Line(desk.address) as line:
-        line.say(
+    with RawConnection(desk.address) as connection:
+        connection.send(
             b"POST /api/login HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
             b"Expect: 100-continue\r\nContent-Length: %d\r\n\r\n" % len(body)
         )
-        assert line.hear(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
-        line.say(body + GET % (b"/healthz", b"Connection: close\r\n"))
-        heard = line.hear(b'{"status":"ok"}')
+        assert connection.receive(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
+        connection.send(body + GET % (b"/healthz", b"Connection: close\r\n"))
+        received = connection.receive(b'{"status":"ok"}')
 
-    assert re.findall(rb"HTTP/1\.1 (\d+)", heard) == [b"100", b"401", b"200"]
+    assert re.findall(rb"HTTP/1\.1 (\d+)", received) == [b"100", b"401", b"200"]
 
 
-def test_who_is_not_expected_to_go_on_is_not_told(desk: Desk) -> None:
-    with Line(desk.address) as line:
-        line.say(
+def test_a_refused_request_gets_no_100(desk: Desk) -> None:
+    with RawConnection(desk.address) as connection:
+        connection.send(
             b"POST /api/login HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
             b"Expect: 100-continue\r\nContent-Length: 20000000\r\n\r\n"
         )
-        heard = line.hear(b"}")
+        received = connection.receive(b"}")
 
-    assert b"HTTP/1.1 413" in heard
+    assert b"HTTP/1.1 413" in received
 
 
 def test_idle_connections_keep_nobody_waiting(desk: Desk) -> None:
-    lines = [Line(desk.address) for _ in range(200)]
+    connections = [RawConnection(desk.address) for _ in range(200)]
     try:
         answers = [requests.get(f"{desk.address}/healthz", timeout=5) for _ in range(20)]
     finally:
-        for line in lines:
-            line.socket.close()
+        for connection in connections:
+            connection.socket.close()
 
     assert {answer.status_code for answer in answers} == {200}

@@ -1,4 +1,4 @@
-"""What is sent: exact where it is right, refused by its field where it is not, never a 500."""
+"""Input: valid values are stored exactly, and invalid ones are refused by field, never with 500."""
 
 from collections.abc import Iterator
 from typing import Any

@@ -1,4 +1,4 @@
-"""Limits: how often anybody may ask, and how often they may be wrong about who they are."""
+"""Rate limits of requests and of failed logins, and where they are counted."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ from omnidesk.http.rate_limits.policy import client_address, rate_limit_key
 from omnidesk.http.rate_limits.storage import RateLimitWindow
 from tests.conftest import PASSWORD, Caller, make_user
 from tests.postgres import free_port
-from tests.servers import at_once, gunicorn, process
+from tests.servers import gunicorn, process, run_concurrently
 
 WRONG = "wrong"
 LOGIN, TICKETS = "/api/login", "/api/tickets"
@@ -36,7 +36,7 @@ def storage(request: pytest.FixtureRequest, app: Any, tmp_path: Path) -> Iterato
 
 
 def limited(app_with: Any, **limits: str) -> Any:
-    """Give an app with other limits."""
+    """Return an app with other limits."""
     return app_with(**{f"RATE_LIMIT_{name.upper()}": text for name, text in limits.items()})
 
 
@@ -51,7 +51,7 @@ def pass_time() -> None:
     db.session.commit()
 
 
-def test_a_name_is_guessed_at_five_times(anybody: Caller) -> None:
+def test_a_user_name_is_guessed_at_most_five_times(anybody: Caller) -> None:
     make_user("ana")
     make_user("eva")
 
@@ -75,7 +75,7 @@ def test_an_unknown_name_is_no_different(anybody: Caller) -> None:
     assert [answer.status_code for answer in answers] == [401] * 5 + [429]
 
 
-def test_who_knows_the_password_is_not_counted(anybody: Caller) -> None:
+def test_a_successful_login_is_not_counted(anybody: Caller) -> None:
     make_user("ana")
 
     answers = [guess(anybody, "ana", PASSWORD) for _ in range(10)]
@@ -83,7 +83,7 @@ def test_who_knows_the_password_is_not_counted(anybody: Caller) -> None:
     assert {answer.status_code for answer in answers} == {200}
 
 
-def test_an_address_guesses_twenty_times_whatever_it_says_it_is(anybody: Caller) -> None:
+def test_an_address_guesses_at_most_twenty_times_whatever_it_forwards(anybody: Caller) -> None:
     make_user("ana")
     forged = [
         {"X-Forwarded-For": f"203.0.113.{n}", "Forwarded": f"for=1.1.1.{n}"} for n in range(25)
@@ -97,7 +97,7 @@ def test_an_address_guesses_twenty_times_whatever_it_says_it_is(anybody: Caller)
     assert guess(anybody, "ana", PASSWORD, environ_overrides=other).status_code == 200
 
 
-def test_an_old_password_is_guessed_at_five_times(agent: Caller) -> None:
+def test_an_old_password_is_guessed_at_most_five_times(agent: Caller) -> None:
     body = {"old_password": "wrong", "password": "another horse"}
 
     answers = [agent.post("/api/me/password", json=body) for _ in range(6)]
@@ -106,7 +106,7 @@ def test_an_old_password_is_guessed_at_five_times(agent: Caller) -> None:
     assert guess(agent, agent.user.username, PASSWORD).status_code == 200
 
 
-def test_a_token_asks_as_often_as_it_may(app_with: Any, agent: Caller) -> None:
+def test_a_tokens_requests_are_limited(app_with: Any, agent: Caller) -> None:
     app = limited(app_with, token="50 per minute", anonymous="3 per minute")
     mine, other = Caller(app, agent.user), Caller(app, make_user("other"))
 
@@ -122,7 +122,7 @@ def test_a_token_asks_as_often_as_it_may(app_with: Any, agent: Caller) -> None:
     assert Caller(app, agent.user).get(TICKETS).status_code == 200, "it is another token"
 
 
-def test_who_has_no_good_token_is_counted_by_address(app_with: Any) -> None:
+def test_requests_without_a_valid_token_are_counted_by_address(app_with: Any) -> None:
     anybody = Caller(limited(app_with, token="9 per minute", anonymous="4 per minute"))
     bad = {"Authorization": "Bearer garbage"}
 
@@ -187,10 +187,10 @@ def test_all_workers_count_together_and_a_restart_forgets_nothing(
     assert again == 429
 
 
-def test_guesses_at_once_are_counted_too(server: str, anybody: Caller) -> None:
+def test_concurrent_guesses_are_counted_too(server: str, anybody: Caller) -> None:
     body = {"username": "nobody", "password": "wrong"}
 
-    answers = at_once(24, lambda _: requests.post(server + LOGIN, json=body, timeout=30))
+    answers = run_concurrently(24, lambda _: requests.post(server + LOGIN, json=body, timeout=30))
 
     statuses = Counter(answer.status_code for answer in answers)
     assert statuses[401] + statuses[429] == 24
@@ -241,7 +241,7 @@ TRUSTED = [ip_network("127.0.0.1"), ip_network("10.0.0.0/8")]
         ("", "203.0.113.1", ""),
     ],
 )
-def test_only_our_own_proxies_say_whose_a_request_is(
+def test_only_trusted_proxies_are_believed_about_the_client_address(
     peer: str, forwarded: str, client: str
 ) -> None:
     assert client_address(TRUSTED, peer, forwarded) == client
@@ -258,11 +258,11 @@ def test_only_our_own_proxies_say_whose_a_request_is(
         ("", "unknown"),
     ],
 )
-def test_an_address_is_counted_as_one_customers(address: str | None, counted: str) -> None:
+def test_an_ipv6_address_is_counted_by_its_first_64_bits(address: str | None, counted: str) -> None:
     assert rate_limit_key(address) == counted
 
 
-def test_counting_waits_for_no_disk(app: Any) -> None:
+def test_counts_are_stored_without_waiting_for_the_disk(app: Any) -> None:
     with db.engines[RATE_LIMITS].connect() as connection:
         if connection.dialect.name == "sqlite":
             normal = 1  # OFF would endanger what others have committed
@@ -271,7 +271,7 @@ def test_counting_waits_for_no_disk(app: Any) -> None:
             assert connection.exec_driver_sql("SHOW synchronous_commit").scalar() == "off"
 
 
-def test_a_proxy_of_ours_is_believed(app_with: Any) -> None:
+def test_a_trusted_proxy_is_believed(app_with: Any) -> None:
     caller = Caller(app_with(TRUSTED_PROXIES=TRUSTED))
 
     answers = [

@@ -1,4 +1,4 @@
-"""Logging in: whoever fails learns nothing from it, and must wait after a while."""
+"""Logins: a failed one tells nothing about the user, and too many are refused for a while."""
 
 from typing import Any
 
@@ -45,7 +45,7 @@ def test_a_login_is_good_for_an_hour_and_is_noted(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize(("body", "status", "field"), REFUSED, ids=str)
-def test_a_login_that_is_none(desk: Desk, body: Any, status: int, field: str | None) -> None:
+def test_a_failed_login(desk: Desk, body: Any, status: int, field: str | None) -> None:
     answer = desk.send("POST", LOGIN, body, "")
 
     assert answer.status_code == status
@@ -70,7 +70,7 @@ def test_three_ways_to_fail_at_login_look_the_same(desk: Desk) -> None:
     assert answers[0].headers == answers[1].headers == answers[2].headers
 
 
-def test_whoever_fails_the_same_work_is_done(desk: Desk, monkeypatch: Any) -> None:
+def test_every_failed_login_verifies_one_password(desk: Desk, monkeypatch: Any) -> None:
     make_user("off1", active=False)
     verified: list[str] = []
 

@@ -71,7 +71,7 @@ def test_no_message_makes_two_lines(formatter: logging.Formatter) -> None:
     assert line.isprintable()
 
 
-def test_of_a_request_that_is_none_nothing_is_repeated() -> None:
+def test_an_invalid_request_is_not_repeated_in_the_log() -> None:
     said = "Invalid request from ip=127.0.0.1: Invalid HTTP header: 'Authorization: Bearer eyJ'"
     record = logging.LogRecord("gunicorn.error", logging.WARNING, "", 0, said, (), None)
 

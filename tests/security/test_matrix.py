@@ -1,4 +1,4 @@
-"""The matrix: every route and method of the app, by everybody who might call."""
+"""The access matrix: every route and method of the app, by every kind of caller."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -118,7 +118,7 @@ class Opened(NamedTuple):
     words: list[str]
 
     def ask(self, row: Row, token: str) -> int:
-        """Give the status that a route answers, with a body that says nothing."""
+        """Return the status that a route answers, with a body that says nothing."""
         method, _, path = row.route.partition(" ")
         body: dict[str, Any] = {} if method == "GET" else {"json": {}}
         path = path.replace("/tags/*", "/tags/vip").replace("*", "424242")
@@ -141,7 +141,7 @@ def opened(
 
 
 def bot(owner: Caller, scopes: list[str]) -> str:
-    """Give an API token of a user's."""
+    """Return an API token of a user's."""
     made = owner.post("/api/tokens", json={"name": "Bot", "scopes": scopes})
     return str(made.json["token"])
 

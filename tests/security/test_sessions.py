@@ -1,4 +1,4 @@
-"""Sessions: what ends a token, at once and for good, on every worker."""
+"""Sessions: logout, refresh, passwords and keys, and what each does to tokens."""
 
 import base64
 import hmac
@@ -16,7 +16,7 @@ from omnidesk.db import db, utcnow
 from omnidesk.users import passwords
 from omnidesk.users.models import User
 from tests.conftest import KEY, PASSWORD, Caller
-from tests.servers import at_once, gunicorn
+from tests.servers import gunicorn, run_concurrently
 
 NEW = "another correct horse"
 
@@ -28,12 +28,12 @@ def log_in(caller: Caller, password: str = PASSWORD, **headers: str) -> Any:
 
 
 def encoded(part: bytes) -> str:
-    """Give a part of a JWT."""
+    """Return a part of a JWT."""
     return base64.urlsafe_b64encode(part).rstrip(b"=").decode()
 
 
 def with_token(caller: Caller, answer: Any) -> Caller:
-    """Give a caller who uses the token in an answer."""
+    """Return a caller who uses the token in an answer."""
     other = Caller(caller.app)
     other.headers = {"Authorization": f"Bearer {answer.json['access_token']}"}
     return other
@@ -111,7 +111,7 @@ def test_an_admin_ends_sessions_with_a_new_password(admin: Caller, agent: Caller
     assert admin.get("/api/me").status_code == 200
 
 
-def test_who_comes_back_logs_in_again(admin: Caller, agent: Caller) -> None:
+def test_a_user_who_is_active_again_logs_in_again(admin: Caller, agent: Caller) -> None:
     path = f"/api/users/{agent.user.user_id}"
 
     for active in (False, True):
@@ -121,14 +121,14 @@ def test_who_comes_back_logs_in_again(admin: Caller, agent: Caller) -> None:
     assert log_in(agent).status_code == 200
 
 
-def test_no_way_around_the_end_of_sessions(agent: Caller) -> None:
+def test_a_password_changed_by_plain_sql_ends_sessions_too(agent: Caller) -> None:
     db.session.execute(update(User).values(password_changed_at=utcnow()))
     db.session.commit()
 
     assert agent.get("/api/me").status_code == 401
 
 
-def test_what_a_user_is_called_ends_no_session(admin: Caller, agent: Caller) -> None:
+def test_a_new_name_or_role_ends_no_session(admin: Caller, agent: Caller) -> None:
     admin.patch(f"/api/users/{agent.user.user_id}", json={"full_name": "New", "role": "admin"})
 
     assert agent.get("/api/me").json["role"] == "admin"
@@ -151,7 +151,7 @@ def test_own_sessions_are_listed_and_ended_one_by_one(agent: Caller, admin: Call
     ]
 
 
-def test_sessions_that_are_over_are_neither_listed_nor_kept(app: Any, agent: Caller) -> None:
+def test_expired_sessions_are_neither_listed_nor_kept(app: Any, agent: Caller) -> None:
     db.session.execute(update(UserSession).values(expires_at=utcnow() - timedelta(seconds=1)))
     db.session.commit()
     other = with_token(agent, log_in(agent))
@@ -221,16 +221,16 @@ def test_a_costlier_hash_replaces_the_stored_one_at_login(app_with: Any, agent: 
     assert agent.get("/api/me").status_code == 200, "the password is the same"
 
 
-def test_an_end_is_the_end_on_every_worker_and_after_a_restart(
+def test_a_logout_holds_on_every_worker_and_after_a_restart(
     environment: dict[str, str], tmp_path: Any, agent: Caller
 ) -> None:
     headers = agent.headers
     with gunicorn(environment, tmp_path) as address:
-        before = at_once(
+        before = run_concurrently(
             10, lambda _: requests.get(f"{address}/api/me", headers=headers, timeout=30)
         )
         requests.post(f"{address}/api/logout", headers=headers, timeout=30)
-        after = at_once(
+        after = run_concurrently(
             10, lambda _: requests.get(f"{address}/api/me", headers=headers, timeout=30)
         )
     with gunicorn(environment, tmp_path) as address:
