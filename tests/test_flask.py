@@ -37,14 +37,18 @@ def serve(app: Flask, view: Callable[..., Any]) -> Any:
     return Caller(app).get("/extra")
 
 
-@pytest.mark.parametrize("route", ROUTES)
-def test_a_guard_of_the_app_is_asked_before_every_route(flask_app: Flask, route: str) -> None:
+def test_a_guard_of_the_app_is_asked_before_every_route(flask_app: Flask) -> None:
     flask_app.before_request(lambda: ({"detail": "Closed for maintenance"}, 503))
-    method, _, path = route.partition(" ")
+    caller, answers = Caller(flask_app), {}
 
-    answer = getattr(Caller(flask_app), method.lower())(path)
+    for route in ROUTES:
+        method, _, path = route.partition(" ")
+        answers[route] = getattr(caller, method.lower())(path)
 
-    assert (answer.status_code, answer.json) == (503, {"detail": "Closed for maintenance"})
+    for route, answer in answers.items():
+        assert (answer.status_code, answer.json) == (503, {"detail": "Closed for maintenance"}), (
+            route
+        )
 
 
 def test_a_guard_of_a_flask_blueprint_is_asked_before_its_own_routes(flask_app: Flask) -> None:
