@@ -43,13 +43,16 @@ def flask(settings: dict[str, str], *command: str, **kwargs: Any) -> Any:
 
 @contextmanager
 def process(command: list[Any], log: Path, **kwargs: Any) -> Iterator[subprocess.Popen[bytes]]:
-    """Start a process, its output in a file, and end it by its own signal."""
+    """Start a process, its output in a file; end it by SIGINT, at which it waits for nobody.
+
+    At SIGTERM, gunicorn waits two seconds for connections that were kept alive.
+    """
     with log.open("wb") as out:
         running = subprocess.Popen(command, stdout=out, stderr=out, **kwargs)
     try:
         yield running
     finally:
-        running.send_signal(signal.SIGTERM)
+        running.send_signal(signal.SIGINT)
         running.wait(40)
 
 

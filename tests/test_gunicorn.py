@@ -2,6 +2,7 @@
 
 import socket
 import subprocess
+import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,39 @@ from sqlalchemy import create_engine, text
 
 from omnidesk.db import db
 from tests.conftest import Caller, make_conversation, on_postgresql, on_sqlite
-from tests.servers import BIN, ROOT, RawConnection, environ, flask, gunicorn, run_concurrently
+from tests.postgres import free_port
+from tests.servers import (
+    BIN,
+    ROOT,
+    RawConnection,
+    environ,
+    flask,
+    gunicorn,
+    process,
+    run_concurrently,
+    wait_for,
+)
+
+
+@on_sqlite
+def test_a_server_that_is_stopped_answers_what_was_begun(
+    migrated_app: Any, environment: dict[str, str], tmp_path: Path
+) -> None:
+    port, log = free_port(), tmp_path / "gunicorn.log"
+    address, env = f"http://127.0.0.1:{port}", environ(environment | {"PORT": str(port)})
+    with process([BIN / "gunicorn", "wsgi:app"], log, env=env, cwd=ROOT) as running:
+        wait_for(f"{address}/healthz", log)
+        with RawConnection(address) as connection:
+            connection.send(LOGIN + b"Content-Length: %d\r\n\r\n" % len(BODY) + BODY[:9])
+            time.sleep(0.2)  # until a thread reads the body
+            running.terminate()
+            time.sleep(0.2)
+            connection.send(BODY[9:])
+            answer = connection.receive()
+        running.wait(40)
+
+    assert answer.startswith(b"HTTP/1.1 401 ")
+    assert running.returncode == 0
 
 
 def test_the_contract_is_served(server: str, agent: Caller) -> None:
