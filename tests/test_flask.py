@@ -59,6 +59,14 @@ def test_a_guard_of_a_flask_blueprint_is_asked_before_its_own_routes(flask_app: 
     assert caller.get("/healthz").status_code == 200
 
 
+def test_a_route_may_be_added_to_our_blueprint_by_arguments(flask_app: Flask) -> None:
+    things = Blueprint("things")
+    things.add_url_rule("/things", view_func=things.public(lambda: "let in"), methods=["GET"])
+    flask_app.register_blueprint(things, url_prefix="")
+
+    assert Caller(flask_app).get("/things").text == "let in"
+
+
 def test_a_guard_of_our_blueprint_is_asked_after_the_token(flask_app: Flask) -> None:
     things = Blueprint("things")
     things.before_request(lambda: ({"detail": f"Not user {g.user}"}, 403))

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy import insert, inspect, text
 
+from omnidesk.clients.models import Client
 from omnidesk.conversations.models import Message
 from omnidesk.db import db, statements, utcnow
 from omnidesk.db.session import READ
@@ -136,6 +137,20 @@ def test_late_rows_are_not_looked_for_among_the_early(
     assert len(answer.json) == 5
     assert index_columns(table, plans) == index, plans[-1]
     assert skipped_rows(table, plans) <= 5, plans[-1]
+
+
+@pytest.mark.usefixtures("desk")
+def test_a_lists_etag_is_not_looked_for_among_the_changes_of_others(
+    plans: list[str], agent: Caller
+) -> None:
+    new = {"full_name": "x", "active": True, "created_at": utcnow()}
+    db.session.execute(insert(Client), [new] * OLD)
+    analyze()
+
+    agent.get("/api/tickets?limit=5")
+
+    assert index_columns("change", plans)[0] == "entity", plans[-1]
+    assert skipped_rows("change", plans) <= 5, plans[-1]
 
 
 def index_columns(table: str, plans: list[str]) -> list[str | None]:

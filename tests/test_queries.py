@@ -347,6 +347,14 @@ def follow(found: PreparedSelect, direction: str, page: Page) -> tuple[list[str]
         page = Page(page.limit, cursor=str(value))
 
 
+@pytest.mark.parametrize(
+    "order", [Ticket.due_at, Ticket.due_at.desc(), Ticket.ticket_id.nulls_first()], ids=str
+)
+def test_an_order_in_which_nulls_might_come_first_is_an_error(app: Any, order: Any) -> None:
+    with pytest.raises(TypeError, match="nulls last"):
+        subjects(lambda _: select(Ticket).order_by(order))
+
+
 class Mirror(DeclarativeBase):
     """The same tables with relationships, which the desk's own models do not have yet."""
 

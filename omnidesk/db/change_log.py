@@ -20,6 +20,7 @@ from typing import Any, Self
 
 from sqlalchemy import (
     BigInteger,
+    ColumnElement,
     Connection,
     ForeignKey,
     Index,
@@ -153,8 +154,13 @@ class Change(Base):
         name = {"seq": "", "tag": "ticket"}.get(key, key.removesuffix("_id"))
         if name not in ("", *ENTITIES):
             return None
-        newest = select(cls.seq) if name == "" else cls.of(name).with_only_columns(cls.seq)
-        newest = newest.order_by(CommitOrder.of(cls).desc(), cls.seq.desc()).limit(ONE)
+        newest, order = select(cls.seq), [CommitOrder.of(cls).desc(), cls.seq.desc()]
+        if name:
+            # Ordered by the entity, too, or PostgreSQL would walk the changes of all entities.
+            named: ColumnElement[str] = literal_column(f"'{name}'")
+            newest = newest.where(cls.entity.between(named, named))
+            order = [cls.entity.desc(), *order]
+        newest = newest.order_by(*order).limit(ONE)
         seq = cast(func.coalesce(newest.scalar_subquery(), 0), Text)
         return select(ByDialect(postgresql=seq + RUNNING, sqlite=seq))
 

@@ -78,11 +78,12 @@ class Blueprint(Responses):
         """Return whether the settings let anybody call with this method."""
         return method == "get" and self.name in current_app.config["PUBLIC_READS"]
 
-    def add_url_rule(self, rule: str, endpoint: str | None = None, *args: Any, **kw: Any) -> None:
+    def add_url_rule(
+        self, rule: str, endpoint: str | None = None, view_func: Any = None, *args: Any, **kw: Any
+    ) -> None:
         """Register a route, noting what its documentation needs."""
-        view = kw["view_func"] if "view_func" in kw else args[0]
-        facts = {"operation_id": view.__name__, "finds": "<" in rule}
-        super().add_url_rule(rule, endpoint, self._mark(view, **facts), *args[1:], **kw)
+        view = self._mark(view_func, operation_id=view_func.__name__, finds="<" in rule)
+        super().add_url_rule(rule, endpoint, view, *args, **kw)
 
     def _document_operation(self, doc: Any, facts: Any, *, app: Any, method: str, **_: Any) -> Any:
         """Document what holds for every operation: its errors, scope and security."""

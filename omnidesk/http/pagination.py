@@ -68,13 +68,18 @@ def sort_keys(rows: Select[Any]) -> list[SortKey]:
 
 
 def sort_key(clause: Any) -> SortKey:
-    """Return the column, the direction and the place of nulls in an ORDER BY clause."""
-    descending = nulls_last = False
+    """Return the column, the direction and the place of nulls in an ORDER BY clause.
+
+    Raises TypeError unless nulls come last: elsewhere, the databases differ in where they come.
+    """
+    modifiers = []
     while isinstance(clause, UnaryExpression) and clause.modifier is not None:
-        descending |= clause.modifier is operators.desc_op
-        nulls_last |= clause.modifier is operators.nulls_last_op
+        modifiers.append(clause.modifier)
         clause = clause.element
-    return SortKey(clause, descending, nulls_last)
+    nulls_last = operators.nulls_last_op in modifiers
+    if operators.nulls_first_op in modifiers or (getattr(clause, "nullable", False) > nulls_last):
+        raise TypeError(f"{clause} must be ordered with nulls last")
+    return SortKey(clause, operators.desc_op in modifiers, nulls_last)
 
 
 class PageShape(NamedTuple):
