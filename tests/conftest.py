@@ -137,7 +137,6 @@ def app_with(app: Flask, database_url: str) -> Iterator[Callable[..., Flask]]:
             with other.app_context():
                 for engine in db.engines.values():
                     afterwards.callback(statements.read_pool(engine).clear)
-                    afterwards.callback(engine.dispose)
             return other
 
         yield make
@@ -147,7 +146,6 @@ def dispose_engines() -> None:
     """Close the connections of the app."""
     for engine in db.engines.values():
         statements.read_pool(engine).clear()
-        engine.dispose()
 
 
 class Caller:

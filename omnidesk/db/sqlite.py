@@ -33,8 +33,7 @@ def set_pragmas(connection: Any, _record: Any) -> None:
 def begin_immediate(connection: Connection) -> None:
     """Take the write lock first: a transaction that reads and then writes loses no update."""
     if connection.dialect.name == "sqlite" and not is_autocommit(connection):
-        driver: Any = connection.connection.driver_connection
-        driver.execute("BEGIN IMMEDIATE")
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
 def is_autocommit(connection: Connection) -> bool:

@@ -129,7 +129,8 @@ class ReadPool:
         self.idle.append((driver, expires_at))
 
     def clear(self) -> None:
-        """Close the idle connections."""
+        """Close the idle connections, those of the engine's own pool included."""
+        self.engine.dispose()
         with suppress(IndexError):
             while True:
                 self.idle.pop()[0].close()

@@ -68,10 +68,7 @@ def sort_keys(rows: Select[Any]) -> list[SortKey]:
 
 
 def sort_key(clause: Any) -> SortKey:
-    """Return the column, the direction and the place of nulls in an ORDER BY clause.
-
-    Raises TypeError unless nulls come last: elsewhere, the databases differ in where they come.
-    """
+    """Return a sort key; raise TypeError unless nulls come last: else the databases differ."""
     modifiers = []
     while isinstance(clause, UnaryExpression) and clause.modifier is not None:
         modifiers.append(clause.modifier)
