@@ -85,7 +85,9 @@ def post_fork(server: Any, _worker: Any) -> None:
     """Let no worker use a connection of another process, or miss an early SIGTERM."""
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # gunicorn sets its own handler later
     from omnidesk.db import db
+    from omnidesk.db.statements import read_pool
 
+    read_pool.cache_clear()
     app = server.app.wsgi()
     with app.app_context():
         for engine in db.engines.values():

@@ -20,6 +20,7 @@ PAGES = (
     "SECURITY.md",
     "CHANGELOG.md",
     "docs/operations.md",
+    "docs/architecture.md",
     "docs/api.md",
     "docs/api/authentication.md",
     "docs/api/conventions.md",

@@ -61,7 +61,7 @@ def test_no_host_changes_an_answer(agent: Caller, host: str) -> None:
     assert host not in str(answer.headers) or not host
 
 
-def test_a_host_longer_than_a_name_can_be_is_refused(agent: Caller) -> None:
+def test_a_host_with_a_part_of_more_than_63_characters_is_refused(agent: Caller) -> None:
     answer = agent.get("/api/tickets", environ_overrides={"HTTP_HOST": "x" * 300})
 
     assert (answer.status_code, answer.json) == (400, {"detail": "Bad Request"})

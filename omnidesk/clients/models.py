@@ -14,6 +14,7 @@ class Client(Versioned, Base):
     """A customer of the desk."""
 
     __tablename__ = "client"
+    logged_as = "client"
 
     client_id: Mapped[int] = mapped_column(primary_key=True)
     full_name: Mapped[str] = mapped_column(String(120))

@@ -13,6 +13,7 @@ class Comment(Versioned, Base):
     """A comment on a ticket, which its client does not see."""
 
     __tablename__ = "comment"
+    logged_as = "comment"
 
     comment_id: Mapped[int] = mapped_column(primary_key=True)
     ticket_id: Mapped[int] = mapped_column(ForeignKey("ticket.ticket_id"))

@@ -29,6 +29,7 @@ class Conversation(Versioned, Base):
     """A client's thread of messages on one channel."""
 
     __tablename__ = "conversation"
+    logged_as = "conversation"
 
     conversation_id: Mapped[int] = mapped_column(primary_key=True)
     client_id: Mapped[int] = mapped_column(ForeignKey("client.client_id"))
@@ -105,6 +106,7 @@ class Message(Base):
     """What a client, a member of staff or a bot has said."""
 
     __tablename__ = "message"
+    logged_as = "message"
 
     message_id: Mapped[int] = mapped_column(primary_key=True)
     conversation_id: Mapped[int] = mapped_column(ForeignKey("conversation.conversation_id"))

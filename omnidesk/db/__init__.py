@@ -4,7 +4,7 @@ from omnidesk.db import postgresql, sqlite  # their event listeners
 from omnidesk.db.base import Base, Versioned
 from omnidesk.db.constraints import RuleViolation
 from omnidesk.db.filters import Filters
-from omnidesk.db.session import db, in_transaction
+from omnidesk.db.session import db
 from omnidesk.db.types import MAX_ID, UtcDateTime, enum_type, utcnow
 
 __all__ = [
@@ -16,7 +16,6 @@ __all__ = [
     "Versioned",
     "db",
     "enum_type",
-    "in_transaction",
     "postgresql",
     "sqlite",
     "utcnow",

@@ -23,6 +23,7 @@ class Base(DeclarativeBase):
     )
     type_annotation_map = {datetime: UtcDateTime()}
     __table__: ClassVar[Table]
+    logged_as: ClassVar[str | None] = None  # the entity of the change log that rows belong to
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

@@ -44,6 +44,7 @@ from omnidesk.db.filters import Filters
 from omnidesk.db.types import enum_type
 
 ENTITIES = ("user", "client", "ticket", "event", "conversation", "message", "comment")
+ALL_ENTITIES = "all"
 OPERATIONS = ("created", "updated", "deleted")
 
 
@@ -97,6 +98,7 @@ class Change(Base):
     """One change of one row."""
 
     __tablename__ = "change"
+    logged_as = ALL_ENTITIES
 
     seq: Mapped[int] = mapped_column(primary_key=True)
     at: Mapped[datetime]
@@ -150,12 +152,11 @@ class Change(Base):
         It is the seq of the last in the order of commits, "0" before any; while transactions run
         on PostgreSQL, a digest of which ones follows. None where rows change that are not logged.
         """
-        key = entity.primary_key().name
-        name = {"seq": "", "tag": "ticket"}.get(key, key.removesuffix("_id"))
-        if name not in ("", *ENTITIES):
+        name = entity.logged_as
+        if name is None:
             return None
         newest, order = select(cls.seq), [CommitOrder.of(cls).desc(), cls.seq.desc()]
-        if name:
+        if name != ALL_ENTITIES:
             # Ordered by the entity, too, or PostgreSQL would walk the changes of all entities.
             named: ColumnElement[str] = literal_column(f"'{name}'")
             newest = newest.where(cls.entity.between(named, named))

@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, bindparam, false
 
-ONE, NULL = -1, -2
+SCALAR, NULL = -1, -2
 
 
 class Filters:
@@ -16,28 +16,28 @@ class Filters:
     its value is None, and by `IN` when its value is a list, by as many parameters as it has items.
     """
 
-    __slots__ = ("_counts", "_hash")
+    __slots__ = ("_hash", "_sizes")
 
     def __init__(self, **values: object) -> None:
-        self._counts = {name: count(value) for name, value in values.items()}
-        self._hash = hash(frozenset(self._counts.items()))
+        self._sizes = {name: size(value) for name, value in values.items()}
+        self._hash = hash(frozenset(self._sizes.items()))
 
     def __contains__(self, name: str) -> bool:
-        return name in self._counts
+        return name in self._sizes
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Filters) and self._counts == other._counts
+        return isinstance(other, Filters) and self._sizes == other._sizes
 
     def __hash__(self) -> int:
         return self._hash
 
     def __repr__(self) -> str:
-        return f"Filters({self._counts})"
+        return f"Filters({self._sizes})"
 
     def condition(self, name: str, column: ColumnElement[Any] | Any) -> ColumnElement[bool]:
         """Return the condition that a column has the value of a filter, or one of its values."""
-        number = self._counts[name]
-        if number == ONE:
+        number = self._sizes[name]
+        if number == SCALAR:
             return column == bindparam(name)
         if number == NULL:
             return column.is_(None)
@@ -46,25 +46,25 @@ class Filters:
 
     def conditions(self, entity: Any, *others: str) -> list[ColumnElement[bool]]:
         """Return a condition for each filter but `others`: on the entity's column of its name."""
-        names = (name for name in self._counts if name not in others)
+        names = (name for name in self._sizes if name not in others)
         return [self.condition(name, getattr(entity, name)) for name in names]
 
-    def parameters(self) -> Iterator[str]:
+    def parameter_names(self) -> Iterator[str]:
         """Return the names of the parameters that the filters need."""
-        for name, number in self._counts.items():
-            if number == ONE:
+        for name, number in self._sizes.items():
+            if number == SCALAR:
                 yield name
             yield from (f"{name}_{n}" for n in range(number))
 
 
-def count(value: object) -> int:
-    """Return how many items a list has; ONE for any other value and NULL for None."""
+def size(value: object) -> int:
+    """Return how many items a list has; SCALAR for any other value and NULL for None."""
     if value is None:
         return NULL
-    return len(value) if isinstance(value, list | tuple) else ONE
+    return len(value) if isinstance(value, list | tuple) else SCALAR
 
 
-def parameters(values: Mapping[str, Any]) -> dict[str, Any]:
+def parameter_values(values: Mapping[str, Any]) -> dict[str, Any]:
     """Return the value of each parameter that filters with these values have."""
     return dict(expanded(values))
 

@@ -15,11 +15,6 @@ RATE_LIMITS = "rate_limits"
 db = SQLAlchemy(metadata=Base.metadata, session_options={"expire_on_commit": False})
 
 
-def in_transaction() -> bool:
-    """Return whether this request has begun a transaction."""
-    return db.session.registry.has() and db.session().in_transaction()
-
-
 def acting_user() -> int | None:
     """Return the id of the user whose request this is, for the change log; else None."""
     user = g.get("user") if has_app_context() else None

@@ -24,7 +24,6 @@ class CompiledSelect(NamedTuple):
 
     sql: str
     constants: dict[str, Any]
-    required: frozenset[str]
     processors: dict[str, Callable[[Any], Any]]
     order: Sequence[str] | None  # of positional parameters
 
@@ -40,7 +39,6 @@ class CompiledSelect(NamedTuple):
         return cls(
             str(compiled),
             {name: bind.effective_value for name, bind in parameters.items() if not bind.required},
-            frozenset(name for name, bind in parameters.items() if bind.required),
             {name: process for name, process in processors.items() if process},
             compiled.positiontup,
         )
@@ -113,12 +111,14 @@ class ReadPool:
     def take(self) -> tuple[Any, float]:
         """Return an idle connection or a new one, and when it expires (monotonic seconds)."""
         now = monotonic()
-        with suppress(IndexError):
-            while True:
+        while self.idle:
+            try:
                 driver, expires_at = self.idle.pop()
-                if now < expires_at:
-                    return driver, expires_at
-                driver.close()
+            except IndexError:  # another thread was faster
+                break
+            if now < expires_at:
+                return driver, expires_at
+            driver.close()
         connection = self.engine.raw_connection()
         driver = connection.driver_connection
         connection.detach()

@@ -15,6 +15,7 @@ class Event(Versioned, Base):
     """An appointment, about a ticket or not."""
 
     __tablename__ = "calendar_event"
+    logged_as = "event"
 
     event_id: Mapped[int] = mapped_column(primary_key=True)
     title: Mapped[str] = mapped_column(String(200))

@@ -8,11 +8,11 @@ from flask import current_app, g, request
 
 from omnidesk.http.errors import http_error, status_name
 from omnidesk.http.parsing import load_json, load_query
-from omnidesk.http.responses import Responses, View, example_of
+from omnidesk.http.responses import ResponseDecorators, View, example_of
 from omnidesk.http.schemas import Schema, unknown_fields
 
 
-class Blueprint(Responses):
+class Blueprint(ResponseDecorators):
     """Routes that need a token and refuse query parameters, unless their view says otherwise."""
 
     def __init__(self, name: str, *, url_prefix: str = "/api", description: str = "") -> None:
@@ -51,32 +51,32 @@ class Blueprint(Responses):
 
     def _authorize(self) -> None:
         """Set `g.user`, count the request, and raise 429, 401, 403, or 400 for a parameter."""
-        environ, method = request.environ, request.method
-        if method == "OPTIONS":
+        environ = request.environ
+        if request.method == "OPTIONS":
             return
         facts = current_app.view_functions[request.endpoint or ""].__dict__["_apidoc"]
         header = None if facts.get("public") else environ.get("HTTP_AUTHORIZATION")
         g.user = user = None if header is None else authenticate(header)
         if self.url_prefix:  # health checks are not counted
             current_app.extensions["rate_limits"].count_request(user, environ.get("REMOTE_ADDR"))
-        method = "get" if method in ("GET", "HEAD") else ""
+        reads = request.method in ("GET", "HEAD")
         if user is None:
-            if header is not None or not (facts.get("public") or self._is_open(method)):
+            if header is not None or not (facts.get("public") or self._is_open(reads=reads)):
                 raise http_error(401)
-        elif user.scopes is not None and self._scope(facts, method) not in user.scopes:
+        elif user.scopes is not None and self._scope(facts, reads=reads) not in user.scopes:
             raise http_error(403)
         if facts.get("admin_only") and (user is None or user.role != "admin"):
             raise http_error(403)
         if environ.get("QUERY_STRING") and not facts.get("reads_query"):
             raise http_error(400, unknown_fields(list(request.args), []))
 
-    def _scope(self, facts: dict[str, Any], method: str) -> str:
+    def _scope(self, facts: dict[str, Any], *, reads: bool) -> str:
         """Return the scope that an API token needs to call a view."""
-        return facts.get("scope") or f"{self.name}:{'read' if method == 'get' else 'write'}"
+        return facts.get("scope") or f"{self.name}:{'read' if reads else 'write'}"
 
-    def _is_open(self, method: str) -> bool:
-        """Return whether the settings let anybody call with this method."""
-        return method == "get" and self.name in current_app.config["PUBLIC_READS"]
+    def _is_open(self, *, reads: bool) -> bool:
+        """Return whether the settings let anybody call without a token."""
+        return reads and self.name in current_app.config["PUBLIC_READS"]
 
     def add_url_rule(
         self, rule: str, endpoint: str | None = None, view_func: Any = None, *args: Any, **kw: Any
@@ -88,7 +88,7 @@ class Blueprint(Responses):
     def _document_operation(self, doc: Any, facts: Any, *, app: Any, method: str, **_: Any) -> Any:
         """Document what holds for every operation: its errors, scope and security."""
         with app.app_context():
-            is_open = facts.get("public") or self._is_open(method)
+            is_open = facts.get("public") or self._is_open(reads=method == "get")
         statuses = {
             400: True,
             401: not facts.get("public"),
@@ -111,7 +111,7 @@ class Blueprint(Responses):
             responses[304] = {"description": "Not Modified"}
         doc.setdefault("parameters", []).extend(facts.get("accepts", []))
         doc["operationId"] = facts["operation_id"]
-        if (scope := self._scope(facts, method)) in app.extensions["scopes"]:
+        if (scope := self._scope(facts, reads=method == "get")) in app.extensions["scopes"]:
             doc["description"] = f"API tokens need the scope `{scope}`."
         doc["security"] = [] if is_open else [{"BearerAuth": []}]
         return doc

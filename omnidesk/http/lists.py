@@ -39,7 +39,7 @@ PREFER = {
 }
 
 
-class List(NamedTuple):
+class ListRoute(NamedTuple):
     """What a route that serves a list declares."""
 
     schema: type[Schema]
@@ -48,31 +48,31 @@ class List(NamedTuple):
 
 
 def list_response(
-    found: List, view: Callable[..., Any], query: dict[str, Any], path: dict[str, Any]
+    route: ListRoute, view: Callable[..., Any], query: dict[str, Any], path: dict[str, Any]
 ) -> Response:
     """Answer with a page of what the view selects; raise 400 for a cursor, 404 for no parent."""
     page = Page(**{name: query.pop(name) for name in Page._fields if name in query})
     select: PreparedSelect = view(query, **path)
     if "HTTP_IF_NONE_MATCH" in request.environ:
-        check_parent(found, path)
-        etag = list_etag(select.last_change(found.schema, page))
+        check_parent(route, path)
+        etag = list_etag(select.last_change(route.schema, page))
         if etag is not None and matches_if_none_match(etag):
             return not_modified(etag, weak=True)
-    rows = select.page(found.schema, page)
+    rows = select.page(route.schema, page)
     if not rows.rows:
-        check_parent(found, path)
+        check_parent(route, path)
     body = f"[{','.join(page.cut(rows.rows))}]"
     response = json_response(body, list_etag(rows.last_change), weak=True)
-    add_links(response, page, rows, endless=found.endless)
+    add_links(response, page, rows, endless=route.endless)
     if "HTTP_PREFER" in request.environ and prefers_count():
         response.headers["X-Total-Count"] = str(select.count())
         response.headers["Preference-Applied"] = "count=exact"
     return response
 
 
-def check_parent(found: List, path: dict[str, Any]) -> None:
+def check_parent(route: ListRoute, path: dict[str, Any]) -> None:
     """Raise 404 where the row does not exist whose address the list is below."""
-    if found.parent and not found.parent.fetch(**path):
+    if route.parent and not route.parent.fetch(**path):
         raise http_error(404)
 
 

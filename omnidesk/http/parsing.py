@@ -109,9 +109,10 @@ def read_body(req: Request) -> bytes:
         raise
     except Exception:  # noqa: BLE001 - what WSGI servers raise for a broken body has no common class
         raise http_error(400, {"_schema": ["The body could not be read."]}) from None
-    if req.content_length is None and len(body) == req.max_content_length:
+    length = req.content_length
+    if length is None and len(body) == req.max_content_length:
         raise http_error(413)  # werkzeug truncates a body without a length, and says nothing
-    if req.content_length not in (None, len(body)):
+    if length not in (None, len(body)):
         raise http_error(400, {"_schema": ["The body is shorter than its Content-Length."]})
     return body
 

@@ -11,7 +11,7 @@ from sqlalchemy.sql.visitors import iterate
 
 from omnidesk.db import Base, Filters, db, json_sql
 from omnidesk.db.change_log import Change
-from omnidesk.db.filters import parameters
+from omnidesk.db.filters import parameter_values
 from omnidesk.db.session import READ
 from omnidesk.db.statements import Statement
 from omnidesk.http.pagination import (
@@ -24,7 +24,7 @@ from omnidesk.http.pagination import (
     sort_keys,
 )
 from omnidesk.http.schemas import Schema
-from omnidesk.http.serialization import json_object
+from omnidesk.http.serialization import json_object, nests
 
 MAX_STATEMENTS = 1024  # that are kept of each kind; each is a few kilobytes
 
@@ -40,7 +40,7 @@ class Source(NamedTuple):
         """Build the select; raise TypeError where it leaves a filter out."""
         rows = self.build(self.filters, **dict(self.shape))
         used = {part.key for part in iterate(rows) if isinstance(part, BindParameter)}
-        if missing := set(self.filters.parameters()) - used:
+        if missing := set(self.filters.parameter_names()) - used:
             raise TypeError(f"{self.build.__qualname__} does not filter by {sorted(missing)}")
         return rows
 
@@ -57,7 +57,7 @@ class PreparedSelect:
         self, build: Callable[..., Select[Any]], values: Mapping[str, Any], **shape: Hashable
     ) -> None:
         self.source = Source(build, Filters(**values), tuple(shape.items()))
-        self.parameters = parameters(values)
+        self.parameters = parameter_values(values)
 
     def row(self, schema: type[Schema]) -> tuple[str, int | None] | None:
         """Return the JSON of the only row and its version, if it has one; None for no row."""
@@ -160,7 +160,7 @@ def row_statement(source: Source, schema: type[Schema]) -> Statement | None:
     shown = json_object(schema, entity)
     if shown is None:
         return None
-    version = getattr(entity, "version", literal(None))
+    version = literal(None) if nests(schema) else getattr(entity, "version", literal(None))
     return Statement(rows.with_only_columns(cast(shown, Text), version))
 
 
@@ -171,18 +171,20 @@ def page_statement(source: Source, schema: type[Schema], shape: PageShape) -> Pa
     To fetch row by row, the driver would release the interpreter's lock for each: under load that
     costs more than all the rest.
     """
-    rows, entity = source.select(), entity_of(source.select())
-    keys, last = sort_keys(rows), Change.last(entity)
+    rows = source.select()
+    entity, keys = entity_of(rows), sort_keys(rows)
     rows, keys = page_select(rows, keys, shape), cursor_keys(keys)
-    shown, statement = json_object(schema, entity), None
-    if shown is not None:
-        position = json_sql.JsonArray(*(key.column for key in keys))
-        found = rows.with_only_columns(shown.label("shown"), position.label("position")).subquery()
-        joined = select(json_sql.JsonLines(found.c.shown), json_sql.JsonLines(found.c.position))
-        if last is not None:
-            joined = joined.add_columns(last.scalar_subquery())
-        statement = Statement(joined)
-    return PageStatement(rows, keys, statement, None if last is None else Statement(last))
+    shown = json_object(schema, entity)
+    if shown is None:
+        return PageStatement(rows, keys, None, None)
+    last = None if nests(schema) else Change.last(entity)
+    position = json_sql.JsonArray(*(key.column for key in keys))
+    found = rows.with_only_columns(shown.label("shown"), position.label("position")).subquery()
+    joined = select(json_sql.JsonLines(found.c.shown), json_sql.JsonLines(found.c.position))
+    if last is None:
+        return PageStatement(rows, keys, Statement(joined), None)
+    joined = joined.add_columns(last.scalar_subquery())
+    return PageStatement(rows, keys, Statement(joined), Statement(last))
 
 
 @lru_cache(maxsize=MAX_STATEMENTS)

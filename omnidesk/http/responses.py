@@ -4,16 +4,16 @@ Each is a decorator of the blueprint, which documents the response where the vie
 """
 
 from collections.abc import Callable
-from functools import partial, wraps
+from functools import wraps
 from typing import Any
 
-from flask import Response, current_app, g, request, url_for
+from flask import Response, current_app, g, request
 from flask_smorest import Blueprint as SmorestBlueprint
 from sqlalchemy import inspect
 from sqlalchemy.exc import IntegrityError
 from werkzeug.local import LocalProxy
 
-from omnidesk.db import Base, RuleViolation, db, in_transaction
+from omnidesk.db import Base, RuleViolation, db
 from omnidesk.db.statements import Statement
 from omnidesk.http import idempotency
 from omnidesk.http.errors import http_error
@@ -26,7 +26,7 @@ from omnidesk.http.etags import (
     row_etag,
 )
 from omnidesk.http.idempotency import respond_once
-from omnidesk.http.lists import HEADERS, PREFER, List, list_response
+from omnidesk.http.lists import HEADERS, PREFER, ListRoute, list_response
 from omnidesk.http.queries import PreparedSelect
 from omnidesk.http.schemas import Schema
 from omnidesk.http.serialization import dump, insert_row
@@ -53,8 +53,8 @@ def example_of(schema: Any) -> Any:
     return [example] if isinstance(schema, Schema) and schema.many else example
 
 
-class Responses(SmorestBlueprint):  # type: ignore[misc]
-    """The decorators for responses."""
+class ResponseDecorators(SmorestBlueprint):  # type: ignore[misc]
+    """The part of a blueprint that declares what its views answer."""
 
     @staticmethod
     def _mark(view: View, **facts: object) -> View:
@@ -82,11 +82,11 @@ class Responses(SmorestBlueprint):  # type: ignore[misc]
         document = self.response(200, schema(many=True), headers=HEADERS)
 
         def decorator(view: View) -> View:
-            found = List(schema, parent, endless)
+            route = ListRoute(schema, parent, endless)
 
             @wraps(view)
             def paged(query: dict[str, Any], **path: Any) -> Response:
-                return list_response(found, view, query, path)
+                return list_response(route, view, query, path)
 
             return self._document(paged, document, accepts=[PREFER, IF_NONE_MATCH], unchanged=True)
 
@@ -117,24 +117,28 @@ class Responses(SmorestBlueprint):  # type: ignore[misc]
         document = self.response(201, schema, headers=CREATED)
 
         def decorator(view: View) -> View:
-            def respond(*args: Any, **path: Any) -> Response:
+            def store(*args: Any, **path: Any) -> tuple[Base, bool, str, int | None]:
                 row = view(*args, **path)
                 if inspect(row).persistent:
-                    return json_response(dump(row, schema), None)
-                shown, version = insert_row(row, schema)
+                    return row, False, dump(row, schema), None
+                return row, True, *insert_row(row, schema)
+
+            def respond(row: Base, is_new: bool, shown: str, version: int | None) -> Response:
                 response = json_response(shown, row_etag(version))
-                response.status_code = 201
-                response.headers["Location"] = self._address(endpoint, row)
+                if is_new:
+                    response.status_code = 201
+                    response.headers["Location"] = self._address(endpoint, row)
                 return response
 
             @wraps(view)
             def create(*args: Any, **path: Any) -> Response:
-                if "Idempotency-Key" in request.headers:
-                    response = respond_once(current_user.user_id, partial(respond, *args, **path))
-                else:
-                    response = respond(*args, **path)
-                if in_transaction():
-                    db.session.commit()
+                if "Idempotency-Key" not in request.headers:
+                    stored = store(*args, **path)
+                    db.session.commit()  # first of all, since others wait for it
+                    return respond(*stored)
+                user_id: int = current_user.user_id
+                response = respond_once(user_id, lambda: respond(*store(*args, **path)))
+                db.session.commit()
                 return response
 
             return self._document(create, document, accepts=[idempotency.HEADER], keyed=True)
@@ -142,10 +146,11 @@ class Responses(SmorestBlueprint):  # type: ignore[misc]
         return decorator
 
     def _address(self, endpoint: str, row: Base) -> str:
-        """Return the address of a row, which an endpoint of this blueprint serves."""
-        name = f"{self.name}.{endpoint}"
-        rule = next(current_app.url_map.iter_rules(name))
-        return url_for(name, **{argument: getattr(row, argument) for argument in rule.arguments})
+        """Return the address of a row, which the view of this name in the blueprint serves."""
+        rule = next(current_app.url_map.iter_rules(f"{self.name}.{endpoint}"))
+        built = rule.build({name: getattr(row, name) for name in rule.arguments})
+        assert built, rule  # noqa: S101 - a row has the ids of its own address
+        return request.script_root + built[1]
 
     def changed(
         self, entity: type[Base], schema: type[Schema], owner: str | None = None
@@ -165,7 +170,7 @@ class Responses(SmorestBlueprint):  # type: ignore[misc]
                 db.session.commit()
                 return json_response(dump(row, schema), row_etag(row.version))
 
-            return self._document(change, document, **conditions(owner))
+            return self._document(change, document, accepts=[IF_MATCH], changes=True)
 
         return decorator
 
@@ -192,14 +197,9 @@ class Responses(SmorestBlueprint):  # type: ignore[misc]
                     raise RuleViolation(key, message, conflict=True) from None
                 return Response(status=204)
 
-            return self._document(delete, document, **conditions(owner))
+            return self._document(delete, document, accepts=[IF_MATCH], changes=True)
 
         return decorator
-
-
-def conditions(owner: str | None) -> dict[str, Any]:
-    """Return what the OpenAPI document says of a change."""
-    return {"accepts": [IF_MATCH], "changes": True, "owned": owner is not None}
 
 
 def locked_row(entity: type[Base], row_id: int, schema: type[Schema], owner: str | None) -> Any:

@@ -79,6 +79,11 @@ def related_row(field: ma_fields.Field[Any], entity: type[Base]) -> ColumnElemen
     )
 
 
+def nests(schema: type[Schema]) -> bool:
+    """Return whether a schema shows related rows, whose changes a row's own ETag does not tell."""
+    return any(isinstance(field, ma_fields.Nested) for field in schema().dump_fields.values())
+
+
 def dump(row: Base, schema: type[Schema]) -> str:
     """Return a row as JSON, written by marshmallow."""
     return orjson.dumps(schema().dump(row)).decode()

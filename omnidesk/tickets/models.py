@@ -36,6 +36,7 @@ class Ticket(Versioned, Base):
     """A client's request, from open to closed."""
 
     __tablename__ = "ticket"
+    logged_as = "ticket"
 
     ticket_id: Mapped[int] = mapped_column(primary_key=True)
     client_id: Mapped[int] = mapped_column(ForeignKey("client.client_id"))
@@ -188,6 +189,7 @@ class Tag(Base):
     """A tag, and how many tickets have it."""
 
     __tablename__ = "tag"
+    logged_as = "ticket"
 
     tag: Mapped[str] = mapped_column(TagText, primary_key=True)
     tickets: Mapped[int]

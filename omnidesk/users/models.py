@@ -18,6 +18,7 @@ class User(Versioned, Base):
     """A member of staff."""
 
     __tablename__ = "app_user"
+    logged_as = "user"
 
     user_id: Mapped[int] = mapped_column(primary_key=True)
     full_name: Mapped[str] = mapped_column(String(120))
