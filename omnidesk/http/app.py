@@ -5,9 +5,9 @@ from typing import Any
 from flask import Flask, Response, current_app, request
 from flask.json.provider import DefaultJSONProvider
 
-from omnidesk.http import errors, request_log
+from omnidesk.http import errors
 from omnidesk.http.errors import http_error
-from omnidesk.http.middleware import ClientAddress, ResponseHeaders
+from omnidesk.http.middleware import ClientAddress, HeadersAndLog
 from omnidesk.http.parsing import StrictRequest
 from omnidesk.http.rate_limits import RateLimits, storage
 
@@ -18,11 +18,10 @@ def init_app(app: Flask) -> None:
     app.json = JsonProvider(app)
     storage.init_app(app)
     app.extensions["rate_limits"] = RateLimits(app)
-    app.wsgi_app = ResponseHeaders(app.wsgi_app, app.config)  # type: ignore[method-assign]
+    app.wsgi_app = HeadersAndLog(app.wsgi_app, app.config)  # type: ignore[method-assign]
     if proxies := app.config["TRUSTED_PROXIES"]:
         app.wsgi_app = ClientAddress(app.wsgi_app, proxies)  # type: ignore[method-assign]
     app.before_request(check_target)
-    app.after_request(request_log.log_response)
     errors.init_app(app)
 
 

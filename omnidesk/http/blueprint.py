@@ -8,6 +8,7 @@ from flask import current_app, g, request
 
 from omnidesk.http.errors import http_error, status_name
 from omnidesk.http.parsing import load_json, load_query
+from omnidesk.http.request_log import USER_ID
 from omnidesk.http.responses import ResponseDecorators, View, example_of
 from omnidesk.http.schemas import Schema, unknown_fields
 
@@ -57,6 +58,7 @@ class Blueprint(ResponseDecorators):
         facts = current_app.view_functions[request.endpoint or ""].__dict__["_apidoc"]
         header = None if facts.get("public") else environ.get("HTTP_AUTHORIZATION")
         g.user = user = None if header is None else authenticate(header)
+        environ[USER_ID] = user and user.user_id
         if self.url_prefix:  # health checks are not counted
             current_app.extensions["rate_limits"].count_request(user, environ.get("REMOTE_ADDR"))
         reads = request.method in ("GET", "HEAD")

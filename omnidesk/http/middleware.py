@@ -1,4 +1,4 @@
-"""WSGI middleware: the client's address behind a proxy, and the headers of every response.
+"""WSGI middleware: the client's address, the headers of every response, and the request log.
 
 Headers are added here and not by `after_request`, since a WSGI server takes them as a plain list:
 as a list they cost a tenth of what they cost in a response's `Headers`.
@@ -7,14 +7,15 @@ as a list they cost a tenth of what they cost in a response's `Headers`.
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping
+from time import time
 from typing import Any
 
 from omnidesk.http.rate_limits.policy import RATE_LIMIT_HEADERS, Networks, client_address
+from omnidesk.http.request_log import REQUEST_ID, log_writer
 
 Headers = list[tuple[str, str]]
 Environ = dict[str, Any]
 
-REQUEST_ID = "omnidesk.request_id"  # in the WSGI environment
 WELL_FORMED_ID = re.compile("[A-Za-z0-9._-]{1,64}")
 DOCS = "/api/docs", "200 OK"
 SECURITY_HEADERS = [("X-Content-Type-Options", "nosniff"), ("Referrer-Policy", "no-referrer")]
@@ -29,27 +30,33 @@ DOCS_CONTENT = (POLICY, DOCS_SOURCES)
 PRIVATE = (CACHING, "private")
 
 
-class ResponseHeaders:
-    """Adds what belongs on every response, unless the app has set it: security, caching, an id."""
+class HeadersAndLog:
+    """Gives each request an id, each response the headers of all, and the log a line for both.
+
+    A header that the app has set stays as it is.
+    """
 
     def __init__(self, wsgi_app: Any, config: Mapping[str, Any]) -> None:
-        self.wsgi_app, self.has_origins = wsgi_app, bool(config["CORS_ORIGINS"])
+        self.wsgi_app = wsgi_app
+        self.has_origins = bool(config["CORS_ORIGINS"])
+        self.log = log_writer(config["ENV"])
 
     def __call__(self, environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
         """Answer a request."""
-        given = environ.get("HTTP_X_REQUEST_ID", "")
+        started_at, given = time(), environ.get("HTTP_X_REQUEST_ID", "")
         well_formed = given and WELL_FORMED_ID.fullmatch(given)
         environ[REQUEST_ID] = given if well_formed else os.urandom(8).hex()
 
         def start(status: str, headers: Headers, exc_info: Any = None) -> Any:
             self.complete(environ, status, headers)
+            self.log(environ, int(status[:3]), started_at)
             return start_response(status, headers, exc_info)
 
         answer: Iterable[bytes] = self.wsgi_app(environ, start)
         return answer
 
     def complete(self, environ: Environ, status: str, headers: Headers) -> None:
-        """Add the headers that a response lacks."""
+        """Add the headers that a response lacks: security, caching, its id, limits."""
         names = {name for name, _ in headers}
         headers += SECURITY_HEADERS
         headers.append(("X-Request-ID", environ[REQUEST_ID]))

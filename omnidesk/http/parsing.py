@@ -3,7 +3,6 @@
 import json
 from collections import Counter
 from functools import cache, cached_property, lru_cache
-from time import time
 from typing import Any, NoReturn
 from urllib.parse import parse_qsl
 
@@ -18,11 +17,7 @@ DUPLICATE = ["Given more than once."]
 
 
 class StrictRequest(Request):
-    """A request that knows when it came, and whose query has no bytes that are not UTF-8."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.started_at = time()  # seconds since 1970
+    """A request whose query has no bytes that are not UTF-8."""
 
     @cached_property
     def pairs(self) -> list[tuple[str, str]]:

@@ -6,6 +6,7 @@ No line holds a secret, and no client can forge one.
 import logging
 import os
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -13,10 +14,9 @@ from time import time
 from typing import Any
 
 import orjson
-from flask import Response, current_app, g, has_request_context, request
+from flask import has_request_context, request
 
-from omnidesk.http.middleware import REQUEST_ID
-
+REQUEST_ID, USER_ID = "omnidesk.request_id", "omnidesk.user_id"  # in the WSGI environment
 requests = logging.getLogger("omnidesk.requests")
 
 
@@ -85,28 +85,36 @@ def logging_config(env: str) -> dict[str, Any]:
     }
 
 
-def log_response(response: Response) -> Response:
-    """Log an answered request: who asked for which route, the status, and the milliseconds."""
-    now, asked, user = time(), request._get_current_object(), g.get("user")  # type: ignore[attr-defined]
-    fields = {
-        "time": iso(now),
-        "request_id": asked.environ[REQUEST_ID],
-        "method": asked.method,
-        "route": asked.url_rule and asked.url_rule.rule,
-        "status": response.status_code,
-        "ms": round(1000 * (now - asked.started_at), 2),
-        "user_id": user and user.user_id,
-    }
-    if current_app.config["ENV"] == "production":
-        write_line(fields)
-    else:
-        requests.info(
-            "%(method)s %(route)s %(status)s in %(ms)s ms, user %(user_id)s, %(request_id)s", fields
+def log_writer(env: str) -> Callable[[dict[str, Any], int, float], None]:
+    """Return what logs an answered request, from its environment, status and time of arrival."""
+    write = write_json if env == "production" else write_text
+
+    def log(environ: dict[str, Any], status: int, started_at: float) -> None:
+        now, request_ = time(), environ.get("werkzeug.request")
+        rule = request_ and request_.url_rule
+        write(
+            {
+                "time": iso(now),
+                "request_id": environ[REQUEST_ID],
+                "method": environ["REQUEST_METHOD"],
+                "route": rule and rule.rule,
+                "status": status,
+                "ms": round(1000 * (now - started_at), 2),
+                "user_id": environ.get(USER_ID),
+            }
         )
-    return response
+
+    return log
 
 
-def write_line(fields: dict[str, Any]) -> None:
+def write_json(fields: dict[str, Any]) -> None:
     """Write a line in one system call; the logging module would take several times as long."""
     with suppress(OSError, ValueError):
         os.write(sys.stderr.fileno(), orjson.dumps(fields) + b"\n")
+
+
+def write_text(fields: dict[str, Any]) -> None:
+    """Write a line for a developer to read."""
+    requests.info(
+        "%(method)s %(route)s %(status)s in %(ms)s ms, user %(user_id)s, %(request_id)s", fields
+    )
