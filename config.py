@@ -110,8 +110,14 @@ def engine_options(url: URL, size: int, settings: dict[str, Any]) -> dict[str, A
     if url.drivername == "sqlite":
         return options
     arguments = " ".join(f"-c {name}={value}" for name, value in settings.items())
-    connect_args = {"connect_timeout": 3, "options": arguments}
-    return {**options, "pool_pre_ping": True, "pool_recycle": 600, "connect_args": connect_args}
+    connect_args = {"connect_timeout": 3, "options": arguments, "autocommit": True}
+    begin = {"explicit_begin": True}  # by omnidesk.db.postgresql, not by the driver
+    return {
+        **options,
+        "pool_recycle": 600,
+        "connect_args": connect_args,
+        "execution_options": begin,
+    }
 
 
 def autocommit_options(url: URL, size: int, settings: dict[str, Any]) -> dict[str, Any]:
@@ -120,7 +126,6 @@ def autocommit_options(url: URL, size: int, settings: dict[str, Any]) -> dict[st
         "url": url,
         "isolation_level": "AUTOCOMMIT",
         "execution_options": {"autocommit": True},
-        "pool_pre_ping": False,
         "pool_reset_on_return": None,
     }
 

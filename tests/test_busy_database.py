@@ -153,6 +153,7 @@ def test_a_read_is_sent_again_where_its_connection_was_lost(
     caller = Caller(app_with(DATABASE_URL=f"{database_url}?application_name=lost"), agent.user)
     with all_connections(caller.app, READ), all_connections(caller.app, None):
         pass  # all connections are open now
+    assert caller.get("/api/tickets").status_code == 200, "and one of them is kept for reading"
 
     lost = lose_connections()
     with recorded_statements() as run:

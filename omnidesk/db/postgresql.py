@@ -1,10 +1,13 @@
 """PostgreSQL: who is acting, which errors mean a lost connection, and what commands need."""
 
+from select import POLLIN, poll
 from typing import Any
 from zlib import crc32
 
 from sqlalchemy import Connection, Engine, event, func, select
 from sqlalchemy.engine import ExceptionContext
+from sqlalchemy.exc import DisconnectionError
+from sqlalchemy.pool import Pool
 
 from omnidesk.db.base import Base
 from omnidesk.db.session import acting_user, db
@@ -13,11 +16,35 @@ from omnidesk.db.session import acting_user, db
 DISCONNECT_SQLSTATES = frozenset({"25006", "57P01", "57P02", "57P03"})
 
 
+@event.listens_for(Pool, "checkout")
+def check_connection(connection: Any, _record: Any, _proxy: Any) -> None:
+    """Replace a connection that the server has closed, without asking the server.
+
+    What nobody has asked for arrives on an idle connection only when the server ends it.
+    """
+    pgconn = getattr(connection, "pgconn", None)  # psycopg's; it is not imported for SQLite
+    if pgconn is not None and not connection.closed:
+        waiting = poll()
+        waiting.register(pgconn.socket, POLLIN)
+        if waiting.poll(0):
+            raise DisconnectionError
+
+
 @event.listens_for(Engine, "begin")
-def set_acting_user(connection: Connection) -> None:
-    """Tell the change log's triggers who is acting, until the transaction ends."""
-    if connection.dialect.name == "postgresql" and (user_id := acting_user()):
-        connection.execute(select(func.set_config("omnidesk.actor", str(user_id), True)))
+def begin(connection: Connection) -> None:
+    """Begin a transaction, and tell the change log's triggers who is acting in it, at once.
+
+    The driver itself is in autocommit: it would send BEGIN, and then this, one after the other.
+    """
+    if connection.dialect.name == "postgresql" and begins_by_itself(connection):
+        user_id = acting_user()
+        actor = f"; SET LOCAL omnidesk.actor = '{user_id}'" if user_id else ""
+        connection.exec_driver_sql(f"BEGIN{actor}")
+
+
+def begins_by_itself(connection: Connection) -> bool:
+    """Return whether a connection is one of the engine that writes (see `config.py`)."""
+    return bool(connection.get_execution_options().get("explicit_begin"))
 
 
 @event.listens_for(Engine, "handle_error")

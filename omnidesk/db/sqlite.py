@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, event, select
 from sqlalchemy.engine import ExceptionContext
+from sqlalchemy.exc import OperationalError
 
 from omnidesk.db.session import acting_user
 
@@ -33,7 +34,11 @@ def set_pragmas(connection: Any, _record: Any) -> None:
 def begin_immediate(connection: Connection) -> None:
     """Take the write lock first: a transaction that reads and then writes loses no update."""
     if connection.dialect.name == "sqlite" and not is_autocommit(connection):
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        driver: Any = connection.connection.driver_connection
+        try:
+            driver.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError as error:
+            raise OperationalError("BEGIN IMMEDIATE", None, error) from error
 
 
 def is_autocommit(connection: Connection) -> bool:

@@ -33,19 +33,12 @@ class RateLimit(NamedTuple):
         return cls(name, item, f'"{name}";q={item.amount};w={item.get_expiry()}')
 
 
-class Usage(NamedTuple):
-    """What is left of a limit, and when its window ends, in seconds since 1970."""
-
-    limit: RateLimit
-    remaining: int
-    ends_at: float
-
-    def note(self) -> None:
-        """Let the response tell the client what is left."""
-        seconds = max(0, round(self.ends_at - time()))
-        state = f'"{self.limit.name}";r={self.remaining};t={seconds}'
-        headers = [("RateLimit-Policy", self.limit.policy), ("RateLimit", state)]
-        request.environ[RATE_LIMIT_HEADERS] = headers
+def note_usage(limit: RateLimit, remaining: int, ends_at: float) -> None:
+    """Let the response tell what is left of a limit, whose window ends in seconds since 1970."""
+    seconds = max(0, round(ends_at - time()))
+    state = f'"{limit.name}";r={remaining};t={seconds}'
+    headers = [("RateLimit-Policy", limit.policy), ("RateLimit", state)]
+    request.environ[RATE_LIMIT_HEADERS] = headers
 
 
 class RateLimits:
@@ -71,7 +64,7 @@ class RateLimits:
         limit, windows = counted
         key = rate_limit_key(address) if user is None else user.rate_limit_key
         accepted, window = windows.hit(key)
-        Usage(limit, window.remaining, window.ends_at).note()
+        note_usage(limit, window.remaining, window.ends_at)
         if not accepted:
             raise too_many_requests(window.ends_at)
 
@@ -90,7 +83,7 @@ class LoginAttempts:
         for limit, key in self.counted:
             stats = self.limiter.get_window_stats(limit.item, limit.name, key)
             if not stats.remaining:
-                Usage(limit, 0, stats.reset_time).note()
+                note_usage(limit, 0, stats.reset_time)
                 raise too_many_requests(stats.reset_time)
 
     def count_failure(self) -> None:
