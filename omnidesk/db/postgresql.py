@@ -44,7 +44,8 @@ def begin(connection: Connection) -> None:
 
 def begins_by_itself(connection: Connection) -> bool:
     """Return whether a connection is one of the engine that writes (see `config.py`)."""
-    return bool(connection.get_execution_options().get("explicit_begin"))
+    options = connection.get_execution_options()
+    return "explicit_begin" in options and options.get("isolation_level") != "AUTOCOMMIT"
 
 
 @event.listens_for(Engine, "handle_error")
