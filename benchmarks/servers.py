@@ -14,7 +14,7 @@ import orjson
 
 from benchmarks.desks import COUNTED, OPEN, PASSWORD, Desks, settings
 from tests.postgres import free_port
-from tests.servers import ROOT, environ, process, wait_for
+from tests.servers import ROOT, STOP, environ, process, wait_for
 
 PEERS = Path(sys.executable).parent
 GTHREAD = (
@@ -109,7 +109,7 @@ def gunicorn(
 ) -> AbstractContextManager[Server]:
     """Start the application of a checkout, as in production, and do not wait."""
     env = settings(database_url, reads, limit) | {"WEB_CONCURRENCY": str(workers)}
-    return starting([checkout / ".venv/bin/gunicorn", *options, "wsgi:app"], env, checkout)
+    return starting([checkout / ".venv/bin/gunicorn", *STOP, *options, "wsgi:app"], env, checkout)
 
 
 @contextmanager

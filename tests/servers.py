@@ -41,6 +41,11 @@ def flask(settings: dict[str, str], *command: str, **kwargs: Any) -> Any:
     )
 
 
+# At SIGINT gunicorn's worker can wait for a lock that it holds itself (its pool of threads, when a
+# request arrives at the same moment); it is killed after so many seconds.
+STOP = ("--graceful-timeout", "5")
+
+
 @contextmanager
 def process(command: list[Any], log: Path, **kwargs: Any) -> Iterator[subprocess.Popen[bytes]]:
     """Start a process, its output in a file; end it by SIGINT, at which it waits for nobody.
@@ -61,7 +66,7 @@ def gunicorn(settings: dict[str, str], folder: Path, workers: int = 2) -> Iterat
     """Serve the app with real workers; yield its address."""
     port, log = free_port(), folder / "gunicorn.log"
     env = environ({**settings, "PORT": str(port), "WEB_CONCURRENCY": str(workers)})
-    with process([BIN / "gunicorn", "wsgi:app"], log, env=env, cwd=ROOT):
+    with process([BIN / "gunicorn", *STOP, "wsgi:app"], log, env=env, cwd=ROOT):
         wait_for(f"http://127.0.0.1:{port}/healthz", log)
         yield f"http://127.0.0.1:{port}"
 
