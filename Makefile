@@ -11,7 +11,7 @@ known = B105,B108,B311,B608
 sync = $(bin)/uv pip install --quiet --system-certs --compile-bytecode --python $(1) -r $(2) || \
 	$(pip) --python $(1) install -r $(2)
 
-.PHONY: run install test needs lint format bench clean
+.PHONY: run install test test-clients test-faults needs lint format bench clean
 
 run: .venv/runtime  ## Serve the demo on 127.0.0.1:8000
 	@$(serve) $(bin)/flask --app wsgi init-db --demo
@@ -24,6 +24,13 @@ install: .venv/runtime  ## Make .venv with what the server needs
 test: needs .venv/dev  ## Check everything, on SQLite and PostgreSQL, through nginx
 	@$(MAKE) --no-print-directory --jobs 2 lint .venv/bench
 	$(bin)/pytest --numprocesses 2 --dist worksteal
+
+test-clients: .venv/clients  ## Check with headless Chromium and with generated clients
+	$(bin)/pytest tests/clients
+
+test-faults: .venv/dev  ## Check with databases that stop, go silent or lose their files
+	@.ci/need faults
+	$(bin)/pytest --numprocesses 2 tests/faults
 
 needs:
 	@.ci/need test
@@ -57,6 +64,12 @@ clean:  ## Remove what was made, but for the databases
 	$(pip) install "$$(grep -o '^uv==[0-9.]*' requirements-dev.txt)"
 	$(call sync,$(bin)/python,requirements-dev.txt)
 	@touch .venv/runtime $@
+
+.venv/clients: tests/clients/requirements.txt tests/clients/package-lock.json .venv/dev
+	@.ci/need clients
+	$(call sync,$(bin)/python,tests/clients/requirements.txt)
+	npm --prefix tests/clients ci --no-fund --no-audit
+	@touch $@
 
 .venv/bench: benchmarks/requirements.txt .venv/dev
 	$(PYTHON) -m venv --without-pip .venv/peers

@@ -1,0 +1,1 @@
+"""Whether browsers and generated clients work with the API: `make test-clients`."""

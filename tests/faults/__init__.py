@@ -1,0 +1,1 @@
+"""Whether the server recovers from faults of its database: `make test-faults`."""
