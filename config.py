@@ -6,10 +6,11 @@ import secrets
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any
 
+import idna
 import limits
 from environs import Env, EnvValidationError
 from marshmallow import ValidationError
@@ -18,6 +19,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 INSTANCE = Path(__file__).parent / "instance"
+MAX_PORT = 65_535
 READABLE = ("events", "tickets", "conversations", "clients")
 
 
@@ -40,12 +42,49 @@ def database_url(text: str) -> URL:
     raise ValidationError("must begin with sqlite:/// or postgresql://")
 
 
+ORIGIN = re.compile(r"(?ai)([a-z][a-z0-9+.-]*)://(\[[0-9a-f:.]+\]|[^][/?#@:\s]+)(?::([0-9]+))?")
+HOST = re.compile(r"(?a)[\w.:[\]-]+")
+DEFAULT_PORTS = {"http": 80, "https": 443}
+# A page of these has the origin null; or there are no such pages.
+WITHOUT_ORIGIN = {"about", "blob", "data", "file", "filesystem", "ftp", "javascript", "ws", "wss"}
+
+
+def browser_origin(text: str) -> str:
+    """Return an origin as browsers send it (HTML standard, 7.1.1); raise ValueError.
+
+    Schemes of apps, such as capacitor:// or chrome-extension://, are as good as https://.
+    """
+    parts = ORIGIN.fullmatch(text)
+    if parts is None:
+        raise ValueError(text)
+    scheme, host, port = parts[1].lower(), parts[2], int(parts[3] or 0)
+    if scheme in DEFAULT_PORTS:
+        host = browser_host(host)
+    if scheme in WITHOUT_ORIGIN or port > MAX_PORT or not HOST.fullmatch(host):
+        raise ValueError(text)
+    if parts[3] is None or port == DEFAULT_PORTS.get(scheme):
+        return f"{scheme}://{host}"
+    return f"{scheme}://{host}:{port}"
+
+
+def browser_host(host: str) -> str:
+    """Return the host of a page on the web as browsers send it; raise ValueError."""
+    if host.startswith("["):
+        return f"[{IPv6Address(host[1:-1]).compressed}]"
+    found = host.lower() if host.isascii() else idna.encode(host, uts46=True).decode()
+    if re.search(r"(^|\.)([0-9]+|0x[0-9a-f]*)\.?$", found):  # which browsers take for IPv4
+        return str(IPv4Address(found))
+    return found
+
+
 def validate_origin(text: str) -> None:
-    """Refuse what no browser sends as an Origin (RFC 6454, section 7)."""
-    if not re.fullmatch(
-        r"null|https?://[a-z0-9.-]+(:[0-9]+)?|https?://\[[0-9a-f:]+\](:[0-9]+)?", text
-    ):
-        raise ValidationError("may hold only origins such as https://desk.example.com, or null")
+    """Refuse what no browser sends as an Origin, even if it is written in another way."""
+    try:
+        text == "null" or browser_origin(text)
+    except ValueError:
+        raise ValidationError(
+            f"may hold only origins such as https://desk.example.com, or null, and not {text!r}"
+        ) from None
 
 
 def each_item(check: Callable[[str], None]) -> Callable[[list[str]], None]:
@@ -159,6 +198,7 @@ class Production:
     ENV = "production"
     PUBLIC_READS: list[str] = []
     CORS_ORIGINS: list[str] = []
+    LOCAL_ORIGINS = ""  # a regular expression of the origins that need no setting
     RATE_LIMITS = ("600 per minute", "120 per minute")  # by token, and by address without one
     MAX_CONTENT_LENGTH = 1024 * 1024
     JWT_ACCESS_TOKEN_EXPIRES = timedelta(hours=1)
@@ -196,10 +236,13 @@ class Production:
             "RATE_LIMIT_STORAGE", "database://", validate=validate_storage
         )
         self.TRUSTED_PROXIES = env.list("TRUSTED_PROXIES", [], subcast=network)
-        self.PORT = env.int("PORT", 8000, validate=Range(min=1, max=65_535))
+        self.PORT = env.int("PORT", 8000, validate=Range(min=1, max=MAX_PORT))
         self.WEB_CONCURRENCY = env.int("WEB_CONCURRENCY", 2, validate=Range(min=1, max=256))
         self.THREADS = env.int("THREADS", 4, validate=Range(min=1, max=64))
         env.seal()
+        self.CORS_ORIGINS = [
+            text if text == "null" else browser_origin(text) for text in self.CORS_ORIGINS
+        ]
         self.SQLALCHEMY_DATABASE_URI = url = database_url(database)
         # SQLite has one writer at a time: threads queue for its connection, not for its lock.
         writers = 1 if url.drivername == "sqlite" else self.THREADS
@@ -228,7 +271,8 @@ class Development(Production):
     ENV = "development"
     PUBLIC_READS = ["events", "tickets", "conversations"]
     RATE_LIMITS = ("", "")
-    CORS_ORIGINS = ["http://localhost:3000", "null"]
+    # A page from a file has the origin null, or file:// in the web view of an Android app.
+    LOCAL_ORIGINS = r"null|file://|https?://(localhost|127\.0\.0\.1|\[::1\])(:[1-9][0-9]{0,4})?"
     validate_origin = staticmethod(validate_origin)
 
     def read_key(self, env: Env) -> str:

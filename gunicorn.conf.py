@@ -47,7 +47,9 @@ def write_error(sock: Any, status: int, reason: str, _message: str) -> None:
     reason = HTTP_STATUS_CODES.get(status, reason)
     body = f'{{"detail":"{reason}"}}\n'
     head = f"HTTP/1.1 {status} {reason}\r\nConnection: close\r\nContent-Type: application/json"
-    headers = (*middleware.SECURITY_HEADERS, middleware.NO_CONTENT, middleware.PRIVATE)
+    headers = [*middleware.SECURITY_HEADERS, middleware.NO_CONTENT, middleware.PRIVATE]
+    if settings.ENV == "development":  # in production nginx knows the Origin
+        headers.append(("Access-Control-Allow-Origin", "*"))
     for name, value in headers:
         head += f"\r\n{name}: {value}"
     util.write_nonblock(sock, f"{head}\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode())

@@ -37,6 +37,7 @@ def create_app(settings: config.Production | None = None) -> Flask:
     """Return the app with these settings, or the environment's; raise InvalidSettings."""
     app = App(__name__, instance_path=str(config.INSTANCE), static_folder=None)
     app.config.from_object(settings or config.from_environment())
+    http.cors.init_app(app)  # first: preflights are asked nothing, and all responses get headers
     session.db.init_app(app)
     http.app.init_app(app)
     tokens.manager.init_app(app)
@@ -44,5 +45,4 @@ def create_app(settings: config.Production | None = None) -> Flask:
     for resource in RESOURCES:
         api.register_blueprint(resource.blp)
     cli.init_app(app)
-    http.cors.init_app(app)
     return app

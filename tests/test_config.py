@@ -1,5 +1,6 @@
 """Settings: safe by default, and told all at once when they are wrong."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,7 @@ def test_production_is_the_default_and_closed(monkeypatch: pytest.MonkeyPatch) -
 
     assert chosen.ENV == "production"
     assert chosen.PUBLIC_READS == chosen.CORS_ORIGINS == []
+    assert chosen.LOCAL_ORIGINS == ""
     assert str(chosen.SQLALCHEMY_DATABASE_URI) == "sqlite:///omnidesk.db"
 
 
@@ -36,7 +38,8 @@ def test_development_is_as_the_contract_says(monkeypatch: pytest.MonkeyPatch) ->
     chosen = settings(monkeypatch, OMNIDESK_ENV="development")
 
     assert chosen.PUBLIC_READS == ["events", "tickets", "conversations"]
-    assert chosen.CORS_ORIGINS == ["http://localhost:3000", "null"]
+    for origin in ("http://localhost:3000", "null"):
+        assert re.fullmatch(chosen.LOCAL_ORIGINS, origin)
 
 
 def test_developments_key_is_made_once_and_kept(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -85,6 +88,20 @@ def test_lists_may_have_spaces(monkeypatch: pytest.MonkeyPatch) -> None:
         ("CORS_ORIGINS", "*"),
         ("CORS_ORIGINS", "https://desk.example.com/"),
         ("CORS_ORIGINS", "http://localhost:3000,localhost:3000"),
+        ("CORS_ORIGINS", "https://*.example.com"),
+        ("CORS_ORIGINS", "https://desk.example.com:99999"),
+        ("CORS_ORIGINS", "https://user@desk.example.com"),
+        ("CORS_ORIGINS", "https://desk.example.com?x"),
+        ("CORS_ORIGINS", "https://[::1"),
+        ("CORS_ORIGINS", "https://[1]"),
+        ("CORS_ORIGINS", "http://127.1"),
+        ("CORS_ORIGINS", "https://münchen..example"),
+        ("CORS_ORIGINS", "https://a\nb"),
+        ("CORS_ORIGINS", "capacitor://"),
+        ("CORS_ORIGINS", "chrome-extension://*"),
+        ("CORS_ORIGINS", "file://"),
+        ("CORS_ORIGINS", "wss://desk.example.com"),
+        ("CORS_ORIGINS", "null"),
     ],
 )
 def test_a_bad_setting_is_named_in_one_line(

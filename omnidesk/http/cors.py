@@ -1,19 +1,16 @@
 """Cross-origin requests (CORS, Fetch standard): which pages may call, and what they may read."""
 
-from flask import Flask
+import re
+
+from flask import Flask, Response, request
 from flask_cors import CORS
 
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
-REQUEST_HEADERS = [
-    "Authorization",
-    "Content-Type",
-    "Idempotency-Key",
-    "If-Match",
-    "If-None-Match",
-    "Prefer",
-    "X-Request-ID",
-]
+MAX_AGE = 7200  # seconds that a browser remembers a preflight; Chromium caps it at this
 RESPONSE_HEADERS = [
+    "Allow",
+    "Content-Disposition",
+    "Date",
     "ETag",
     "Idempotent-Replayed",
     "Link",
@@ -22,19 +19,40 @@ RESPONSE_HEADERS = [
     "RateLimit",
     "RateLimit-Policy",
     "Retry-After",
+    "WWW-Authenticate",
     "X-Request-ID",
     "X-Total-Count",
 ]
 
 
 def init_app(app: Flask) -> None:
-    """Let the pages of the origins in the settings call the app, if there are any."""
-    if origins := app.config["CORS_ORIGINS"]:
+    """Let the pages of the origins in the settings call the app, if there are any.
+
+    They may send any header: libraries add some of their own, for tracing or against caches.
+    """
+    config = app.config
+    patterns = [re.escape(origin) for origin in config["CORS_ORIGINS"]]
+    patterns += filter(None, [config["LOCAL_ORIGINS"]])
+    if patterns:
+        app.before_request(answer_preflight)
         CORS(
             app,
-            origins=origins,
+            # flask-cors takes a text with some characters, as [::1] has, for a pattern.
+            origins=[re.compile(rf"(?:{pattern})\Z") for pattern in patterns],
             methods=METHODS,
-            allow_headers=REQUEST_HEADERS,
             expose_headers=RESPONSE_HEADERS,
+            max_age=MAX_AGE,
             always_send=False,
         )
+
+
+def answer_preflight() -> Response | None:
+    """Answer a preflight for any path, so that a page can read what the request itself gets."""
+    environ = request.environ
+    if environ["REQUEST_METHOD"] != "OPTIONS" or "HTTP_ORIGIN" not in environ:
+        return None
+    if "HTTP_ACCESS_CONTROL_REQUEST_METHOD" not in environ:
+        return None
+    response = Response(status=204)
+    del response.headers["Content-Type"]
+    return response

@@ -38,7 +38,7 @@ class HeadersAndLog:
 
     def __init__(self, wsgi_app: Any, config: Mapping[str, Any]) -> None:
         self.wsgi_app = wsgi_app
-        self.has_origins = bool(config["CORS_ORIGINS"])
+        self.has_origins = bool(config["CORS_ORIGINS"] or config["LOCAL_ORIGINS"])
         self.log = log_writer(config["ENV"])
 
     def __call__(self, environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:

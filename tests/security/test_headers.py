@@ -1,4 +1,4 @@
-"""Response headers: security, caching, CORS and request ids."""
+"""Response headers: security, caching and request ids."""
 
 import re
 from typing import Any
@@ -102,22 +102,6 @@ def test_swagger_ui_runs_its_own_scripts_alone(anybody: Caller, app_with: Any) -
     page = production.get("/api/docs")
     assert (page.status_code, page.headers["Content-Security-Policy"]) == (404, CLOSED)
     assert production.get("/api/openapi.json").status_code == 200
-
-
-@pytest.mark.parametrize("path", ["/api/tickets", "/api/summary", "/nothing"])
-@pytest.mark.parametrize("origin", [None, "https://evil.example", "http://localhost:3000"])
-def test_vary_names_the_origin(anybody: Caller, path: str, origin: str | None) -> None:
-    answer = anybody.get(path, headers={"Origin": origin} if origin else {})
-
-    assert answer.headers["Vary"] == "Origin"
-
-
-def test_production_allows_no_origin_by_default(app_with: Any) -> None:
-    closed = Caller(app_with(CORS_ORIGINS=[]))
-
-    for origin in ("http://localhost:3000", "null"):
-        answer = closed.get("/api/tickets", headers={"Origin": origin})
-        assert "Access-Control-Allow-Origin" not in answer.headers
 
 
 def test_real_responses_name_no_versions(server: str) -> None:

@@ -1,7 +1,6 @@
-"""Invalid and unusual HTTP: methods, types, preflights, caching, and raw requests."""
+"""Invalid and unusual HTTP: methods, types, caching, and raw requests."""
 
 import re
-from typing import Any
 
 import pytest
 import requests
@@ -14,7 +13,6 @@ from tests.servers import RawConnection
 TICKETS = "/api/tickets"
 PATHS = sorted({row.route.partition(" ")[2].replace("*", "1") for row in MATRIX})
 API = [path for path in PATHS if path.startswith("/api/") and "/docs" not in path]
-ALLOWED = "http://localhost:3000"
 
 
 def methods(path: str) -> set[str]:
@@ -62,67 +60,6 @@ def test_a_body_of_another_kind(desk: Desk, kind: str | None) -> None:
 @pytest.mark.parametrize("accept", ["text/xml", "*/*", "application/json;q=0", ""])
 def test_the_response_is_json_for_any_accept_header(desk: Desk, accept: str) -> None:
     assert desk.ask("GET", TICKETS, headers={"Accept": accept}).status_code == 200
-
-
-def preflight(desk: Desk, path: str, origin: str) -> Any:
-    """Ask as a browser does before it posts."""
-    asked = {"Access-Control-Request-Method": "POST"}
-    asked["Access-Control-Request-Headers"] = "authorization, content-type"
-    return desk.ask("OPTIONS", path, "", headers={"Origin": origin} | asked)
-
-
-@on_sqlite
-@pytest.mark.parametrize("origin", [ALLOWED, "null"])
-@pytest.mark.parametrize("path", API)
-def test_a_preflight_of_an_allowed_origin_is_allowed(desk: Desk, path: str, origin: str) -> None:
-    answer = preflight(desk, path, origin)
-
-    assert answer.status_code == 200
-    assert answer.headers["Access-Control-Allow-Origin"] == origin
-    assert answer.headers["Access-Control-Allow-Headers"] == "authorization, content-type"
-    assert methods(path) <= set(answer.headers["Access-Control-Allow-Methods"].split(", "))
-    assert answer.headers["Vary"] == "Origin"
-    assert "Access-Control-Allow-Credentials" not in answer.headers
-
-
-@pytest.mark.parametrize(
-    "origin",
-    [
-        *("https://evil.example", f"{ALLOWED}.evil.example", f"http://evil.example/{ALLOWED}"),
-        *("https://localhost:3000", "null.evil", ""),
-    ],
-)
-def test_any_other_origin_gets_no_cors_headers(desk: Desk, origin: str) -> None:
-    said = {"Origin": origin}
-    answers = [preflight(desk, TICKETS, origin), desk.ask("GET", TICKETS, headers=said)]
-
-    for answer in answers:
-        assert not [name for name in answer.headers if name.startswith("Access-Control")]
-        assert answer.headers["Vary"] == "Origin"
-
-
-@pytest.mark.parametrize(
-    ("method", "path", "status", "body"),
-    [
-        ("GET", "/api/summary", 401, b""),
-        ("POST", "/api/users", 401, b""),
-        ("GET", "/nothing", 404, b""),
-        ("PUT", TICKETS, 405, b""),
-        ("POST", "/api/login", 400, b"{"),
-        ("POST", "/api/login", 413, b" " * 2**21),
-    ],
-)
-def test_an_allowed_origin_may_read_errors_too(
-    desk: Desk, method: str, path: str, status: int, body: bytes
-) -> None:
-    headers = {"Origin": ALLOWED, "Content-Type": "application/json"}
-
-    answer = desk.ask(method, path, "", headers=headers, data=body)
-
-    assert answer.status_code == status
-    assert answer.headers["Access-Control-Allow-Origin"] == ALLOWED
-    exposed = set(answer.headers["Access-Control-Expose-Headers"].split(", "))
-    assert {"Link", "X-Total-Count", "ETag", "Location", "X-Request-ID", "Retry-After"} <= exposed
 
 
 @on_sqlite
