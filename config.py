@@ -236,6 +236,7 @@ class Production:
             "RATE_LIMIT_STORAGE", "database://", validate=validate_storage
         )
         self.TRUSTED_PROXIES = env.list("TRUSTED_PROXIES", [], subcast=network)
+        self.SCRIPT_NAME = env.str("SCRIPT_NAME", "")  # the prefix of all addresses; gunicorn's
         self.PORT = env.int("PORT", 8000, validate=Range(min=1, max=MAX_PORT))
         self.WEB_CONCURRENCY = env.int("WEB_CONCURRENCY", 2, validate=Range(min=1, max=256))
         self.THREADS = env.int("THREADS", 4, validate=Range(min=1, max=64))

@@ -18,18 +18,19 @@ from omnidesk.users import views as users_views
 
 __version__ = "0.1.0"
 
-# The table of contents: what has routes of its own.
+# The table of contents: what has routes of its own, in the order of the OpenAPI document.
 RESOURCES = (
-    auth_views,
-    summary,
-    events_views,
-    tickets_views,
-    comments_views,
-    users_views,
-    clients_views,
-    conversations_views,
-    changes,
-    health,
+    auth_views.blp,
+    summary.blp,
+    events_views.blp,
+    tickets_views.blp,
+    comments_views.blp,
+    clients_views.blp,
+    conversations_views.blp,
+    changes.blp,
+    health.blp,
+    users_views.blp,
+    auth_views.sessions_blp,
 )
 
 
@@ -43,6 +44,6 @@ def create_app(settings: config.Production | None = None) -> Flask:
     tokens.manager.init_app(app)
     api = Api(app, __version__, tokens.authenticate, SCOPES)
     for resource in RESOURCES:
-        api.register_blueprint(resource.blp)
+        api.register_blueprint(resource)
     cli.init_app(app)
     return app

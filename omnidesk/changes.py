@@ -14,33 +14,58 @@ from omnidesk.http.fields import EnumField, IdField, IntegerParameter, JsonField
 
 blp = Blueprint("changes", description="What changed, and who changed it")
 
-COLUMNS = {"type": "object", "additionalProperties": True}
+COLUMN_VALUE = {
+    "oneOf": [
+        {"type": "string", "nullable": True},
+        {"type": "integer"},
+        {"type": "boolean"},
+        {"type": "array", "items": {"type": "string"}},
+    ]
+}
+COLUMNS = {"type": "object", "additionalProperties": COLUMN_VALUE}
 
 
 class ChangeQuery(PageQuery):
     """The filters of changes."""
 
-    after = IntegerParameter(validate=Range(min=0, max=MAX_ID), example=41)
-    entity = EnumField(Change.entity, example="ticket")
+    after = IntegerParameter(
+        validate=Range(min=0, max=MAX_ID),
+        description="Only changes that were committed after the one with this `seq`, such as 41",
+    )
+    entity = EnumField(Change.entity, description="Only changes of rows of this kind")
 
 
 class ChangeSchema(ResponseSchema):
     """A change of a row."""
 
-    seq = IdField(example=42)
-    at = TimeField(example="2025-10-29T09:12:00Z")
-    actor = IdField(allow_none=True, example=2)
-    entity = EnumField(Change.entity, example="ticket")
-    entity_id = IdField(example=100)
-    op = EnumField(Change.op, example="updated")
-    before = JsonField(metadata=COLUMNS, allow_none=True, example={"status": "abierto"})
-    after = JsonField(metadata=COLUMNS, allow_none=True, example={"status": "en_progreso"})
+    seq = IdField(example=42, description="The number of the change")
+    at = TimeField(example="2025-10-29T09:12:00Z", description="When the row was changed")
+    actor = IdField(
+        allow_none=True,
+        example=2,
+        description="The user who changed it; null for nobody, such as a command",
+    )
+    entity = EnumField(Change.entity, example="ticket", description="The kind of row")
+    entity_id = IdField(example=100, description="The id of the row")
+    op = EnumField(Change.op, example="updated", description="What was done to the row")
+    before = JsonField(
+        metadata=COLUMNS,
+        allow_none=True,
+        example={"status": "abierto"},
+        description="What the changed columns held before; null for a new row",
+    )
+    after = JsonField(
+        metadata=COLUMNS,
+        allow_none=True,
+        example={"status": "en_progreso"},
+        description="What they hold now; null for a deleted row",
+    )
 
 
 HISTORY_EXISTS = {
     entity: Statement(
         select(Change.seq)
-        .where(Change.entity == entity, Change.entity_id == bindparam("entity_id"))
+        .where(Change.entity == entity, Change.entity_id == bindparam(f"{entity}_id"))
         .limit(1)
     )
     for entity in Change.entity.type.enums
@@ -58,7 +83,8 @@ def list_changes(filters: dict[str, Any]) -> PreparedSelect:
 def add_history(path: str, entity: str, who: Callable[..., Any], what: str) -> None:
     """Add the route of the history of an entity's rows, below the address of each row."""
 
-    def history(filters: dict[str, Any], entity_id: int) -> PreparedSelect:
+    def history(filters: dict[str, Any], **path: int) -> PreparedSelect:
+        (entity_id,) = path.values()
         return PreparedSelect(Change.history, {**filters, "entity_id": entity_id}, entity=entity)
 
     history.__name__, history.__doc__ = f"list_{entity}_history", f"List the changes of {what}"
@@ -72,8 +98,8 @@ def any_user(view: Any) -> Any:
     return view
 
 
-add_history("/tickets/<id(example=100):entity_id>", "ticket", any_user, "a ticket")
-add_history("/events/<id(example=42):entity_id>", "event", any_user, "an event, deleted or not")
-add_history("/clients/<id(example=55):entity_id>", "client", any_user, "a client, deleted or not")
-add_history("/conversations/<id:entity_id>", "conversation", any_user, "a conversation")
-add_history("/users/<id(example=2):entity_id>", "user", blp.admin_only, "a user, as an admin")
+add_history("/tickets/<id(example=100):ticket_id>", "ticket", any_user, "a ticket")
+add_history("/events/<id(example=42):event_id>", "event", any_user, "an event, deleted or not")
+add_history("/clients/<id(example=55):client_id>", "client", any_user, "a client, deleted or not")
+add_history("/conversations/<id:conversation_id>", "conversation", any_user, "a conversation")
+add_history("/users/<id(example=2):user_id>", "user", blp.admin_only, "a user, as an admin")

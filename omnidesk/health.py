@@ -15,7 +15,7 @@ blp = Blueprint("health", url_prefix="", description="For load balancers and mon
 class HealthSchema(ResponseSchema):
     """The check has passed."""
 
-    status = ma.fields.String(metadata={"example": "ok"})
+    status = ma.fields.String(metadata={"description": "Always `ok`", "example": "ok"})
 
 
 @blp.get("/healthz")

@@ -18,18 +18,31 @@ blp = Blueprint("summary", description="The counts of a dashboard")
 class TicketCounts(ResponseSchema):
     """How many tickets there are of each status."""
 
-    open = ma.fields.Integer(metadata={"example": 5})
-    in_progress = ma.fields.Integer(metadata={"example": 3})
-    closed = ma.fields.Integer(metadata={"example": 20})
+    open = ma.fields.Integer(
+        metadata={"description": "Tickets with the status `abierto`", "example": 5}
+    )
+    in_progress = ma.fields.Integer(
+        metadata={"description": "Tickets with the status `en_progreso`", "example": 3}
+    )
+    closed = ma.fields.Integer(
+        metadata={"description": "Tickets with the status `cerrado`", "example": 20}
+    )
 
 
 class SummarySchema(ResponseSchema):
     """What a dashboard shows."""
 
-    users_count = ma.fields.Integer(metadata={"example": 12})
-    tickets = ma.fields.Nested(TicketCounts, metadata={"example": TicketCounts.example()})
-    upcoming_events = ma.fields.Integer(metadata={"example": 4})
-    unread_messages = ma.fields.Integer(metadata={"example": 7})
+    users_count = ma.fields.Integer(metadata={"description": "Users, active or not", "example": 12})
+    tickets = ma.fields.Nested(
+        TicketCounts,
+        metadata={"description": "Tickets by status", "example": TicketCounts.example()},
+    )
+    upcoming_events = ma.fields.Integer(
+        metadata={"description": "Events that have not started yet", "example": 4}
+    )
+    unread_messages = ma.fields.Integer(
+        metadata={"description": "Messages of clients that no user has answered", "example": 7}
+    )
 
 
 # Nothing that grows with the desk is counted here, except the events of the rest of today.

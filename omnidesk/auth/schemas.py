@@ -3,13 +3,15 @@
 from typing import Any
 
 from marshmallow import fields
-from marshmallow.validate import Length, OneOf
+from marshmallow.validate import Length
+from sqlalchemy import Enum
 
 from omnidesk.auth.models import SCOPES, ApiToken, UserSession
 from omnidesk.http import ResponseSchema, Schema, current_user
 from omnidesk.http.fields import (
     ANY_TEXT,
     BooleanField,
+    EnumField,
     IdField,
     JsonField,
     TextField,
@@ -18,17 +20,26 @@ from omnidesk.http.fields import (
 from omnidesk.users.schemas import NewPassword, UserSchema
 
 MAX_CREDENTIAL = 1024  # code points
-SCOPE_LIST = {"type": "array", "items": {"type": "string", "enum": SCOPES}}
+SCOPE = Enum(*SCOPES, name="scope")
+SCOPE_LIST = {"type": "array", "items": {"$ref": "#/components/schemas/Scope"}}
 
 
 class Login(Schema):
     """A user's name and password."""
 
     username = TextField(
-        pattern=ANY_TEXT, max_length=MAX_CREDENTIAL, required=True, example="user1"
+        pattern=ANY_TEXT,
+        max_length=MAX_CREDENTIAL,
+        required=True,
+        example="user1",
+        description="The user name, in any case",
     )
     password = TextField(
-        pattern=ANY_TEXT, max_length=MAX_CREDENTIAL, required=True, example="secret"
+        pattern=ANY_TEXT,
+        max_length=MAX_CREDENTIAL,
+        required=True,
+        example="secret",
+        description="The password",
     )
 
 
@@ -36,7 +47,11 @@ class PasswordChange(NewPassword):
     """A new password, and the one that it replaces."""
 
     old_password = TextField(
-        pattern=ANY_TEXT, max_length=MAX_CREDENTIAL, required=True, example="secret"
+        pattern=ANY_TEXT,
+        max_length=MAX_CREDENTIAL,
+        required=True,
+        example="secret",
+        description="The current password",
     )
 
 
@@ -52,10 +67,19 @@ class LoginUser(UserSchema):
 class AccessSchema(ResponseSchema):
     """An access token and its user."""
 
-    access_token = fields.String(metadata={"example": "<jwt.token.here>"})
-    token_type = fields.String(metadata={"example": "bearer"})
-    expires_in = fields.Integer(metadata={"example": 3600, "description": "Seconds"})
-    user = fields.Nested(LoginUser, metadata={"example": LoginUser.example()})
+    access_token = fields.String(
+        metadata={
+            "description": "Goes into the header `Authorization: Bearer <access_token>`",
+            "example": "<jwt.token.here>",
+        }
+    )
+    token_type = fields.String(metadata={"description": "Always `bearer`", "example": "bearer"})
+    expires_in = fields.Integer(
+        metadata={"description": "For how many seconds the token is valid", "example": 3600}
+    )
+    user = fields.Nested(
+        LoginUser, metadata={"description": "Whose token it is", "example": LoginUser.example()}
+    )
 
 
 class CurrentSession(BooleanField):
@@ -69,42 +93,81 @@ class CurrentSession(BooleanField):
 class SessionSchema(ResponseSchema):
     """A session that has a valid token."""
 
-    session_id = IdField(example=1)
-    created_at = TimeField(example="2025-10-29T08:00:00Z")
-    expires_at = TimeField(example="2025-10-29T09:00:00Z")
-    address = TextField(UserSession.address, pattern=ANY_TEXT, min_length=0, example="203.0.113.7")
-    user_agent = TextField(
-        UserSession.user_agent, pattern=ANY_TEXT, min_length=0, example="Mozilla/5.0"
+    session_id = IdField(example=1, description="The id of the session")
+    created_at = TimeField(example="2025-10-29T08:00:00Z", description="When the login was")
+    expires_at = TimeField(
+        example="2025-10-29T09:00:00Z", description="When the newest token of the session expires"
     )
-    current = CurrentSession(example=True)
+    address = TextField(
+        UserSession.address,
+        pattern=ANY_TEXT,
+        min_length=0,
+        example="203.0.113.7",
+        description="The network address of the login",
+    )
+    user_agent = TextField(
+        UserSession.user_agent,
+        pattern=ANY_TEXT,
+        min_length=0,
+        example="Mozilla/5.0",
+        description="The browser or program of the login",
+    )
+    current = CurrentSession(
+        example=True, description="Whether it is the session of the request itself"
+    )
 
 
 class TokenCreate(Schema):
     """A new API token for an integration or a bot."""
 
-    name = TextField(ApiToken.name, required=True, example="WhatsApp relay")
+    name = TextField(
+        ApiToken.name, required=True, example="WhatsApp relay", description="What the token is for"
+    )
     scopes = fields.List(
-        fields.String(validate=OneOf(SCOPES)),
+        EnumField(SCOPE),
         required=True,
         validate=Length(min=1, max=len(SCOPES)),
-        metadata={"example": ["messages:write", "messages:relay"]},
+        metadata={
+            "description": "What the token may do",
+            "example": ["messages:write", "messages:relay"],
+        },
     )
-    expires_at = TimeField(allow_none=True, load_default=None, example=None)
+    expires_at = TimeField(
+        allow_none=True,
+        load_default=None,
+        example=None,
+        description="When the token expires; null for never",
+    )
 
 
 class TokenSchema(ResponseSchema):
     """An API token, without its text."""
 
-    token_id = IdField(example=1)
-    user_id = IdField(example=2)
-    name = TextField(ApiToken.name, example="WhatsApp relay")
-    scopes = JsonField(metadata=SCOPE_LIST, example=["messages:write", "messages:relay"])
-    created_at = TimeField(example="2025-10-29T08:00:00Z")
-    expires_at = TimeField(allow_none=True, example=None)
-    last_used_at = TimeField(allow_none=True, example=None)
+    token_id = IdField(example=1, description="The id of the token")
+    user_id = IdField(example=2, description="The user who made the token, and for whom it acts")
+    name = TextField(ApiToken.name, example="WhatsApp relay", description="What the token is for")
+    scopes = JsonField(
+        metadata=SCOPE_LIST,
+        example=["messages:write", "messages:relay"],
+        description="What the token may do",
+    )
+    created_at = TimeField(example="2025-10-29T08:00:00Z", description="When the token was made")
+    expires_at = TimeField(
+        allow_none=True, example=None, description="When the token expires; null for never"
+    )
+    last_used_at = TimeField(
+        allow_none=True,
+        example=None,
+        description="When the token was last used, to about a minute; null for never",
+    )
 
 
 class NewTokenSchema(TokenSchema):
     """A new API token with its text, which is shown only once."""
 
-    token = fields.String(metadata={"example": "odk_<token>"})
+    token = fields.String(
+        metadata={
+            "description": "The token itself, which is shown only now",
+            "example": "odk_<token>",
+        }
+    )

@@ -22,10 +22,13 @@ from omnidesk.http.rate_limits import LoginAttempts
 from omnidesk.http.responses import LOCATION
 from omnidesk.users.models import User
 
-blp = Blueprint("auth", description="Sessions, and tokens for integrations")
+blp = Blueprint("auth", description="Logins, and tokens for integrations")
+# The last of all: a client that calls every operation in turn keeps its token until then.
+sessions_blp = Blueprint("sessions", description="Your own sessions, and their ends")
 
 
 @blp.after_request
+@sessions_blp.after_request
 def forbid_caching(response: Response) -> Response:
     """Let no cache store these responses."""
     response.headers["Cache-Control"] = "no-store"
@@ -61,15 +64,6 @@ def login(credentials: dict[str, Any]) -> dict[str, Any]:
     return log_in(user)
 
 
-@blp.post("/logout")
-@blp.response(204)
-def logout() -> Response:
-    """End the session of this token"""
-    UserSession.end(current_user.session_id, current_user.user_id)
-    db.session.commit()
-    return Response(status=204)
-
-
 @blp.post("/token/refresh")
 @blp.response(200, AccessSchema)
 def refresh_token() -> dict[str, Any]:
@@ -79,38 +73,6 @@ def refresh_token() -> dict[str, Any]:
         raise http_error(401)
     db.session.commit()
     return tokens.access_token(db.session.get_one(User, session.user_id), session)
-
-
-@blp.post("/me/password")
-@blp.arguments(PasswordChange)
-@blp.response(200, AccessSchema)
-def change_password(data: dict[str, Any]) -> dict[str, Any]:
-    """Change your own password: all your sessions end, and a new one begins"""
-    attempts = LoginAttempts(f"user {current_user.user_id}")  # no user name has a space
-    user = User.verified(current_user.user_id, data["old_password"])
-    if user is None:
-        attempts.count_failure()
-        raise RuleViolation("old_password", "This is not your password.")
-    user.change(password_hash=data["password_hash"])
-    return log_in(user)
-
-
-@blp.get("/me/sessions")
-@blp.arguments(PageQuery, location="query")
-@blp.page(SessionSchema)
-def list_sessions(_filters: dict[str, Any]) -> PreparedSelect:
-    """List your sessions that still have a token"""
-    return PreparedSelect(UserSession.unexpired, {"user_id": current_user.user_id, "now": utcnow()})
-
-
-@blp.delete("/me/sessions/<id:session_id>")
-@blp.response(204)
-def end_session(session_id: int) -> Response:
-    """End one of your sessions"""
-    if not UserSession.end(session_id, current_user.user_id):
-        raise http_error(404)
-    db.session.commit()
-    return Response(status=204)
 
 
 @blp.post("/tokens")
@@ -145,5 +107,46 @@ def revoke_token(token_id: int) -> Response:
     """Revoke an API token of yours; as an admin, anybody's"""
     if not ApiToken.revoke(token_id, **own_or_any()):
         raise http_error(404)
+    db.session.commit()
+    return Response(status=204)
+
+
+@sessions_blp.get("/me/sessions")
+@sessions_blp.arguments(PageQuery, location="query")
+@sessions_blp.page(SessionSchema)
+def list_sessions(_filters: dict[str, Any]) -> PreparedSelect:
+    """List your sessions that still have a token"""
+    return PreparedSelect(UserSession.unexpired, {"user_id": current_user.user_id, "now": utcnow()})
+
+
+@sessions_blp.delete("/me/sessions/<id(example=2):session_id>")
+@sessions_blp.response(204)
+def end_session(session_id: int) -> Response:
+    """End one of your sessions"""
+    if not UserSession.end(session_id, current_user.user_id):
+        raise http_error(404)
+    db.session.commit()
+    return Response(status=204)
+
+
+@sessions_blp.post("/me/password")
+@sessions_blp.arguments(PasswordChange)
+@sessions_blp.response(200, AccessSchema)
+def change_password(data: dict[str, Any]) -> dict[str, Any]:
+    """Change your own password: all your sessions end, and a new one begins"""
+    attempts = LoginAttempts(f"user {current_user.user_id}")  # no user name has a space
+    user = User.verified(current_user.user_id, data["old_password"])
+    if user is None:
+        attempts.count_failure()
+        raise RuleViolation("old_password", "This is not your password.")
+    user.change(password_hash=data["password_hash"])
+    return log_in(user)
+
+
+@sessions_blp.post("/logout")
+@sessions_blp.response(204)
+def logout() -> Response:
+    """End the session of this token"""
+    UserSession.end(current_user.session_id, current_user.user_id)
     db.session.commit()
     return Response(status=204)

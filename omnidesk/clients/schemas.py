@@ -15,19 +15,39 @@ from omnidesk.http.fields import (
 class ClientQuery(PageQuery):
     """The filters of clients."""
 
-    q = TextField(max_length=128, example="ada")
-    active = BooleanParameter(example=True)
-    external_id = TextField(max_length=128, example="crm-55")
+    q = TextField(max_length=128, description="Only clients with these words, such as `ada`")
+    active = BooleanParameter(description="Only active clients, or only others")
+    external_id = TextField(
+        max_length=128,
+        description="Only the client with this id in another system, such as `crm-55`",
+    )
 
 
 class ClientCreate(Schema):
     """A new client."""
 
-    full_name = TextField(Client.full_name, required=True, example="Ada Lovelace")
-    email = TextField(Client.email, pattern=EMAIL, load_default=None, example="ada@example.com")
-    phone = TextField(Client.phone, load_default=None, example="+57 601 555 0155")
-    external_id = TextField(Client.external_id, load_default=None, example="crm-55")
-    active = BooleanField(load_default=True, example=True)
+    full_name = TextField(
+        Client.full_name, required=True, example="Ada Lovelace", description="The full name"
+    )
+    email = TextField(
+        Client.email,
+        pattern=EMAIL,
+        load_default=None,
+        example="ada@example.com",
+        description="The email address",
+    )
+    phone = TextField(
+        Client.phone, load_default=None, example="+57 601 555 0155", description="The phone number"
+    )
+    external_id = TextField(
+        Client.external_id,
+        load_default=None,
+        example="crm-1029",
+        description="The id of the client in another system",
+    )
+    active = BooleanField(
+        load_default=True, example=True, description="Whether the client is still a customer"
+    )
 
 
 class ClientPatch(PatchSchema, ClientCreate):
@@ -37,8 +57,8 @@ class ClientPatch(PatchSchema, ClientCreate):
 class ClientSchema(ResponseSchema, ClientCreate):
     """A client."""
 
-    client_id = IdField(example=55)
-    created_at = TimeField(example="2025-10-01T08:00:00Z")
+    client_id = IdField(example=55, description="The id of the client")
+    created_at = TimeField(example="2025-10-01T08:00:00Z", description="When the client was added")
 
     class Meta:
         """The order of the columns."""

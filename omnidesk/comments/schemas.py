@@ -8,7 +8,12 @@ from omnidesk.http.fields import IdField, TextField, TimeField
 class CommentCreate(Schema):
     """A new comment; its author is the user of the token."""
 
-    body = TextField(Comment.body, required=True, example="Called back: it was the router.")
+    body = TextField(
+        Comment.body,
+        required=True,
+        example="Called back: it was the router.",
+        description="The text",
+    )
 
 
 class CommentPatch(PatchSchema, CommentCreate):
@@ -18,11 +23,15 @@ class CommentPatch(PatchSchema, CommentCreate):
 class CommentSchema(ResponseSchema, CommentCreate):
     """A comment."""
 
-    comment_id = IdField(example=1)
-    ticket_id = IdField(example=100)
-    user_id = IdField(example=2)
-    created_at = TimeField(example="2025-10-29T09:12:00Z")
-    edited_at = TimeField(allow_none=True, example=None)
+    comment_id = IdField(example=1, description="The id of the comment")
+    ticket_id = IdField(example=100, description="The ticket that the comment is on")
+    user_id = IdField(example=2, description="The author")
+    created_at = TimeField(
+        example="2025-10-29T09:12:00Z", description="When the comment was written"
+    )
+    edited_at = TimeField(
+        allow_none=True, example=None, description="When the text was last changed; null for never"
+    )
 
     class Meta:
         """The order of the columns."""

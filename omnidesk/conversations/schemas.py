@@ -8,30 +8,53 @@ from omnidesk.http.fields import BooleanField, EnumField, IdField, TextField, Ti
 class ConversationCreate(Schema):
     """A new conversation."""
 
-    client_id = IdField(required=True, example=55)
-    channel = TextField(Conversation.channel, required=True, example="whatsapp")
+    client_id = IdField(
+        required=True, example=55, description="The client whom the conversation is with"
+    )
+    channel = TextField(
+        Conversation.channel,
+        required=True,
+        example="whatsapp",
+        description="Where the conversation takes place",
+    )
     external_chat_id = TextField(
-        Conversation.external_chat_id, load_default=None, example="573015550155"
+        Conversation.external_chat_id,
+        load_default=None,
+        example="573015550155",
+        description="The id of the conversation on its channel",
     )
 
 
 class ConversationPatch(PatchSchema):
     """The fields of a conversation that can be changed."""
 
-    client_id = IdField(example=55)
-    active = BooleanField(example=True)
-    handled_by_bot = BooleanField(example=False)
+    client_id = IdField(example=55, description="The client whom the conversation is with")
+    active = BooleanField(example=True, description="Whether the conversation goes on")
+    handled_by_bot = BooleanField(
+        example=False, description="Whether a bot answers, and not a user"
+    )
 
 
 class ConversationSchema(ResponseSchema, ConversationCreate):
     """A conversation."""
 
-    conversation_id = IdField(example=1)
-    active = BooleanField(example=True)
-    handled_by_bot = BooleanField(example=False)
-    created_at = TimeField(example="2025-10-29T09:00:00Z")
-    updated_at = TimeField(example="2025-10-29T09:12:00Z")
-    last_message_at = TimeField(allow_none=True, example="2025-10-29T09:12:00Z")
+    conversation_id = IdField(example=1, description="The id of the conversation")
+    active = BooleanField(example=True, description="Whether the conversation goes on")
+    handled_by_bot = BooleanField(
+        example=False, description="Whether a bot answers, and not a user"
+    )
+    created_at = TimeField(
+        example="2025-10-29T09:00:00Z", description="When the conversation began"
+    )
+    updated_at = TimeField(
+        example="2025-10-29T09:12:00Z",
+        description="When the conversation was last changed or got a message",
+    )
+    last_message_at = TimeField(
+        allow_none=True,
+        example="2025-10-29T09:12:00Z",
+        description="When the last message was written; null for none",
+    )
 
     class Meta:
         """The contract's order."""
@@ -52,19 +75,31 @@ class ConversationSchema(ResponseSchema, ConversationCreate):
 class MessageCreate(Schema):
     """A new message."""
 
-    sender = EnumField(Message.sender, load_default="user", example="user")
-    content = TextField(Message.content, required=True, example="Good morning, how can I help?")
+    sender = EnumField(
+        Message.sender, load_default="user", example="user", description="Who wrote it"
+    )
+    content = TextField(
+        Message.content,
+        required=True,
+        example="Good morning, how can I help?",
+        description="The text",
+    )
     external_message_id = TextField(
-        Message.external_message_id, load_default=None, example="wamid.1029"
+        Message.external_message_id,
+        load_default=None,
+        example="wamid.1029",
+        description="The id of the message on its channel. Sent again, it is not stored twice",
     )
 
 
 class MessageSchema(ResponseSchema, MessageCreate):
     """A message."""
 
-    message_id = IdField(example=1)
-    conversation_id = IdField(example=1)
-    created_at = TimeField(example="2025-10-29T09:12:00Z")
+    message_id = IdField(example=1, description="The id of the message")
+    conversation_id = IdField(example=1, description="The conversation that the message is in")
+    created_at = TimeField(
+        example="2025-10-29T09:12:00Z", description="When the message was stored"
+    )
 
     class Meta:
         """The contract's order."""

@@ -8,26 +8,44 @@ from omnidesk.http.fields import ANY_TEXT, IdField, IdParameter, TextField, Time
 class EventQuery(TimePageQuery):
     """The filters of events: those that start and end within a window."""
 
-    start = TimeField(example="2025-11-01T00:00:00Z")
-    end = TimeField(example="2025-11-30T23:59:59Z")
-    ticket_id = IdParameter(example=7)
-    created_by = IdParameter(example=2)
+    start = TimeField(
+        description="Only events that start at this time or later, such as `2025-11-01T00:00:00Z`"
+    )
+    end = TimeField(
+        description="Only events that end at this time or earlier, such as `2025-11-30T23:59:59Z`"
+    )
+    ticket_id = IdParameter(description="Only events about this ticket")
+    created_by = IdParameter(description="Only events that this user made")
 
 
 class EventCreate(Schema):
     """A new event; its creator is the user of the token."""
 
-    title = TextField(Event.title, required=True, example="Call with client")
+    title = TextField(
+        Event.title, required=True, example="Call with client", description="What the event is"
+    )
     description = TextField(
         Event.description,
         pattern=ANY_TEXT,
         min_length=0,
         load_default=None,
         example="Discuss feature X",
+        description="More about the event",
     )
-    start_time = TimeField(required=True, example="2025-11-01T15:00:00Z")
-    end_time = TimeField(required=True, example="2025-11-01T15:30:00Z")
-    ticket_id = IdField(allow_none=True, load_default=None, example=7)
+    start_time = TimeField(
+        required=True, example="2025-11-01T15:00:00Z", description="When the event starts"
+    )
+    end_time = TimeField(
+        required=True,
+        example="2025-11-01T15:30:00Z",
+        description="When the event ends: not before it starts",
+    )
+    ticket_id = IdField(
+        allow_none=True,
+        load_default=None,
+        example=7,
+        description="The ticket that the event is about",
+    )
 
 
 class EventPatch(PatchSchema, EventCreate):
@@ -37,8 +55,10 @@ class EventPatch(PatchSchema, EventCreate):
 class EventSchema(ResponseSchema, EventCreate):
     """A calendar event."""
 
-    event_id = IdField(example=42)
-    created_by = IdField(allow_none=True, example=2)
+    event_id = IdField(example=42, description="The id of the event")
+    created_by = IdField(
+        allow_none=True, example=2, description="The user who made the event; null for nobody"
+    )
 
     class Meta:
         """The contract's order."""

@@ -6,6 +6,7 @@ from typing import Any
 
 from flask import current_app, g, request
 
+from omnidesk.http.error_schemas import precondition_failed
 from omnidesk.http.errors import http_error, status_name
 from omnidesk.http.parsing import load_json, load_query
 from omnidesk.http.request_log import USER_ID
@@ -96,7 +97,6 @@ class Blueprint(ResponseDecorators):
             401: not facts.get("public"),
             403: not facts.get("public"),
             404: facts["finds"],
-            412: facts.get("changes"),
             413: facts.get("reads_json"),
             409: facts.get("keyed"),
             415: facts.get("reads_json"),
@@ -111,12 +111,40 @@ class Blueprint(ResponseDecorators):
                 responses.setdefault(status, status_name(status))
         if facts.get("unchanged"):
             responses[304] = {"description": "Not Modified"}
+        if changes := facts.get("changes"):
+            responses[412] = document_precondition_failed(changes)
         doc.setdefault("parameters", []).extend(facts.get("accepts", []))
         doc["operationId"] = facts["operation_id"]
-        if (scope := self._scope(facts, reads=method == "get")) in app.extensions["scopes"]:
-            doc["description"] = f"API tokens need the scope `{scope}`."
-        doc["security"] = [] if is_open else [{"BearerAuth": []}]
+        needed = self._scope(facts, reads=method == "get")
+        scope = needed if needed in app.extensions["scopes"] else None
+        doc["description"] = who_may_call(facts, scope, is_open=is_open)
+        doc["security"] = security(facts, is_open=is_open)
         return doc
+
+
+def security(facts: dict[str, Any], *, is_open: bool) -> list[dict[str, Any]]:
+    """Return the ways to authenticate of an operation; {} where a token may be absent."""
+    if facts.get("public"):
+        return []
+    return [{}, {"BearerAuth": []}] if is_open else [{"BearerAuth": []}]
+
+
+def who_may_call(facts: dict[str, Any], scope: str | None, *, is_open: bool) -> str:
+    """Return the description of an operation."""
+    if facts.get("public"):
+        return "Anybody can call this. No token is needed or read."
+    words = ["A token is optional." if is_open else "An access token is needed."]
+    if facts.get("admin_only"):
+        words.append("Only admins can call this.")
+    words.append(f"API tokens need the scope `{scope}`." if scope else "API tokens are refused.")
+    return " ".join(words)
+
+
+def document_precondition_failed(schema: type[Schema]) -> dict[str, Any]:
+    """Return the 412 of a resource, with the row as it is now."""
+    example = {"detail": "Precondition Failed", "current": schema.example()}
+    content = {"schema": precondition_failed(schema), "example": example}
+    return {"description": "Precondition Failed", "content": {"application/json": content}}
 
 
 def authenticate(header: str) -> Any:

@@ -22,14 +22,12 @@ IF_MATCH = {
     "name": "If-Match",
     "description": "The ETag of the row as you know it: 412 if it has been changed since",
     "schema": {"type": "string"},
-    "example": "*",
 }
 IF_NONE_MATCH = {
     "in": "header",
     "name": "If-None-Match",
     "description": "The ETag of the answer that you have: 304 if it is still the same",
     "schema": {"type": "string"},
-    "example": '"0"',
 }
 
 

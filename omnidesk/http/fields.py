@@ -7,6 +7,7 @@ from typing import Any
 
 from marshmallow import fields, missing
 from marshmallow.validate import OneOf, Range
+from sqlalchemy import Enum
 from sqlalchemy.orm import InstrumentedAttribute
 
 from omnidesk.db import MAX_ID
@@ -32,12 +33,14 @@ DATETIME = f"{DATE}[T ]{CLOCK}(Z|[+-][0-9]{{2}}(:?[0-9]{{2}})?)"
 
 
 class DocumentedField(fields.Field[Any]):
-    """A field with an example, and keywords of its own for the OpenAPI document."""
+    """A field with what the OpenAPI document says about it."""
 
     keywords: dict[str, object] = {}
 
-    def __init__(self, *, example: object = missing, **kwargs: Any) -> None:
+    def __init__(self, *, description: str = "", example: object = missing, **kwargs: Any) -> None:
         keywords = dict(self.keywords)
+        if description:
+            keywords["description"] = description
         if example is not missing:
             keywords["example"] = example
         super().__init__(metadata=keywords | kwargs.pop("metadata", {}), **kwargs)
@@ -83,10 +86,12 @@ class TextField(DocumentedField, fields.String):
 
 
 class EnumField(DocumentedField, fields.String):
-    """One of the values that the column's check constraint allows."""
+    """One of the values of an enum, such as a column's check constraint allows."""
 
-    def __init__(self, column: Column, **kwargs: Any) -> None:
-        super().__init__(validate=OneOf(column.type.enums), **kwargs)
+    def __init__(self, column: Column | Enum, **kwargs: Any) -> None:
+        enum = column if isinstance(column, Enum) else column.type
+        self.component = str(enum.name).capitalize()  # its name in the OpenAPI document
+        super().__init__(validate=OneOf(enum.enums), **kwargs)
 
 
 class BooleanField(DocumentedField, fields.Boolean):
@@ -147,10 +152,7 @@ class JsonField(DocumentedField, fields.Field[Any]):
 class TimeField(DocumentedField, fields.AwareDateTime):
     """A time in UTC, to the second: `2025-10-29T12:34:56Z` (ISO 8601)."""
 
-    keywords = {
-        "description": "ISO 8601 with Z or an offset; 1970 to 2199; fractions are dropped",
-        "pattern": "^(19[7-9][0-9]|2[01][0-9]{2})-",
-    }
+    keywords = {"pattern": "^(19[7-9][0-9]|2[01][0-9]{2})-"}
     default_error_messages = {
         "invalid": "Not a time with Z or an offset, such as 2025-10-29T12:34:56Z.",
         "years": "The year must be 1970 to 2199, in UTC.",

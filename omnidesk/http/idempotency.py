@@ -26,7 +26,6 @@ HEADER = {
     "description": "A name for this request, 1 to 255 visible ASCII characters. Sent again with "
     "the same body within a day, it is answered as before, with Idempotent-Replayed: true",
     "schema": {"type": "string", "pattern": "^[!-~]{1,255}$"},
-    "example": "0d5c64d2-6b67-4cb7-9b3e-0f2a3f4f1f6e",
 }
 
 

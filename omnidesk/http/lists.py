@@ -33,9 +33,8 @@ HEADERS = ETAG | {
 PREFER = {
     "in": "header",
     "name": "Prefer",
-    "description": "count=exact asks for X-Total-Count, at the cost of a count (RFC 7240)",
+    "description": "`count=exact` asks for X-Total-Count, at the cost of a count (RFC 7240)",
     "schema": {"type": "string"},
-    "example": "count=exact",
 }
 
 

@@ -1,28 +1,39 @@
 """The OpenAPI document and Swagger UI, both served by this process alone."""
 
 from collections.abc import Callable, Collection
+from functools import cached_property
 from importlib.resources import files
 from typing import Any
 
-import marshmallow as ma
-from flask import Blueprint, Flask
+import orjson
+from flask import Blueprint, Flask, Response, current_app, request
 from flask_smorest import Api as SmorestApi
 from flask_smorest.utils import prepare_response
 from werkzeug.exceptions import HTTPException, default_exceptions
 from werkzeug.routing import BaseConverter, Map
-from werkzeug.wrappers import Response
 
 from omnidesk.db import MAX_ID
 from omnidesk.http import errors
+from omnidesk.http.error_schemas import FIELD_ERRORS, ErrorSchema
+from omnidesk.http.openapi_fields import PathPlugin, add_functions
 
 ASSETS = "/api/docs/assets"
 DESCRIPTION = """\
 Tickets, clients, calendar events, users and conversations of a help desk.
 
-Every time is ISO 8601 in UTC (`2025-10-29T12:34:56Z`). Lists are bare arrays of `limit` (50) rows;
-their `Link` header leads to the next page. Every error is
+Every time is ISO 8601 in UTC (`2025-10-29T12:34:56Z`). Requests can have another offset than `Z`;
+the year is 1970 to 2199, and fractions of a second are dropped. Lists are bare arrays of `limit`
+(50) rows; their `Link` header leads to the next page. Every error is
 `{"detail": "<reason phrase>"}`, with `errors` keyed by field where fields are to blame.
 """
+INFO = {
+    "description": DESCRIPTION,
+    "contact": {"name": "The operator of this server"},
+    "license": {
+        "name": "No license: all rights reserved",
+        "url": "https://choosealicense.com/no-permission/",
+    },
+}
 BEARER = {
     "type": "http",
     "scheme": "bearer",
@@ -46,28 +57,16 @@ RATE = {
     )
 }
 HEADERS = {
-    401: {"WWW-Authenticate": {"schema": {"type": "string", "enum": ["Bearer"]}}},
+    401: {
+        "WWW-Authenticate": {
+            "description": "How to authenticate (RFC 6750)",
+            "schema": {"type": "string"},
+            "example": "Bearer",
+        }
+    },
     429: {**WAIT, **RATE},
     503: WAIT,
 }
-
-
-class ErrorSchema(ma.Schema):
-    """The JSON form of every error."""
-
-    detail = ma.fields.String(
-        required=True, metadata={"description": "The reason phrase of the status"}
-    )
-    errors = ma.fields.Dict(
-        keys=ma.fields.String(),
-        metadata={"description": "For each field to blame, what is wrong with it"},
-    )
-
-
-class PreconditionFailedSchema(ErrorSchema):
-    """The JSON form of 412, with the row as it is now."""
-
-    current = ma.fields.Dict(keys=ma.fields.String())
 
 
 class IdConverter(BaseConverter):
@@ -118,10 +117,36 @@ class Api(SmorestApi):  # type: ignore[misc]
                 static_url_path=ASSETS,
             )
         )
-        info = {"description": DESCRIPTION}
-        components = {"securitySchemes": {"BearerAuth": BEARER}}
-        super().__init__(app, spec_kwargs={"info": info, "components": components})
+        document = {
+            "info": INFO,
+            "servers": [
+                {"url": f"http://127.0.0.1:{app.config['PORT']}{app.config['SCRIPT_NAME']}"}
+            ],
+            "components": {
+                "securitySchemes": {"BearerAuth": BEARER},
+                "schemas": {"FieldErrors": FIELD_ERRORS},
+            },
+        }
+        super().__init__(app, spec_kwargs={"flask_plugin": PathPlugin(), **document})
+        add_functions(self.ma_plugin.converter)
         self.register_converter(IdConverter, IdConverter.schema)
+
+    @cached_property
+    def _document(self) -> dict[str, Any]:
+        return self.spec.to_dict()  # type: ignore[no-any-return]
+
+    def _openapi_json(self) -> Response:
+        """Return the document, with the address at which it was asked for."""
+        servers = [
+            {"url": request.url_root.rstrip("/")},
+            {
+                "url": request.script_root or "/",
+                "description": "The same, relative to the address of this document",
+            },
+        ]
+        options = orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS
+        text = orjson.dumps(self._document | {"servers": servers}, option=options)
+        return current_app.response_class(text, mimetype="application/json")
 
     def handle_http_exception(self, error: HTTPException) -> Response:
         """Answer an HTTP error in the JSON form of all errors."""
@@ -131,7 +156,7 @@ class Api(SmorestApi):  # type: ignore[misc]
         for status, error in default_exceptions.items():
             answer = {
                 "description": error().name,
-                "schema": PreconditionFailedSchema if status == 412 else self.ERROR_SCHEMA,
+                "schema": self.ERROR_SCHEMA,
                 "example": {"detail": error().name},
                 "headers": HEADERS.get(status, {}),
             }

@@ -40,7 +40,8 @@ CREATED = {
     **LOCATION,
     "Idempotent-Replayed": {
         "description": "true where the request was answered before, under the same Idempotency-Key",
-        "schema": {"type": "string", "enum": ["true"]},
+        "schema": {"type": "string"},
+        "example": "true",
     },
 }
 
@@ -169,7 +170,7 @@ class ResponseDecorators(SmorestBlueprint):  # type: ignore[misc]
                 db.session.commit()
                 return json_response(dump(row, schema), row_etag(row.version))
 
-            return self._document(change, document, accepts=[IF_MATCH], changes=True)
+            return self._document(change, document, accepts=[IF_MATCH], changes=schema)
 
         return decorator
 
@@ -196,7 +197,7 @@ class ResponseDecorators(SmorestBlueprint):  # type: ignore[misc]
                     raise RuleViolation(key, message, conflict=True) from None
                 return Response(status=204)
 
-            return self._document(delete, document, accepts=[IF_MATCH], changes=True)
+            return self._document(delete, document, accepts=[IF_MATCH], changes=schema)
 
         return decorator
 

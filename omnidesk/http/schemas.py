@@ -69,9 +69,21 @@ class PatchSchema(Schema):
 class PageQuery(Schema):
     """The page of a list that is ordered by an integer."""
 
-    limit = IntegerParameter(load_default=50, validate=Range(min=1, max=MAX_LIMIT), example=20)
-    offset = IntegerParameter(load_default=0, validate=Range(min=0, max=MAX_OFFSET), example=0)
-    cursor = TextField(pattern=f"[ab]{CURSOR_INTEGER}", max_length=9, example="a00000064")
+    limit = IntegerParameter(
+        load_default=50,
+        validate=Range(min=1, max=MAX_LIMIT),
+        description="How many rows to send at most",
+    )
+    offset = IntegerParameter(
+        load_default=0,
+        validate=Range(min=0, max=MAX_OFFSET),
+        description="How many rows to skip first. A cursor is faster",
+    )
+    cursor = TextField(
+        pattern=f"[ab]{CURSOR_INTEGER}",
+        max_length=9,
+        description="Where the page begins: copied from the `Link` header of another page",
+    )
 
 
 class TimePageQuery(PageQuery):
@@ -80,11 +92,15 @@ class TimePageQuery(PageQuery):
     cursor = TextField(
         pattern=f"[ab]{CURSOR_TIME}{CURSOR_INTEGER}",
         max_length=23,
-        example="a0642427ad5680000000002a",
+        description="Where the page begins: copied from the `Link` header of another page",
     )
 
 
 class TextPageQuery(PageQuery):
     """The page of a list that is ordered by a text."""
 
-    cursor = TextField(pattern=f"[ab]{CURSOR_TEXT}", max_length=52, example="a.vip")
+    cursor = TextField(
+        pattern=f"[ab]{CURSOR_TEXT}",
+        max_length=52,
+        description="Where the page begins: copied from the `Link` header of another page",
+    )

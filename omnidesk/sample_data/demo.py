@@ -5,7 +5,9 @@ from typing import Any
 
 from sqlalchemy import select
 
+from omnidesk.auth.models import ApiToken
 from omnidesk.clients.models import Client
+from omnidesk.comments.models import Comment
 from omnidesk.conversations.models import Conversation, Message
 from omnidesk.db import db, utcnow
 from omnidesk.db.postgresql import reset_sequence
@@ -26,7 +28,9 @@ def add() -> bool:
         db.session.add_all(rows)
         db.session.flush()
         reset_sequence(type(rows[0]))
-    db.session.add_all(tags())
+    db.session.add_all([*tags(), *comments()])
+    for user_id in (2, 1, 3):
+        ApiToken.new(user_id, "An example that nobody has", ["tickets:read"], None)
     db.session.commit()
     return True
 
@@ -106,6 +110,15 @@ def tags() -> list[TicketTag]:
     """Return the tags of a few tickets."""
     words = {7: ("bug",), 98: ("billing",), 100: ("login", "vip"), 101: ("login",)}
     return [TicketTag(ticket_id=number, tag=tag) for number in words for tag in words[number]]
+
+
+def comments() -> list[Comment]:
+    """Return comments on ticket 100."""
+    said = ((2, "Called back: it was not the router."), (3, "The password had expired."))
+    return [
+        Comment(ticket_id=100, user_id=user_id, body=body, created_at=OCTOBER + timedelta(hours=n))
+        for n, (user_id, body) in enumerate(said, start=1)
+    ]
 
 
 def events() -> list[Event]:

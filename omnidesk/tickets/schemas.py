@@ -24,29 +24,55 @@ MAX_TICKETS = 100  # that are changed at once
 class TicketQuery(PageQuery):
     """The filters of tickets."""
 
-    status = EnumField(Ticket.status, example="abierto")
-    priority = EnumField(Ticket.priority, example="alta")
-    assigned_to = IdParameter(example=2)
-    client_id = IdParameter(example=55)
-    tag = TextField(Tag.tag, pattern=TAG, example="vip")
+    status = EnumField(Ticket.status, description="Only tickets with this status")
+    priority = EnumField(Ticket.priority, description="Only tickets with this priority")
+    assigned_to = IdParameter(description="Only tickets that are assigned to this user")
+    client_id = IdParameter(description="Only tickets of this client")
+    tag = TextField(Tag.tag, pattern=TAG, description="Only tickets with this tag, such as `vip`")
 
 
 class TicketCreate(Schema):
     """A new ticket."""
 
-    client_id = IdField(required=True, example=55)
-    subject = TextField(Ticket.subject, required=True, example="Cannot login")
+    client_id = IdField(required=True, example=55, description="The client who asks")
+    subject = TextField(
+        Ticket.subject,
+        required=True,
+        example="Cannot login",
+        description="What it is about, in one line",
+    )
     description = TextField(
         Ticket.description,
         pattern=ANY_TEXT,
         min_length=0,
         load_default=None,
         example="User reports login issue",
+        description="What the client says",
     )
-    priority = EnumField(Ticket.priority, load_default="media", example="alta")
-    status = EnumField(Ticket.status, load_default="abierto", example="abierto")
-    due_at = TimeField(allow_none=True, load_default=None, example=None)
-    assigned_to = IdField(allow_none=True, load_default=None, example=2)
+    priority = EnumField(
+        Ticket.priority,
+        load_default="media",
+        example="alta",
+        description="How urgent it is: high, medium or low",
+    )
+    status = EnumField(
+        Ticket.status,
+        load_default="abierto",
+        example="abierto",
+        description="How far it is: open, in progress or closed",
+    )
+    due_at = TimeField(
+        allow_none=True,
+        load_default=None,
+        example=None,
+        description="When it should be resolved; null for no such time",
+    )
+    assigned_to = IdField(
+        allow_none=True,
+        load_default=None,
+        example=2,
+        description="The user who works on it; null for nobody",
+    )
 
 
 class TicketPatch(PatchSchema, TicketCreate):
@@ -60,9 +86,20 @@ class TicketsPatch(Schema):
         IdField(),
         required=True,
         validate=Length(min=1, max=MAX_TICKETS),
-        metadata={"example": [100, 101], "uniqueItems": True},
+        metadata={
+            "description": "The tickets to change",
+            "example": [100, 101],
+            "uniqueItems": True,
+        },
     )
-    set = fields.Nested(TicketPatch, required=True, metadata={"example": {"status": "cerrado"}})
+    set = fields.Nested(
+        TicketPatch,
+        required=True,
+        metadata={
+            "description": "What to change in each of them",
+            "example": {"status": "cerrado"},
+        },
+    )
 
     @validates("ticket_ids")
     def refuse_duplicates(self, ticket_ids: list[int], **_: Any) -> None:
@@ -75,10 +112,18 @@ class TicketsPatch(Schema):
 class TicketSchema(ResponseSchema, TicketCreate):
     """A ticket."""
 
-    ticket_id = IdField(example=100)
-    created_at = TimeField(example="2025-10-29T09:12:00Z")
-    resolved_at = TimeField(allow_none=True, example=None)
-    tags = JsonField(metadata={"type": "array", "items": {"type": "string"}}, example=["vip"])
+    ticket_id = IdField(example=100, description="The id of the ticket")
+    created_at = TimeField(example="2025-10-29T09:12:00Z", description="When the ticket was opened")
+    resolved_at = TimeField(
+        allow_none=True,
+        example=None,
+        description="When the ticket was closed; null while it is not",
+    )
+    tags = JsonField(
+        metadata={"type": "array", "items": {"type": "string"}},
+        example=["vip"],
+        description="The tags, in alphabetical order",
+    )
 
     class Meta:
         """The contract's order, then further keys."""
@@ -101,5 +146,5 @@ class TicketSchema(ResponseSchema, TicketCreate):
 class TagSchema(ResponseSchema):
     """A tag, and how many tickets have it."""
 
-    tag = TextField(Tag.tag, pattern=TAG, example="vip")
-    tickets = CountField(example=3)
+    tag = TextField(Tag.tag, pattern=TAG, example="vip", description="The tag")
+    tickets = CountField(example=3, description="How many tickets have the tag")

@@ -68,6 +68,7 @@ TAG_PATH = "/tickets/<id(example=100):ticket_id>/tags/<tag>"
 TAG_PARAMETER = {
     "in": "path",
     "name": "tag",
+    "description": "The tag",
     "schema": {"type": "string", "pattern": f"^{TAG}$", "maxLength": 50, "example": "vip"},
 }
 

@@ -23,19 +23,37 @@ from omnidesk.users.models import User
 class UserQuery(PageQuery):
     """The filters of users."""
 
-    active = BooleanParameter(example=True)
-    role = EnumField(User.role, example="empleado")
+    active = BooleanParameter(description="Only users who can log in, or only others")
+    role = EnumField(User.role, description="Only users with this role")
 
 
 class UserFields(Schema):
     """What a new user and a stored one have in common."""
 
-    full_name = TextField(User.full_name, required=True, example="New Agent")
-    username = TextField(
-        User.username, pattern=USERNAME, min_length=3, required=True, example="newagent"
+    full_name = TextField(
+        User.full_name, required=True, example="New Agent", description="The full name"
     )
-    email = TextField(User.email, pattern=EMAIL, load_default=None, example="newagent@example.com")
-    role = EnumField(User.role, load_default="empleado", example="empleado")
+    username = TextField(
+        User.username,
+        pattern=USERNAME,
+        min_length=3,
+        required=True,
+        example="newagent",
+        description="The name to log in with; its case does not matter",
+    )
+    email = TextField(
+        User.email,
+        pattern=EMAIL,
+        load_default=None,
+        example="newagent@example.com",
+        description="The email address",
+    )
+    role = EnumField(
+        User.role,
+        load_default="empleado",
+        example="empleado",
+        description="What the user may do: everything, or the daily work",
+    )
 
 
 class NewPassword(Schema):
@@ -47,6 +65,7 @@ class NewPassword(Schema):
         max_length=passwords.MAX_LENGTH,
         required=True,
         example="ClearTextPassword!",
+        description="The new password; the most common ones are refused",
     )
 
     @validates("password")
@@ -70,19 +89,33 @@ class UserCreate(UserFields, NewPassword):
 class UserPatch(PatchSchema, NewPassword):
     """The fields of a user that can be changed."""
 
-    full_name = TextField(User.full_name, example="New Agent")
-    email = TextField(User.email, pattern=EMAIL, example="newagent@example.com")
-    role = EnumField(User.role, example="empleado")
-    active = BooleanField(example=True)
+    full_name = TextField(User.full_name, example="New Agent", description="The full name")
+    email = TextField(
+        User.email, pattern=EMAIL, example="newagent@example.com", description="The email address"
+    )
+    role = EnumField(
+        User.role,
+        example="empleado",
+        description="What the user may do: everything, or the daily work",
+    )
+    active = BooleanField(example=True, description="Whether the user can log in")
 
 
 class UserSchema(ResponseSchema, UserFields):
     """A user as everybody may see them."""
 
-    user_id = IdField(example=2)
-    active = BooleanField(example=True)
-    last_login_at = TimeField(allow_none=True, example="2025-10-29T08:00:00Z")
-    password_changed_at = TimeField(allow_none=True, example="2025-10-01T08:00:00Z")
+    user_id = IdField(example=2, description="The id of the user")
+    active = BooleanField(example=True, description="Whether the user can log in")
+    last_login_at = TimeField(
+        allow_none=True,
+        example="2025-10-29T08:00:00Z",
+        description="When the user last logged in; null for never",
+    )
+    password_changed_at = TimeField(
+        allow_none=True,
+        example="2025-10-01T08:00:00Z",
+        description="When the password was last changed; null for never",
+    )
 
     class Meta:
         """The contract's order."""
