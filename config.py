@@ -232,6 +232,9 @@ class Production:
         self.RATE_LIMIT_LOGIN_ADDRESS = env.str(
             "RATE_LIMIT_LOGIN_ADDRESS", "20 per 5 minutes", validate=validate_rate
         )
+        self.RATE_LIMIT_LOGIN_NAME = env.str(
+            "RATE_LIMIT_LOGIN_NAME", "100 per 5 minutes", validate=validate_rate
+        )
         self.RATE_LIMIT_STORAGE = env.str(
             "RATE_LIMIT_STORAGE", "database://", validate=validate_storage
         )

@@ -5,6 +5,7 @@ from typing import Any
 from flask import Response, request, url_for
 
 from omnidesk.auth import tokens
+from omnidesk.auth.attempts import login_attempt, password_attempt
 from omnidesk.auth.models import ApiToken, UserSession
 from omnidesk.auth.schemas import (
     AccessSchema,
@@ -18,7 +19,7 @@ from omnidesk.auth.schemas import (
 from omnidesk.db import RuleViolation, db, utcnow
 from omnidesk.http import Blueprint, PageQuery, PreparedSelect, current_user
 from omnidesk.http.errors import http_error
-from omnidesk.http.rate_limits import LoginAttempts
+from omnidesk.http.rate_limits.attempts import Attempt
 from omnidesk.http.responses import LOCATION
 from omnidesk.users.models import User
 
@@ -44,6 +45,16 @@ def log_in(user: User) -> dict[str, Any]:
     return tokens.access_token(user, session)
 
 
+def verified_caller(attempt: Attempt, **password: str) -> User:
+    """Return the caller's user, locked; raise RuleViolation unless the password is theirs."""
+    ((field, text),) = password.items()
+    user = User.verified(current_user.user_id, text)
+    if user is None:
+        attempt.failed = True
+        raise RuleViolation(field, "This is not your password.")
+    return user
+
+
 def own_or_any() -> dict[str, int]:
     """Return the filter of the tokens that the caller may see: as an admin, everybody's."""
     return {} if current_user.role == "admin" else {"user_id": current_user.user_id}
@@ -56,12 +67,12 @@ def own_or_any() -> dict[str, int]:
 @blp.alt_response(401, "UNAUTHORIZED")
 def login(credentials: dict[str, Any]) -> dict[str, Any]:
     """Exchange a user name and password for an access token"""
-    attempts = LoginAttempts(credentials["username"].lower())
-    user = User.log_in(**credentials)
-    if user is None:
-        attempts.count_failure()
-        raise http_error(401)
-    return log_in(user)
+    with login_attempt(credentials["username"]) as attempt:
+        user = User.log_in(**credentials)
+        if user is None:
+            attempt.failed = True
+            raise http_error(401)
+        return log_in(user)
 
 
 @blp.post("/token/refresh")
@@ -134,13 +145,10 @@ def end_session(session_id: int) -> Response:
 @sessions_blp.response(200, AccessSchema)
 def change_password(data: dict[str, Any]) -> dict[str, Any]:
     """Change your own password: all your sessions end, and a new one begins"""
-    attempts = LoginAttempts(f"user {current_user.user_id}")  # no user name has a space
-    user = User.verified(current_user.user_id, data["old_password"])
-    if user is None:
-        attempts.count_failure()
-        raise RuleViolation("old_password", "This is not your password.")
-    user.change(password_hash=data["password_hash"])
-    return log_in(user)
+    with password_attempt() as attempt:
+        user = verified_caller(attempt, old_password=data["old_password"])
+        user.change(password_hash=data["password_hash"])
+        return log_in(user)
 
 
 @sessions_blp.post("/logout")

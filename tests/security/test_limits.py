@@ -9,9 +9,11 @@ import pytest
 import requests
 from sqlalchemy import select, update
 
-from omnidesk.db import db
+from omnidesk.auth.models import UserSession
+from omnidesk.db import db, utcnow
 from omnidesk.db.session import RATE_LIMITS
 from omnidesk.http.rate_limits.storage import RateLimitWindow
+from omnidesk.users import passwords
 from tests.conftest import PASSWORD, Caller, make_user
 from tests.postgres import free_port
 from tests.servers import gunicorn, process, run_concurrently
@@ -102,6 +104,69 @@ def test_an_old_password_is_guessed_at_most_five_times(agent: Caller) -> None:
 
     assert [answer.status_code for answer in answers] == [400] * 5 + [429]
     assert guess(agent, agent.user.username, PASSWORD).status_code == 200
+    other = Caller(agent.app, agent.user)
+    body["old_password"] = PASSWORD
+    assert agent.post("/api/me/password", json=body).status_code == 429
+    assert other.post("/api/me/password", json=body).status_code == 200, "it is another session"
+
+
+@pytest.mark.parametrize("username", ["user 1", "1", "session:1", '1"]', "login/1"])
+def test_no_user_name_can_be_made_to_count_for_something_else(agent: Caller, username: str) -> None:
+    for _ in range(5):
+        guess(agent, username)
+
+    answer = agent.post(
+        "/api/me/password", json={"old_password": PASSWORD, "password": "new horse"}
+    )
+
+    assert answer.status_code == 200
+
+
+def at(address: str) -> dict[str, Any]:
+    """Return what makes a request come from an address."""
+    return {"environ_overrides": {"REMOTE_ADDR": address}}
+
+
+def test_a_strangers_guesses_shut_nobody_out_elsewhere(anybody: Caller) -> None:
+    make_user("ana")
+
+    guessed = [guess(anybody, "ana", **at("203.0.113.7")).status_code for _ in range(6)]
+
+    assert guessed == [401] * 5 + [429]
+    assert guess(anybody, "ana", PASSWORD, **at("203.0.113.7")).status_code == 429
+    assert guess(anybody, "ANA", PASSWORD, **at("198.51.100.7")).status_code == 200
+
+
+def test_a_name_is_guessed_at_most_so_often_from_all_addresses(app_with: Any, app: Any) -> None:
+    anybody = Caller(limited(app_with, login_name="12 per 5 minutes"))
+    make_user("ana")
+    make_user("eva")
+    home, elsewhere = "2001:db8:1:2::1", "198.51.100.7"
+    assert guess(anybody, "ana", PASSWORD, **at(home)).status_code == 200
+
+    guessed = [guess(anybody, "Ana", **at(f"203.0.113.{n // 4}")) for n in range(16)]
+
+    assert [answer.status_code for answer in guessed] == [401] * 12 + [429] * 4
+    assert guessed[-1].headers["RateLimit-Policy"] == '"login-name";q=12;w=300'
+    assert guess(anybody, "ana", PASSWORD, **at(elsewhere)).status_code == 429
+    assert guess(anybody, "eva", PASSWORD, **at(elsewhere)).status_code == 200
+    near = "2001:db8:1:2:aaaa::2"  # the same customer's
+    assert guess(anybody, "ana", PASSWORD, **at(near)).status_code == 200, "a session is there"
+    db.session.execute(update(UserSession).values(expires_at=utcnow()))
+    db.session.commit()
+    assert guess(anybody, "ana", PASSWORD, **at(near)).status_code == 429, "and is over"
+
+
+def test_a_spared_address_guesses_five_times_like_any_other(app_with: Any, app: Any) -> None:
+    anybody = Caller(limited(app_with, login_name="5 per 5 minutes"))
+    make_user("ana")
+    guess(anybody, "ana", PASSWORD)
+    for _ in range(5):
+        guess(anybody, "ana", **at("203.0.113.7"))
+
+    answers = [guess(anybody, "ana").status_code for _ in range(6)]
+
+    assert answers == [401] * 5 + [429]
 
 
 def test_a_tokens_requests_are_limited(app_with: Any, agent: Caller) -> None:
@@ -185,14 +250,53 @@ def test_all_workers_count_together_and_a_restart_forgets_nothing(
     assert again == 429
 
 
-def test_concurrent_guesses_are_counted_too(server: str, anybody: Caller) -> None:
+def test_guesses_at_once_are_counted_before_they_are_checked(
+    environment: dict[str, str], tmp_path: Path, storage: str, anybody: Caller
+) -> None:
     body = {"username": "nobody", "password": "wrong"}
 
-    answers = run_concurrently(24, lambda _: requests.post(server + LOGIN, json=body, timeout=30))
+    with gunicorn(environment | {"RATE_LIMIT_STORAGE": storage}, tmp_path) as server:
+        answers = run_concurrently(
+            40, lambda _: requests.post(server + LOGIN, json=body, timeout=30)
+        )
 
-    statuses = Counter(answer.status_code for answer in answers)
-    assert statuses[401] + statuses[429] == 24
-    assert 5 <= statuses[401] <= 5 + 7, "as many more as two workers' threads are"
+    assert Counter(answer.status_code for answer in answers) == {401: 5, 429: 35}
+
+
+def test_right_passwords_at_once_are_not_refused(server: str, agent: Caller) -> None:
+    body = {"username": agent.user.username, "password": PASSWORD}
+
+    answers = run_concurrently(16, lambda _: requests.post(server + LOGIN, json=body, timeout=30))
+
+    assert Counter(answer.status_code for answer in answers) == {200: 16}
+    counts = db.session.scalars(select(RateLimitWindow.count)).all()
+    db.session.rollback()
+    assert counts == [0, 0, 0], "each was given back"
+
+
+def test_nobody_logs_in_while_attempts_cannot_be_counted(app_with: Any, agent: Caller) -> None:
+    nowhere = app_with(RATE_LIMIT_STORAGE=f"redis://127.0.0.1:{free_port()}")
+
+    answer = guess(Caller(nowhere), agent.user.username, PASSWORD)
+
+    assert (answer.status_code, answer.json) == (503, {"detail": "Service Unavailable"})
+
+
+def test_an_attempt_that_a_fault_ends_is_given_back(
+    app_with: Any, agent: Caller, monkeypatch: Any
+) -> None:
+    app = app_with()
+    app.testing = False
+
+    def fault(*_: Any) -> None:
+        raise RuntimeError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(passwords, "verify", fault)
+        broken = [guess(Caller(app), "emp1").status_code for _ in range(7)]
+
+    assert broken == [500] * 7
+    assert guess(Caller(app), "emp1", PASSWORD).status_code == 200
 
 
 def test_a_count_that_cannot_be_stored_turns_nobody_away(

@@ -1,19 +1,23 @@
-"""Which requests and which failed logins are counted, by what, and how many are too many."""
+"""Which requests are counted, by what, and how many are too many."""
 
-from hashlib import sha256
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
 from time import time
 from typing import Any, NamedTuple
 
 import limits
-from flask import Flask, current_app, request
+from flask import Flask, request
 from limits import RateLimitItem
-from limits.strategies import FixedWindowRateLimiter
 from werkzeug.exceptions import HTTPException, TooManyRequests
 
 from omnidesk.http.rate_limits.storage import BufferedWindows, storage_at
 
 RATE_LIMIT_HEADERS = "omnidesk.rate_limit_headers"  # in the WSGI environment
+ATTEMPTS = {  # to prove a password: the name of each limit, and its setting
+    "login": "RATE_LIMIT_LOGIN",
+    "login-address": "RATE_LIMIT_LOGIN_ADDRESS",
+    "login-name": "RATE_LIMIT_LOGIN_NAME",
+    "password": "RATE_LIMIT_LOGIN",
+}
 Networks = list[IPv4Network | IPv6Network]
 
 
@@ -46,10 +50,10 @@ class RateLimits:
 
     def __init__(self, app: Flask) -> None:
         config = app.config
-        storage = storage_at(config["RATE_LIMIT_STORAGE"])
-        self.limiter = FixedWindowRateLimiter(storage)
-        self.login = RateLimit.parse("login", config["RATE_LIMIT_LOGIN"])
-        self.login_address = RateLimit.parse("login-address", config["RATE_LIMIT_LOGIN_ADDRESS"])
+        self.storage = storage = storage_at(config["RATE_LIMIT_STORAGE"])
+        self.attempts = {
+            name: RateLimit.parse(name, config[setting]) for name, setting in ATTEMPTS.items()
+        }
         self.requests = {
             name: (limit, BufferedWindows(storage, limit.item, name))
             for name in ("token", "anonymous")
@@ -67,29 +71,6 @@ class RateLimits:
         note_usage(limit, window.remaining, window.ends_at)
         if not accepted:
             raise too_many_requests(window.ends_at)
-
-
-class LoginAttempts:
-    """The failed logins of a name and of the caller's address; raises 429 after too many."""
-
-    def __init__(self, name: str) -> None:
-        rate_limits: RateLimits = current_app.extensions["rate_limits"]
-        self.limiter = rate_limits.limiter
-        pairs = (
-            (rate_limits.login, sha256(name.encode()).hexdigest()),
-            (rate_limits.login_address, rate_limit_key(request.remote_addr)),
-        )
-        self.counted = [(limit, key) for limit, key in pairs if limit is not None]
-        for limit, key in self.counted:
-            stats = self.limiter.get_window_stats(limit.item, limit.name, key)
-            if not stats.remaining:
-                note_usage(limit, 0, stats.reset_time)
-                raise too_many_requests(stats.reset_time)
-
-    def count_failure(self) -> None:
-        """Count a failed login."""
-        for limit, key in self.counted:
-            self.limiter.hit(limit.item, limit.name, key)
 
 
 def too_many_requests(ends_at: float) -> HTTPException:
