@@ -15,6 +15,7 @@ from sqlalchemy import inspect, select, text
 from sqlalchemy.exc import IntegrityError
 
 from omnidesk import migrations
+from omnidesk.auth.models import ApiToken
 from omnidesk.db import Base, Filters, db
 from omnidesk.db.change_log import Change
 from omnidesk.db.counters import Counter
@@ -264,3 +265,40 @@ def test_changes_before_an_upgrade_come_first_in_their_order() -> None:
     assert {change.transaction_id for change in log[:-1]} == {0}
     assert (log[-1].transaction_id > 0) == (db.engine.name == "postgresql")
     db.session.rollback()
+
+
+def test_an_upgrade_revokes_the_tokens_that_should_have_ended(empty: Flask) -> None:
+    migrations.upgrade("0011_commit_order")
+    people = (("gone", False, None), ("same", True, None), ("new", True, 2), ("old", True, 0))
+    with db.engine.begin() as connection:
+        for number, (name, active, changed) in enumerate(people, 1):
+            values = {
+                "id": number,
+                "name": name,
+                "active": active,
+                "made": "2025-10-29 12:00:00.000000",
+            }
+            values["changed"] = (
+                f"2025-10-29 1{changed + 1}:00:00.000000" if changed is not None else None
+            )
+            for statement in (OLD_USER, OLD_TOKEN):
+                named = {key: value for key, value in values.items() if f":{key}" in statement}
+                connection.execute(text(statement), named)
+
+    migrations.upgrade()
+
+    assert db.session.scalars(select(ApiToken.name).order_by(ApiToken.token_id)).all() == [
+        "same",
+        "old",
+    ]
+    db.session.rollback()
+
+
+OLD_USER = """
+INSERT INTO app_user (full_name, username, role, active, password_hash, password_changed_at)
+VALUES (:name, :name, 'admin', :active, 'secret', :changed)
+"""
+OLD_TOKEN = """
+INSERT INTO api_token (user_id, name, scopes, digest, created_at)
+VALUES (:id, :name, '[]', :name, :made)
+"""

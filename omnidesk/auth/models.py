@@ -30,6 +30,7 @@ SCOPES = (
     "messages:relay",
     "changes:read",
 )
+ADMIN_SCOPES = frozenset({"messages:relay"})  # what only admins may do, so only they give it out
 
 
 class UserSession(Base):
@@ -100,7 +101,10 @@ class UserSession(Base):
 
 
 class ApiToken(Base):
-    """A token that may do what its user may, within its scopes. Only its digest is stored."""
+    """A token that may do what its user may, within its scopes. Only its digest is stored.
+
+    Triggers revoke it with a new password or the user's deactivation.
+    """
 
     __tablename__ = "api_token"
 

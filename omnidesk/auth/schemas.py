@@ -118,10 +118,10 @@ class SessionSchema(ResponseSchema):
 
 
 class TokenCreate(Schema):
-    """A new API token for an integration or a bot."""
+    """A new API token for an integration or a bot, and the password of the user who makes it."""
 
     name = TextField(
-        ApiToken.name, required=True, example="WhatsApp relay", description="What the token is for"
+        ApiToken.name, required=True, example="Ticket import", description="What the token is for"
     )
     scopes = fields.List(
         EnumField(SCOPE),
@@ -129,8 +129,15 @@ class TokenCreate(Schema):
         validate=Length(min=1, max=len(SCOPES)),
         metadata={
             "description": "What the token may do",
-            "example": ["messages:write", "messages:relay"],
+            "example": ["tickets:read", "tickets:write"],
         },
+    )
+    password = TextField(
+        pattern=ANY_TEXT,
+        max_length=MAX_CREDENTIAL,
+        required=True,
+        example="secret",
+        description="Your own password",
     )
     expires_at = TimeField(
         allow_none=True,
@@ -145,10 +152,10 @@ class TokenSchema(ResponseSchema):
 
     token_id = IdField(example=1, description="The id of the token")
     user_id = IdField(example=2, description="The user who made the token, and for whom it acts")
-    name = TextField(ApiToken.name, example="WhatsApp relay", description="What the token is for")
+    name = TextField(ApiToken.name, example="Ticket import", description="What the token is for")
     scopes = JsonField(
         metadata=SCOPE_LIST,
-        example=["messages:write", "messages:relay"],
+        example=["tickets:read", "tickets:write"],
         description="What the token may do",
     )
     created_at = TimeField(example="2025-10-29T08:00:00Z", description="When the token was made")

@@ -17,7 +17,7 @@ from jwt.exceptions import PyJWTError
 from sqlalchemy import bindparam, or_, select
 from sqlalchemy.exc import SQLAlchemyError
 
-from omnidesk.auth.models import TOKEN_PREFIX, ApiToken, UserSession, digest
+from omnidesk.auth.models import ADMIN_SCOPES, TOKEN_PREFIX, ApiToken, UserSession, digest
 from omnidesk.db import utcnow
 from omnidesk.db.statements import Statement
 from omnidesk.users.models import User
@@ -150,5 +150,7 @@ def user_of_api_token(token: str) -> AuthenticatedUser | None:
             with suppress(SQLAlchemyError):
                 ApiToken.record_use(token_id)
         scopes = frozenset(orjson.loads(scopes))
+        if role != "admin":
+            scopes -= ADMIN_SCOPES  # which an admin gave out who is none any more
         return AuthenticatedUser(user_id, role, token_id=token_id, scopes=scopes)
     return None

@@ -6,7 +6,7 @@ from flask import Response, request, url_for
 
 from omnidesk.auth import tokens
 from omnidesk.auth.attempts import login_attempt, password_attempt
-from omnidesk.auth.models import ApiToken, UserSession
+from omnidesk.auth.models import ADMIN_SCOPES, ApiToken, UserSession
 from omnidesk.auth.schemas import (
     AccessSchema,
     Login,
@@ -55,6 +55,12 @@ def verified_caller(attempt: Attempt, **password: str) -> User:
     return user
 
 
+def refuse_scopes_of_others(scopes: list[str]) -> None:
+    """Raise 403 for a scope that allows what the caller may not do."""
+    if current_user.role != "admin" and not ADMIN_SCOPES.isdisjoint(scopes):
+        raise http_error(403)
+
+
 def own_or_any() -> dict[str, int]:
     """Return the filter of the tokens that the caller may see: as an admin, everybody's."""
     return {} if current_user.role == "admin" else {"user_id": current_user.user_id}
@@ -90,9 +96,12 @@ def refresh_token() -> dict[str, Any]:
 @blp.arguments(TokenCreate)
 @blp.response(201, NewTokenSchema, headers=LOCATION)
 def create_token(data: dict[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
-    """Make an API token; its text is shown this once"""
-    row, token = ApiToken.new(current_user.user_id, **data)
-    db.session.commit()
+    """Make an API token, with your password; its text is shown this once"""
+    refuse_scopes_of_others(data["scopes"])
+    with password_attempt() as attempt:
+        user = verified_caller(attempt, password=data.pop("password"))
+        row, token = ApiToken.new(user.user_id, **data)
+        db.session.commit()
     address = url_for("auth.get_token", token_id=row.token_id)
     return {**vars(row), "token": token}, {"Location": address}
 

@@ -93,7 +93,7 @@ class User(Versioned, Base):
 
     def change(self, **fields: Any) -> None:
         """Set these fields; raise RuleViolation where no active admin would be left."""
-        if "password_hash" in fields:  # a trigger then ends the user's sessions
+        if "password_hash" in fields:  # a trigger then ends sessions and tokens
             fields["password_changed_at"] = utcnow()
         super().change(**fields)
         if fields.keys() & {"role", "active"}:

@@ -8,14 +8,29 @@ from sqlalchemy import select, update
 
 from omnidesk.auth.models import SCOPES, ApiToken
 from omnidesk.db import db, utcnow
-from tests.conftest import Caller, make_client, make_conversation, make_ticket
+from omnidesk.users.models import User
+from omnidesk.users.passwords import hasher
+from tests.conftest import (
+    PASSWORD,
+    Caller,
+    make_client,
+    make_conversation,
+    make_ticket,
+    make_user,
+)
 
-ASKED = {"name": "Relay", "scopes": ["messages:relay", "messages:write"]}
+ASKED = {"name": "Bot", "scopes": ["tickets:write", "tickets:read"], "password": PASSWORD}
+NEW = "another correct horse"
+
+
+def weak_hash(password: str) -> str:
+    """Return a hash with other costs than the app's."""
+    return hasher(1, 16, 1).hash(password)
 
 
 def make(caller: Caller, *scopes: str, **fields: Any) -> Caller:
     """Return a caller with an API token of another's."""
-    body = {"name": "Bot", "scopes": scopes or ["tickets:read"], **fields}
+    body = {"name": "Bot", "scopes": scopes or ["tickets:read"], "password": PASSWORD, **fields}
     answer = caller.post("/api/tokens", json=body)
     assert answer.status_code == 201, answer.json
     bot = Caller(caller.app)
@@ -30,7 +45,7 @@ def test_a_token_is_shown_once_and_stored_as_a_digest(agent: Caller) -> None:
     made = answer.json
     token = made.pop("token")
     assert (token[:4], len(token)) == ("odk_", 47)
-    assert made["scopes"] == ["messages:write", "messages:relay"]
+    assert made["scopes"] == ["tickets:read", "tickets:write"]
     assert made["user_id"] == agent.user.user_id
     assert answer.headers["Cache-Control"] == "no-store"
     assert agent.get(answer.location).json == made
@@ -53,6 +68,9 @@ def test_a_token_is_shown_once_and_stored_as_a_digest(agent: Caller) -> None:
         ({"expires_at": "tomorrow"}, "expires_at"),
         ({"token": "odk_mine"}, "token"),
         ({"user_id": 1}, "user_id"),
+        ({"password": "wrong"}, "password"),
+        ({"password": None}, "password"),
+        ({"password": "nul\x00"}, "password"),
     ],
 )
 def test_a_token_with_invalid_fields_is_refused(agent: Caller, fields: Any, field: str) -> None:
@@ -112,8 +130,8 @@ def test_relaying_needs_its_scope_or_an_admin(agent: Caller, admin: Caller, send
         admin: 201,
         make(agent, "messages:write"): 403,
         make(admin, "messages:write"): 403,
-        make(agent, "messages:write", "messages:relay"): 201,
-        make(agent, "messages:relay"): 403,
+        make(admin, "messages:write", "messages:relay"): 201,
+        make(admin, "messages:relay"): 403,
         make(agent, "conversations:write"): 403,
     }
 
@@ -122,7 +140,102 @@ def test_relaying_needs_its_scope_or_an_admin(agent: Caller, admin: Caller, send
 
     assert agent.post(path, json={"content": "Hello"}).status_code == 201
     log = admin.get("/api/changes?entity=message").json
-    assert [change["actor"] for change in log[:2]] == [admin.user.user_id, agent.user.user_id]
+    assert [change["actor"] for change in log[:2]] == [admin.user.user_id] * 2
+
+
+def test_only_an_admin_gives_out_a_token_that_relays(agent: Caller) -> None:
+    asked = ASKED | {"scopes": ["messages:write", "messages:relay"]}
+
+    answer = agent.post("/api/tokens", json=asked)
+
+    assert (answer.status_code, answer.json) == (403, {"detail": "Forbidden"})
+    assert agent.get("/api/tokens").json == []
+
+
+@pytest.mark.usefixtures("admin")
+def test_a_token_relays_only_while_its_user_is_an_admin(app: Any) -> None:
+    other = Caller(app, make_user("admin2", role="admin"))
+    bot = make(other, "messages:write", "messages:relay")
+    path = f"/api/conversations/{make_conversation().conversation_id}/messages"
+    said, relayed = {"content": "Hello"}, {"content": "Hello", "sender": "client"}
+    assert bot.post(path, json=relayed).status_code == 201
+
+    db.session.execute(update(User).filter_by(username="admin2").values(role="empleado"))
+    db.session.commit()
+
+    assert [bot.post(path, json=body).status_code for body in (relayed, said)] == [403, 201]
+
+
+def test_a_token_is_made_with_its_users_password(agent: Caller) -> None:
+    asked = {name: value for name, value in ASKED.items() if name != "password"}
+
+    without = agent.post("/api/tokens", json=asked)
+    wrong = [agent.post("/api/tokens", json=ASKED | {"password": "x"}) for _ in range(6)]
+
+    assert (without.status_code, list(without.json["errors"])) == (400, ["password"])
+    assert [answer.status_code for answer in wrong] == [400] * 5 + [429]
+    assert wrong[0].json["errors"] == {"password": ["This is not your password."]}
+    old = {"old_password": PASSWORD, "password": NEW}
+    assert agent.post("/api/me/password", json=old).status_code == 429, "it is the same guess"
+    assert agent.get("/api/tokens").json == []
+
+
+def test_a_right_password_is_no_guess(agent: Caller) -> None:
+    late = ASKED | {"expires_at": "2020-01-01T00:00:00Z"}
+
+    answers = [agent.post("/api/tokens", json=body).status_code for body in [ASKED, late] * 4]
+
+    assert answers == [201, 400] * 4
+
+
+def change_own_password(agent: Caller, _: Caller) -> Any:
+    """Let the user change the password."""
+    return agent.post("/api/me/password", json={"old_password": PASSWORD, "password": NEW})
+
+
+def set_password(agent: Caller, admin: Caller) -> Any:
+    """Let an admin set the user's password."""
+    return admin.patch(f"/api/users/{agent.user.user_id}", json={"password": NEW})
+
+
+def deactivate(agent: Caller, admin: Caller) -> Any:
+    """Let an admin deactivate the user, and let them in again."""
+    path = f"/api/users/{agent.user.user_id}"
+    admin.patch(path, json={"active": False})
+    return admin.patch(path, json={"active": True})
+
+
+@pytest.mark.parametrize("act", [change_own_password, set_password, deactivate])
+def test_a_token_dies_with_the_password_and_with_a_deactivation(
+    agent: Caller, admin: Caller, act: Any
+) -> None:
+    make_ticket()
+    bot, other = make(agent), make(admin)
+    assert bot.get("/api/tickets").status_code == 200
+
+    assert act(agent, admin).status_code == 200
+
+    assert [bot.get("/api/tickets").status_code, other.get("/api/tickets").status_code] == [
+        401,
+        200,
+    ]
+    assert [row["user_id"] for row in admin.get("/api/tokens").json] == [admin.user.user_id]
+
+
+def test_a_token_outlives_a_login_and_other_changes_of_its_user(
+    agent: Caller, admin: Caller
+) -> None:
+    make_ticket()
+    bot = make(agent)
+    db.session.execute(update(User).values(password_hash=weak_hash(PASSWORD)))
+    db.session.commit()
+
+    login = {"username": agent.user.username, "password": PASSWORD}
+    assert agent.post("/api/login", json=login).status_code == 200, "its hash is renewed"
+    fields = {"full_name": "Other", "role": "admin", "active": True}
+    assert admin.patch(f"/api/users/{agent.user.user_id}", json=fields).status_code == 200
+
+    assert bot.get("/api/tickets").status_code == 200
 
 
 def test_a_token_ends_when_it_is_revoked_expires_or_its_user_leaves(

@@ -7,7 +7,7 @@ from sqlalchemy import func, select
 
 from omnidesk.db import db
 from omnidesk.users.models import User
-from tests.conftest import make_conversation, make_user
+from tests.conftest import PASSWORD, make_conversation, make_user
 from tests.security.conftest import EVENT, TICKET, USER, Desk
 
 MESSAGE = {"content": "Hello"}
@@ -132,7 +132,8 @@ def test_ids_of_no_row_all_look_the_same(desk: Desk, path: str) -> None:
 
 
 def test_a_row_of_another_user_looks_like_no_row(desk: Desk) -> None:
-    desk.ask("POST", "/api/tokens", "admin", json={"name": "x", "scopes": ["tickets:read"]})
+    body = {"name": "x", "scopes": ["tickets:read"], "password": PASSWORD}
+    assert desk.ask("POST", "/api/tokens", "admin", json=body).status_code == 201
     (session,) = desk.ask("GET", "/api/me/sessions", "admin").json()
     theirs = ("/api/tokens/1", f"/api/me/sessions/{session['session_id']}")
     nobodys = ("/api/tokens/424242", "/api/me/sessions/424242")

@@ -33,7 +33,7 @@ def test_production_logs_each_request_as_a_line_of_json(
         requests.post(f"{address}/api/login", json=wrong, timeout=5)
         named = agent.headers | {"X-Request-ID": "find-me"}
         requests.get(f"{address}/api/tickets?status=abierto", headers=named, timeout=5)
-        made = {"name": "Bot", "scopes": ["tickets:read"]}
+        made = {"name": "Bot", "scopes": ["tickets:read"], "password": PASSWORD}
         requests.post(f"{address}/api/tokens", json=made, headers=agent.headers, timeout=5)
         requests.get(f"{address}/nothing%0A%7B%22forged%22%3A1%7D", timeout=5)
 

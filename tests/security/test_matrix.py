@@ -10,7 +10,7 @@ import requests
 from flask import Flask
 
 from omnidesk.auth.models import SCOPES
-from tests.conftest import Caller, make_user, on_postgresql, on_sqlite
+from tests.conftest import PASSWORD, Caller, make_user, on_postgresql, on_sqlite
 from tests.servers import gunicorn
 
 PUBLIC, PEOPLE = "public", "people"  # instead of a scope: for anybody; for sessions alone
@@ -142,7 +142,7 @@ def opened(
 
 def bot(owner: Caller, scopes: list[str]) -> str:
     """Return an API token of a user's."""
-    made = owner.post("/api/tokens", json={"name": "Bot", "scopes": scopes})
+    made = owner.post("/api/tokens", json={"name": "Bot", "scopes": scopes, "password": PASSWORD})
     return str(made.json["token"])
 
 
