@@ -9,6 +9,7 @@ import pytest
 from flask import Flask
 from openapi_spec_validator import validate
 
+from omnidesk.http.openapi import NEAR_THE_DOCS
 from tests.conftest import Caller
 from tests.servers import flask
 
@@ -147,6 +148,19 @@ def test_swagger_ui_is_served_from_here_alone(anybody: Caller) -> None:
         assert anybody.get(asset).status_code == 200
     assert "/api/openapi.json" in page
     assert "https:" not in page
+
+
+@pytest.mark.parametrize("path", NEAR_THE_DOCS)
+def test_addresses_that_developers_try_lead_to_swagger_ui(
+    anybody: Caller, app_with: Any, path: str
+) -> None:
+    found = anybody.get(path)
+    below_a_prefix = anybody.get(path, environ_overrides={"SCRIPT_NAME": "/desk"})
+    production = Caller(app_with(ENV="production")).get(path)
+
+    assert (found.status_code, found.headers["Location"]) == (302, "/api/docs")
+    assert below_a_prefix.headers["Location"] == "/desk/api/docs"
+    assert (production.status_code, production.json) == (404, {"detail": "Not Found"})
 
 
 def test_the_document_can_be_written_to_a_file(

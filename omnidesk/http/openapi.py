@@ -6,7 +6,7 @@ from importlib.resources import files
 from typing import Any
 
 import orjson
-from flask import Blueprint, Flask, Response, current_app, request
+from flask import Blueprint, Flask, Response, current_app, redirect, request, url_for
 from flask_smorest import Api as SmorestApi
 from flask_smorest.utils import prepare_response
 from werkzeug.exceptions import HTTPException, default_exceptions
@@ -18,6 +18,7 @@ from omnidesk.http.error_schemas import FIELD_ERRORS, ErrorSchema
 from omnidesk.http.openapi_fields import PathPlugin, add_functions
 
 ASSETS = "/api/docs/assets"
+NEAR_THE_DOCS = ("/", "/docs", "/docs/", "/api", "/api/", "/api/docs/")
 DESCRIPTION = """\
 Tickets, clients, calendar events, users and conversations of a help desk.
 
@@ -87,6 +88,11 @@ class IdConverter(BaseConverter):
         return {"type": "integer", "minimum": 1, "maximum": MAX_ID, "example": self.example}
 
 
+def to_docs() -> Response:
+    """Lead a developer who tries an address to Swagger UI."""
+    return redirect(url_for("api-docs.openapi_swagger_ui"))
+
+
 class Api(SmorestApi):  # type: ignore[misc]
     """The API of an app: its documents, its converters and its errors."""
 
@@ -98,25 +104,23 @@ class Api(SmorestApi):  # type: ignore[misc]
     ) -> None:
         app.extensions["authenticate"] = authenticate  # returns the user of a token, or None
         app.extensions["scopes"] = scopes  # that API tokens can have
+        shows_docs = app.config["ENV"] == "development"
         app.config |= {
             "API_TITLE": "OmniDesk",
             "API_VERSION": version,
             "OPENAPI_VERSION": "3.0.3",
             "OPENAPI_URL_PREFIX": "/api",
-            "OPENAPI_SWAGGER_UI_PATH": "/docs" if app.config["ENV"] == "development" else None,
+            "OPENAPI_SWAGGER_UI_PATH": "/docs" if shows_docs else None,
             "OPENAPI_SWAGGER_UI_URL": f"{ASSETS}/",
             "OPENAPI_SWAGGER_UI_CONFIG": {"persistAuthorization": True, "validatorUrl": None},
         }
         app.url_map.merge_slashes = False
         app.url_map.converters["id"] = IdConverter
-        app.register_blueprint(
-            Blueprint(
-                "assets",
-                __name__,
-                static_folder=str(files("flask_swagger_ui") / "dist"),
-                static_url_path=ASSETS,
-            )
-        )
+        dist = str(files("flask_swagger_ui") / "dist")
+        assets = Blueprint("assets", __name__, static_folder=dist, static_url_path=ASSETS)
+        for path in NEAR_THE_DOCS if shows_docs else ():
+            assets.add_url_rule(path, "to_docs", to_docs)
+        app.register_blueprint(assets)
         document = {
             "info": INFO,
             "servers": [

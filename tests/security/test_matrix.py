@@ -10,6 +10,7 @@ import requests
 from flask import Flask
 
 from omnidesk.auth.models import SCOPES
+from omnidesk.http.openapi import NEAR_THE_DOCS
 from tests.conftest import PASSWORD, Caller, make_user, on_postgresql, on_sqlite
 from tests.servers import gunicorn
 
@@ -82,6 +83,7 @@ MATRIX = (
     Row("GET /readyz", PUBLIC),
     Row("GET /api/openapi.json", PUBLIC),
     Row("GET /api/docs", PUBLIC),
+    *(Row(f"GET {path}", PUBLIC) for path in NEAR_THE_DOCS),
     Row("GET /api/docs/assets/*", PUBLIC),
 )
 ROWS = {row.route: row for row in MATRIX}
