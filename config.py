@@ -202,6 +202,7 @@ class Production:
     RATE_LIMITS = ("600 per minute", "120 per minute")  # by token, and by address without one
     MAX_CONTENT_LENGTH = 1024 * 1024
     JWT_ACCESS_TOKEN_EXPIRES = timedelta(hours=1)
+    JWT_ENCODE_ISSUER = JWT_ENCODE_AUDIENCE = "omnidesk"  # access tokens are from us and for us
     ARGON2 = {"time_cost": 2, "memory_cost": 19_456, "parallelism": 1}
 
     def __init__(self, env: Env) -> None:

@@ -1,15 +1,18 @@
 """Logging in, and what a token is good for."""
 
 import base64
+import hmac
 import json
 from datetime import timedelta
 from typing import Any
 
 import jwt
 import pytest
+from sqlalchemy import delete, update
 
 from omnidesk.auth import tokens
-from omnidesk.db import utcnow
+from omnidesk.auth.models import ApiToken
+from omnidesk.db import db, utcnow
 from tests.conftest import KEY, PASSWORD, Caller, make_user, reload
 
 UNAUTHORIZED = {"detail": "Unauthorized"}
@@ -37,7 +40,13 @@ def test_a_login_gives_a_token_that_lives_an_hour(anybody: Caller) -> None:
         "role": "empleado",
         "active": True,
     }
-    claims = jwt.decode(answer.json["access_token"], KEY, algorithms=["HS256"])
+    claims = jwt.decode(
+        answer.json["access_token"],
+        KEY,
+        algorithms=["HS256"],
+        issuer="omnidesk",
+        audience="omnidesk",
+    )
     assert claims["exp"] - claims["iat"] == 3600
 
 
@@ -97,13 +106,23 @@ def test_credentials_of_another_kind_are_refused_by_name(
 
 NOW = int(utcnow().timestamp())
 KID = {"kid": tokens.key_id(KEY)}
-GOOD = {"sub": "1", "sid": 1, "iat": NOW, "nbf": NOW, "exp": NOW + 3600, "type": "access"}
+GOOD = {"sub": "1", "sid": 1, "iat": NOW, "nbf": NOW, "exp": NOW + 3600, "type": "access"} | {
+    "iss": "omnidesk",
+    "aud": "omnidesk",
+}
 
 
-def signed(key: str = KEY, algorithm: str = "HS256", **changes: Any) -> str:
+def signed(key: str = KEY, algorithm: str = "HS256", typ: Any = "JWT", **changes: Any) -> str:
     """Return a token for session 1 of user 1, some claims changed; None leaves a claim out."""
-    kept = {name: value for name, value in (GOOD | changes).items() if value is not None}
-    return jwt.encode(kept, key, algorithm=algorithm, headers=KID)
+    said = GOOD | changes
+    header = {"alg": algorithm, "typ": typ} | KID
+    kept = [
+        {name: value for name, value in part.items() if value is not None}
+        for part in (header, said)
+    ]
+    signing = ".".join(map(part, kept))
+    signature = hmac.digest(key.encode(), signing.encode(), algorithm.replace("HS", "sha"))
+    return f"{signing}.{base64.urlsafe_b64encode(signature).rstrip(b'=').decode()}"
 
 
 def part(value: object) -> str:
@@ -118,13 +137,9 @@ def without_signature(algorithm: str) -> str:
 
 NESTED = base64.urlsafe_b64encode(b"[" * 5000).decode()
 
+# No token, or none of ours.
+MISSING = [None, "", "Bearer", "Bearer ", "Basic YWRtaW46c2VjcmV0", "Token abc"]
 FAULTY = [
-    None,
-    "",
-    "Bearer",
-    "Bearer ",
-    "Basic YWRtaW46c2VjcmV0",
-    "Token abc",
     "Bearer a b",
     "Bearer a.b.c, Bearer d.e.f",
     "Bearer garbage",
@@ -139,9 +154,14 @@ FAULTY = [
     f"Bearer {signed(key='another key of at least 32 bytes....')}",
     f"Bearer {signed(algorithm='HS384')}",
     f"Bearer {signed(algorithm='HS512')}",
-    f"Bearer {signed(exp=NOW - 1)}",
-    f"Bearer {signed(nbf=NOW + 3600)}",
-    f"Bearer {signed(iat=NOW + 3600)}",
+    *(f"Bearer {signed(iss=iss)}" for iss in (None, "evil", "", "OMNIDESK", ["omnidesk"], 7)),
+    *(f"Bearer {signed(aud=aud)}" for aud in (None, "other", "", [], ["other"], 7)),
+    *(f"Bearer {signed(typ=typ)}" for typ in (None, "JWE", "at+jwt", "", 7, ["JWT"])),
+    *(f"Bearer {signed(exp=exp)}" for exp in (None, "9999999999", True, "x", [NOW + 99])),
+    *(f"Bearer {signed(iat=value)}" for value in (None, str(NOW), False)),
+    *(f"Bearer {signed(nbf=value)}" for value in (None, str(NOW), False)),
+    f"Bearer {signed(nbf=NOW + 300)}",
+    f"Bearer {signed(iat=NOW + 300)}",
     f"Bearer {signed(sub=None)}",
     f"Bearer {signed(sub=1)}",
     f"Bearer {signed(type='refresh')}",
@@ -159,16 +179,72 @@ def test_a_token_without_a_fault_is_good(agent: Caller) -> None:
     assert (answer.status_code, answer.json["user_id"]) == (200, agent.user.user_id)
 
 
+def challenge(caller: Caller, header: str | None) -> str:
+    """Return the WWW-Authenticate header of the 401 that an Authorization header gets."""
+    answer = caller.get("/api/summary", headers={} if header is None else {"Authorization": header})
+    assert (answer.status_code, answer.json) == (401, UNAUTHORIZED)
+    return str(answer.headers["WWW-Authenticate"])
+
+
 @pytest.mark.parametrize("number", range(len(FAULTY)))
 def test_every_fault_of_a_token_is_401(anybody: Caller, agent: Caller, number: int) -> None:
     assert agent.get("/api/summary").status_code == 200, "there is a session 1 of user 1"
-    header = FAULTY[number]
-    headers = {} if header is None else {"Authorization": header}
 
-    answer = anybody.get("/api/summary", headers=headers)
+    assert challenge(anybody, FAULTY[number]) == 'Bearer error="invalid_token"'
 
-    assert (answer.status_code, answer.json) == (401, UNAUTHORIZED)
-    assert answer.headers["WWW-Authenticate"] == "Bearer"
+
+@pytest.mark.parametrize("header", MISSING)
+def test_a_missing_token_is_401(anybody: Caller, header: str | None) -> None:
+    assert challenge(anybody, header) == "Bearer"
+
+
+def test_an_expired_token_is_told_from_all_others(anybody: Caller, agent: Caller) -> None:
+    expired = f"Bearer {signed(exp=NOW - 1)}"
+    body = {"name": "Bot", "scopes": ["summary:read"], "password": PASSWORD}
+    bot = f"Bearer {agent.post('/api/tokens', json=body).json['token']}"
+    db.session.execute(update(ApiToken).values(expires_at=utcnow()))
+    db.session.commit()
+    told = 'Bearer error="invalid_token", error_description="expired"'
+
+    assert [challenge(anybody, header) for header in (expired, bot)] == [told] * 2
+    agent.post("/api/logout")
+    assert challenge(anybody, f"Bearer {signed()}") == 'Bearer error="invalid_token"', "it is ended"
+    db.session.execute(delete(ApiToken))
+    db.session.commit()
+    assert challenge(anybody, bot) == 'Bearer error="invalid_token"', "it is revoked"
+
+
+@pytest.mark.parametrize("skew", [30, 58])
+def test_a_clock_that_is_set_back_makes_no_token_bad(agent: Caller, skew: int) -> None:
+    token = signed(iat=NOW + skew, nbf=NOW + skew, exp=NOW + skew + 3600)
+
+    answer = Caller(agent.app).get("/api/me", headers={"Authorization": f"Bearer {token}"})
+
+    assert answer.status_code == 200
+
+
+def test_an_audience_may_be_one_of_several(agent: Caller) -> None:
+    token = signed(aud=["other", "omnidesk"])
+
+    answer = Caller(agent.app).get("/api/me", headers={"Authorization": f"Bearer {token}"})
+
+    assert answer.status_code == 200
+
+
+def test_a_missing_scope_is_named(agent: Caller, anybody: Caller) -> None:
+    body = {"name": "Bot", "scopes": ["tickets:read"], "password": PASSWORD}
+    bot = {"Authorization": f"Bearer {agent.post('/api/tokens', json=body).json['token']}"}
+
+    answers = [anybody.get("/api/clients", headers=bot), anybody.get("/api/tokens", headers=bot)]
+
+    assert [(answer.status_code, answer.json) for answer in answers] == [
+        (403, {"detail": "Forbidden"})
+    ] * 2
+    assert [answer.headers["WWW-Authenticate"] for answer in answers] == [
+        'Bearer error="insufficient_scope", scope="clients:read"',
+        'Bearer error="insufficient_scope"',
+    ]
+    assert "WWW-Authenticate" not in agent.post("/api/users", json={}).headers, "a role is no scope"
 
 
 READS = [

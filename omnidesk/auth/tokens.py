@@ -14,16 +14,20 @@ import orjson
 from flask import current_app
 from flask_jwt_extended import JWTManager, create_access_token
 from jwt.exceptions import PyJWTError
-from sqlalchemy import bindparam, or_, select
+from sqlalchemy import bindparam, false, func, or_, select
 from sqlalchemy.exc import SQLAlchemyError
 
+from config import Production
 from omnidesk.auth.models import ADMIN_SCOPES, TOKEN_PREFIX, ApiToken, UserSession, digest
 from omnidesk.db import utcnow
 from omnidesk.db.statements import Statement
+from omnidesk.http.errors import invalid_token
 from omnidesk.users.models import User
 
+MAX_CLOCK_SKEW = 60  # seconds that a clock may be set back after a token was issued
 USE_RESOLUTION = timedelta(minutes=1)  # how often the last use of an API token is stored
 ALGORITHM = "HS256"
+ID = re.compile("[1-9][0-9]{0,8}")
 manager = JWTManager()
 
 
@@ -59,11 +63,11 @@ TOKEN_USER = Statement(
         User.user_id,
         User.role,
         ApiToken.scopes,
+        func.coalesce(ApiToken.expires_at <= bindparam("now"), false()),
         or_(ApiToken.last_used_at.is_(None), ApiToken.last_used_at < bindparam("stale")),
     )
     .join(User, User.user_id == ApiToken.user_id)
     .where(ApiToken.digest == bindparam("digest"), User.active)
-    .where(or_(ApiToken.expires_at.is_(None), ApiToken.expires_at > bindparam("now")))
 )
 
 
@@ -97,55 +101,69 @@ def key_header(_: object) -> dict[str, str]:
 
 @lru_cache(maxsize=1024)
 def decode(token: str, *keys: str | None) -> dict[str, Any]:
-    """Return the claims of a token that one of the keys signed; raise PyJWTError for any other.
+    """Return the claims of a token that we issued (RFC 8725); raise PyJWTError for any other.
 
     A valid signature stays valid. Times are not checked: they are not the same at each request.
     """
-    named = jwt.get_unverified_header(token).get("kid")
-    signers = [key for key in keys if key and key_id(key) == named]
-    key = signers[0] if signers else secrets.token_hex()
+    header = jwt.get_unverified_header(token)
+    signers = [key for key in keys if key and key_id(key) == header.get("kid")]
+    key = signers[0] if signers and header.get("typ") == "JWT" else secrets.token_hex()
     unchecked: Any = {"verify_exp": False, "verify_nbf": False, "verify_iat": False}
-    claims: dict[str, Any] = jwt.decode(token, key, algorithms=[ALGORITHM], options=unchecked)
+    claims: dict[str, Any] = jwt.decode(
+        token,
+        key,
+        algorithms=[ALGORITHM],
+        options=unchecked,
+        issuer=Production.JWT_ENCODE_ISSUER,
+        audience=Production.JWT_ENCODE_AUDIENCE,
+    )
     return claims
 
 
-def authenticate(token: str) -> AuthenticatedUser | None:
-    """Return the user of a token as the database knows them now; None for a token not accepted."""
+def authenticate(token: str) -> AuthenticatedUser:
+    """Return the user of a token as the database knows them now; raise 401 for any other."""
     return user_of_api_token(token) if token.startswith(TOKEN_PREFIX) else user_of_session(token)
 
 
-def user_of_session(token: str) -> AuthenticatedUser | None:
-    """Return the user of a session's access token."""
+def user_of_session(token: str) -> AuthenticatedUser:
+    """Return the user of a session's access token; raise 401."""
     config = current_app.config
     try:
         claims = decode(token, config["JWT_SECRET_KEY"], config["SECRET_KEY_PREVIOUS"])
     except (PyJWTError, RecursionError, ValueError):
-        return None
-    if claims.get("type") != "access" or not is_current(claims, time()):
-        return None
+        raise invalid_token() from None
     ids = str(claims.get("sid")), str(claims.get("sub"))
-    if not all(re.fullmatch("[1-9][0-9]{0,8}", number) for number in ids):
-        return None
+    if claims.get("type") != "access" or not all(ID.fullmatch(number) for number in ids):
+        raise invalid_token()
+    check_times(claims, time())
     session_id, user_id = map(int, ids)
     for (role,) in SESSION_USER.fetch(session_id=session_id, user_id=user_id):
         return AuthenticatedUser(user_id, role, session_id=session_id)
-    return None
+    raise invalid_token()
 
 
-def is_current(claims: dict[str, Any], now: float) -> bool:
-    """Return whether a token is valid now, in seconds since 1970 (RFC 7519, section 4.1)."""
+def check_times(claims: dict[str, Any], now: float) -> None:
+    """Raise 401 for a token that is not valid now, in seconds since 1970 (RFC 7519, section 4.1).
+
+    It may have been issued a little later, by a clock that was set back since or another server's.
+    """
     times: list[Any] = [claims.get(name) for name in ("iat", "nbf", "exp")]
     if not all(type(value) is int for value in times):
-        return False
+        raise invalid_token()
     issued_at, not_before, expires_at = times
-    return bool(max(issued_at, not_before) <= now < expires_at)
+    if now >= expires_at:
+        raise invalid_token("expired")
+    if max(issued_at, not_before) > now + MAX_CLOCK_SKEW:
+        raise invalid_token()
 
 
-def user_of_api_token(token: str) -> AuthenticatedUser | None:
-    """Return the user of an API token, and note its use unless the database cannot be written."""
+def user_of_api_token(token: str) -> AuthenticatedUser:
+    """Return the user of an API token, noting its use if the database can be written; or 401."""
     now = utcnow()
     for row in TOKEN_USER.fetch(digest=digest(token), now=now, stale=now - USE_RESOLUTION):
-        token_id, user_id, role, scopes, stale = row
+        token_id, user_id, role, scopes, expired, stale = row
+        if expired:
+            raise invalid_token("expired")
         if stale:
             with suppress(SQLAlchemyError):
                 ApiToken.record_use(token_id)
@@ -153,4 +171,4 @@ def user_of_api_token(token: str) -> AuthenticatedUser | None:
         if role != "admin":
             scopes -= ADMIN_SCOPES  # which an admin gave out who is none any more
         return AuthenticatedUser(user_id, role, token_id=token_id, scopes=scopes)
-    return None
+    raise invalid_token()

@@ -18,7 +18,7 @@ from omnidesk.auth.schemas import (
 )
 from omnidesk.db import RuleViolation, db, utcnow
 from omnidesk.http import Blueprint, PageQuery, PreparedSelect, current_user
-from omnidesk.http.errors import http_error
+from omnidesk.http.errors import http_error, invalid_token
 from omnidesk.http.rate_limits.attempts import Attempt
 from omnidesk.http.responses import LOCATION
 from omnidesk.users.models import User
@@ -87,7 +87,7 @@ def refresh_token() -> dict[str, Any]:
     """Exchange an access token for a new one, up to 12 hours after the login"""
     session = UserSession.renew(current_user.session_id, tokens.access_token_lifetime())
     if session is None:
-        raise http_error(401)
+        raise invalid_token("expired")
     db.session.commit()
     return tokens.access_token(db.session.get_one(User, session.user_id), session)
 

@@ -12,7 +12,9 @@ from omnidesk.conversations.schemas import (
 )
 from omnidesk.db import db
 from omnidesk.http import Blueprint, PageQuery, PreparedSelect, TimePageQuery, current_user
-from omnidesk.http.errors import http_error
+from omnidesk.http.errors import http_error, insufficient_scope
+
+RELAY = "messages:relay"
 
 blp = Blueprint("conversations", description="Conversations with clients, and their messages")
 
@@ -65,7 +67,7 @@ def list_messages(filters: dict[str, Any], conversation_id: int) -> PreparedSele
 def create_message(data: dict[str, Any], conversation_id: int) -> Message:
     """Add a message; for clients and bots as an admin, or with the scope messages:relay"""
     if data["sender"] != "user" and not current_user.may_relay:
-        raise http_error(403)
+        raise http_error(403) if current_user.scopes is None else insufficient_scope(RELAY)
     lock = {"key_share": True}
     conversation: Conversation = db.get_or_404(Conversation, conversation_id, with_for_update=lock)
     return conversation.receive(**data)

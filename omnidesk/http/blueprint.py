@@ -5,9 +5,10 @@ from functools import partial, wraps
 from typing import Any
 
 from flask import current_app, g, request
+from werkzeug.exceptions import HTTPException
 
 from omnidesk.http.error_schemas import precondition_failed
-from omnidesk.http.errors import http_error, status_name
+from omnidesk.http.errors import http_error, insufficient_scope, status_name
 from omnidesk.http.parsing import load_json, load_query
 from omnidesk.http.request_log import USER_ID
 from omnidesk.http.responses import ResponseDecorators, View, example_of
@@ -58,20 +59,32 @@ class Blueprint(ResponseDecorators):
             return
         facts = current_app.view_functions[request.endpoint or ""].__dict__["_apidoc"]
         header = None if facts.get("public") else environ.get("HTTP_AUTHORIZATION")
-        g.user = user = None if header is None else authenticate(header)
+        user = fault = None
+        if header is not None:
+            try:
+                user = authenticate(header)
+            except HTTPException as error:  # raised when the request has been counted
+                fault = error
+        g.user = user
         environ[USER_ID] = user and user.user_id
         if self.url_prefix:  # health checks are not counted
             current_app.extensions["rate_limits"].count_request(user, environ.get("REMOTE_ADDR"))
         reads = request.method in ("GET", "HEAD")
         if user is None:
-            if header is not None or not (facts.get("public") or self._is_open(reads=reads)):
-                raise http_error(401)
-        elif user.scopes is not None and self._scope(facts, reads=reads) not in user.scopes:
-            raise http_error(403)
+            if fault or not (facts.get("public") or self._is_open(reads=reads)):
+                raise fault or http_error(401)
+        elif user.scopes is not None:
+            self._check_scope(user, facts, reads=reads)
         if facts.get("admin_only") and (user is None or user.role != "admin"):
             raise http_error(403)
         if environ.get("QUERY_STRING") and not facts.get("reads_query"):
             raise http_error(400, unknown_fields(list(request.args), []))
+
+    def _check_scope(self, user: Any, facts: dict[str, Any], *, reads: bool) -> None:
+        """Raise 403 unless an API token has the scope of a view."""
+        scope = self._scope(facts, reads=reads)
+        if scope not in user.scopes:
+            raise insufficient_scope(*{scope}.intersection(current_app.extensions["scopes"]))
 
     def _scope(self, facts: dict[str, Any], *, reads: bool) -> str:
         """Return the scope that an API token needs to call a view."""
@@ -148,8 +161,8 @@ def document_precondition_failed(schema: type[Schema]) -> dict[str, Any]:
 
 
 def authenticate(header: str) -> Any:
-    """Return the user whose token an Authorization header has; None for every fault of it."""
+    """Return the user whose token an Authorization header has; raise 401 for every fault of it."""
     scheme, _, token = header.partition(" ")
-    if scheme.lower() != "bearer":  # the scheme is case-insensitive (RFC 9110, section 11.1)
-        return None
+    if scheme.lower() != "bearer" or not token:  # in any case (RFC 9110, section 11.1)
+        raise http_error(401)
     return current_app.extensions["authenticate"](token)

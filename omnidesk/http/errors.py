@@ -20,6 +20,22 @@ def http_error(status: int, errors: dict[str, Any] | None = None) -> HTTPExcepti
     return error
 
 
+def invalid_token(description: str = "") -> HTTPException:
+    """Return the exception for 401 to a token that is not accepted (RFC 6750, section 3.1)."""
+    error = http_error(401)
+    told = f', error_description="{description}"' if description else ""
+    error.challenge = f'Bearer error="invalid_token"{told}'  # type: ignore[attr-defined]
+    return error
+
+
+def insufficient_scope(*scopes: str) -> HTTPException:
+    """Return the exception for 403 to an API token that lacks one of these scopes (RFC 6750)."""
+    error = http_error(403)
+    named = f', scope="{" ".join(scopes)}"' if scopes else ""
+    error.challenge = f'Bearer error="insufficient_scope"{named}'  # type: ignore[attr-defined]
+    return error
+
+
 def printable(errors: Any) -> Any:
     """Return errors with names that UTF-8 can encode; a client may have chosen them."""
     if not isinstance(errors, dict):
@@ -47,8 +63,8 @@ def error_response(error: HTTPException) -> Response:
     for name, value in error.get_headers():
         if name != "Content-Type":
             response.headers[name] = value
-    if error.code == 401:
-        response.headers["WWW-Authenticate"] = "Bearer"
+    if challenge := getattr(error, "challenge", "Bearer" if error.code == 401 else None):
+        response.headers["WWW-Authenticate"] = challenge
     if error.code == 503:
         response.headers["Retry-After"] = str(RETRY_AFTER)
     return response

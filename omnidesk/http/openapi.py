@@ -57,14 +57,16 @@ RATE = {
         ),
     )
 }
+CHALLENGE = {
+    "WWW-Authenticate": {
+        "description": "What is wrong with the token (RFC 6750)",
+        "schema": {"type": "string"},
+        "example": 'Bearer error="invalid_token", error_description="expired"',
+    }
+}
 HEADERS = {
-    401: {
-        "WWW-Authenticate": {
-            "description": "How to authenticate (RFC 6750)",
-            "schema": {"type": "string"},
-            "example": "Bearer",
-        }
-    },
+    401: CHALLENGE,
+    403: CHALLENGE,
     429: {**WAIT, **RATE},
     503: WAIT,
 }
@@ -102,7 +104,7 @@ class Api(SmorestApi):  # type: ignore[misc]
     def __init__(
         self, app: Flask, version: str, authenticate: Callable[[str], Any], scopes: Collection[str]
     ) -> None:
-        app.extensions["authenticate"] = authenticate  # returns the user of a token, or None
+        app.extensions["authenticate"] = authenticate  # returns the user of a token, or raises 401
         app.extensions["scopes"] = scopes  # that API tokens can have
         shows_docs = app.config["ENV"] == "development"
         app.config |= {
