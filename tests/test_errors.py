@@ -1,5 +1,6 @@
 """One envelope for every error, and no input that makes a 500."""
 
+import gzip
 import json
 from typing import Any
 
@@ -97,12 +98,42 @@ def test_every_post_wants_a_json_object(
         "application/x-www-form-urlencoded",
         "multipart/form-data",
         "text/xml",
+        "application/merge-patch+json",
+        "application/json-patch+json",
+        "application/vnd.api+json",
+        "application/json; charset=utf-16",
+        "application/json; charset=latin1",
+        "application/json, application/json",
     ],
 )
 def test_a_body_not_declared_as_json_is_415(admin: Caller, content_type: str | None) -> None:
     answer = admin.post("/api/tickets", data="{}", content_type=content_type)
 
     assert (answer.status_code, answer.json) == (415, {"detail": "Unsupported Media Type"})
+
+
+@on_sqlite
+@pytest.mark.parametrize("coding", ["gzip", "br", "deflate, gzip", "identity, gzip", "GZIP"])
+@pytest.mark.parametrize("content", [b"{}", gzip.compress(b"{}")])
+def test_a_body_in_a_content_coding_is_415(admin: Caller, coding: str, content: bytes) -> None:
+    headers = {"Content-Encoding": coding}
+
+    answer = admin.post("/api/tickets", data=content, content_type=JSON, headers=headers)
+
+    assert (answer.status_code, answer.json) == (415, {"detail": "Unsupported Media Type"})
+
+
+@on_sqlite
+@pytest.mark.parametrize("coding", ["identity", "Identity", ""])
+@pytest.mark.parametrize("charset", ["", "; charset=utf-8", '; charset="UTF-8"', ";charset=utf8"])
+def test_a_body_in_utf_8_without_a_content_coding_is_read(
+    admin: Caller, coding: str, charset: str
+) -> None:
+    headers = {"Content-Encoding": coding}
+
+    answer = admin.post("/api/login", data="{}", content_type=f"{JSON}{charset}", headers=headers)
+
+    assert answer.status_code == 400
 
 
 @on_sqlite

@@ -3,7 +3,6 @@
 from typing import Any
 
 from marshmallow import fields
-from marshmallow.validate import Length
 from sqlalchemy import Enum
 
 from omnidesk.auth.models import SCOPES, ApiToken, UserSession
@@ -14,12 +13,14 @@ from omnidesk.http.fields import (
     EnumField,
     IdField,
     JsonField,
+    ListField,
     TextField,
     TimeField,
 )
 from omnidesk.users.schemas import NewPassword, UserSchema
 
 MAX_CREDENTIAL = 1024  # code points
+MAX_LOGIN = 16 * 1024  # bytes of a body that anybody may send
 SCOPE = Enum(*SCOPES, name="scope")
 SCOPE_LIST = {"type": "array", "items": {"$ref": "#/components/schemas/Scope"}}
 
@@ -123,14 +124,12 @@ class TokenCreate(Schema):
     name = TextField(
         ApiToken.name, required=True, example="Ticket import", description="What the token is for"
     )
-    scopes = fields.List(
+    scopes = ListField(
         EnumField(SCOPE),
+        max_length=len(SCOPES),
         required=True,
-        validate=Length(min=1, max=len(SCOPES)),
-        metadata={
-            "description": "What the token may do",
-            "example": ["tickets:read", "tickets:write"],
-        },
+        example=["tickets:read", "tickets:write"],
+        description="What the token may do",
     )
     password = TextField(
         pattern=ANY_TEXT,

@@ -8,6 +8,7 @@ from omnidesk.auth import tokens
 from omnidesk.auth.attempts import login_attempt, password_attempt
 from omnidesk.auth.models import ADMIN_SCOPES, ApiToken, UserSession
 from omnidesk.auth.schemas import (
+    MAX_LOGIN,
     AccessSchema,
     Login,
     NewTokenSchema,
@@ -68,7 +69,7 @@ def own_or_any() -> dict[str, int]:
 
 @blp.post("/login")
 @blp.public
-@blp.arguments(Login)
+@blp.arguments(Login, max_bytes=MAX_LOGIN)
 @blp.response(200, AccessSchema)
 @blp.alt_response(401, "UNAUTHORIZED")
 def login(credentials: dict[str, Any]) -> dict[str, Any]:

@@ -35,12 +35,22 @@ class Blueprint(ResponseDecorators):
         """Let only admins call."""
         return self._mark(view, admin_only=True)
 
-    def arguments(self, schema: type[Schema], *, location: str = "json", **kwargs: Any) -> Any:
-        """Pass the view the body or the query as a schema loads it; documented with an example."""
+    def arguments(
+        self,
+        schema: type[Schema],
+        *,
+        location: str = "json",
+        max_bytes: int | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        """Pass the view the body or the query as a schema loads it; documented with an example.
+
+        `max_bytes` is how long the body may be, where all bodies may be too long.
+        """
         if location == "json":
             kwargs["example"] = example_of(schema)
         document = super().arguments(schema, location=location, error_status_code=400, **kwargs)
-        load = load_json if location == "json" else load_query
+        load = partial(load_json, max_bytes=max_bytes) if location == "json" else load_query
         reader = schema()
 
         def decorator(view: View) -> View:

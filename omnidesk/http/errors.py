@@ -11,12 +11,15 @@ from werkzeug.exceptions import HTTPException, default_exceptions
 from omnidesk.db.constraints import RuleViolation, error_message, rule_violation
 
 RETRY_AFTER = 5  # seconds
+MAX_FAULTS = 20  # that an answer lists
+MAX_NAME = 100  # code points of a name in an answer: a client may have chosen it
 
 
 def http_error(status: int, errors: dict[str, Any] | None = None) -> HTTPException:
     """Return the exception that ends a request with this status; `errors` are by field."""
     error = default_exceptions[status]()
-    error.errors = printable(errors)  # type: ignore[attr-defined]
+    if errors is not None:
+        error.errors = listed(errors)  # type: ignore[attr-defined]
     return error
 
 
@@ -36,14 +39,35 @@ def insufficient_scope(*scopes: str) -> HTTPException:
     return error
 
 
-def printable(errors: Any) -> Any:
-    """Return errors with names that UTF-8 can encode; a client may have chosen them."""
-    if not isinstance(errors, dict):
-        return errors
-    return {
-        str(name).encode(errors="backslashreplace").decode(): printable(messages)
-        for name, messages in errors.items()
-    }
+def listed(errors: dict[str, Any]) -> dict[str, Any]:
+    """Return the first errors, and under `_schema` how many there are beside them."""
+    more = count_faults(errors) - MAX_FAULTS
+    if more <= 0:
+        return printable(errors, MAX_FAULTS)
+    others = errors.get("_schema", [])
+    errors = {name: messages for name, messages in errors.items() if name != "_schema"}
+    shown = printable(errors, MAX_FAULTS - len(others))
+    return shown | {"_schema": [*others, f"{more} more errors."]}
+
+
+def count_faults(errors: Any) -> int:
+    """Return how many messages there are, at any depth."""
+    if isinstance(errors, dict):
+        return sum(map(count_faults, errors.values()))
+    return len(errors)
+
+
+def printable(errors: dict[Any, Any], limit: int) -> dict[str, Any]:
+    """Return so many errors, with short names that UTF-8 can encode."""
+    shown: dict[str, Any] = {}
+    for name, messages in errors.items():
+        if limit <= 0:
+            break
+        text = str(name)[:MAX_NAME].encode(errors="backslashreplace").decode()
+        found = printable(messages, limit) if isinstance(messages, dict) else messages[:limit]
+        shown[text] = found
+        limit -= count_faults(found)
+    return shown
 
 
 def status_name(status: int) -> str:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from marshmallow import fields, missing
-from marshmallow.validate import OneOf, Range
+from marshmallow.validate import Length, OneOf, Range
 from sqlalchemy import Enum
 from sqlalchemy.orm import InstrumentedAttribute
 
@@ -74,15 +74,28 @@ class TextField(DocumentedField, fields.String):
 
     def _deserialize(self, value: object, *args: Any, **kwargs: Any) -> str:
         text = super()._deserialize(value, *args, **kwargs)
-        if re.search("[\x00\ud800-\udfff]", text):
-            raise self.make_error("characters")
         if not self.min_length <= len(text) <= self.max_length:
             raise self.make_error("length", min_length=self.min_length, max_length=self.max_length)
+        if re.search("[\x00\ud800-\udfff]", text):
+            raise self.make_error("characters")
         if not re.fullmatch(self.pattern, text):
             if self.pattern == VISIBLE_TEXT:
                 raise self.make_error("blank")
             raise self.make_error("pattern", pattern=self.pattern)
         return text
+
+
+class ListField(DocumentedField, fields.List[Any]):
+    """A list whose length is checked before its items are."""
+
+    def __init__(self, item: fields.Field[Any], *, max_length: int, **kwargs: Any) -> None:
+        length = Length(min=1, max=max_length)
+        super().__init__(cls_or_instance=item, validate=length, **kwargs)
+
+    def _deserialize(self, value: object, *args: Any, **kwargs: Any) -> list[Any]:
+        if isinstance(value, list):
+            self._validate(value)
+        return super()._deserialize(value, *args, **kwargs)
 
 
 class EnumField(DocumentedField, fields.String):

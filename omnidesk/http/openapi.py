@@ -90,7 +90,7 @@ class IdConverter(BaseConverter):
         return {"type": "integer", "minimum": 1, "maximum": MAX_ID, "example": self.example}
 
 
-def to_docs() -> Response:
+def to_docs() -> Any:
     """Lead a developer who tries an address to Swagger UI."""
     return redirect(url_for("api-docs.openapi_swagger_ui"))
 

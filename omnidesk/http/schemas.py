@@ -33,8 +33,8 @@ class Schema(ma.Schema):
     def handle_error(self, error: ma.ValidationError, data: Any, **_: Any) -> None:
         """Add to the error of each unknown field the name that was probably meant."""
         messages = error.messages_dict
-        unknown = [name for name in messages if isinstance(data, Mapping) and name in data]
-        unknown = [name for name in unknown if name not in self.load_fields]
+        names = data if isinstance(data, Mapping) else ()  # in their order: marshmallow has none
+        unknown = [name for name in names if name in messages and name not in self.load_fields]
         for name in unknown:
             del messages[name]
         messages |= unknown_fields(unknown, list(self.load_fields))

@@ -3,7 +3,6 @@
 from typing import Any
 
 from marshmallow import ValidationError, fields, validates
-from marshmallow.validate import Length
 
 from omnidesk.http import PageQuery, PatchSchema, ResponseSchema, Schema
 from omnidesk.http.fields import (
@@ -13,6 +12,7 @@ from omnidesk.http.fields import (
     IdField,
     IdParameter,
     JsonField,
+    ListField,
     TextField,
     TimeField,
 )
@@ -82,15 +82,13 @@ class TicketPatch(PatchSchema, TicketCreate):
 class TicketsPatch(Schema):
     """The fields of several tickets that are changed alike."""
 
-    ticket_ids = fields.List(
+    ticket_ids = ListField(
         IdField(),
+        max_length=MAX_TICKETS,
         required=True,
-        validate=Length(min=1, max=MAX_TICKETS),
-        metadata={
-            "description": "The tickets to change",
-            "example": [100, 101],
-            "uniqueItems": True,
-        },
+        example=[100, 101],
+        description="The tickets to change",
+        metadata={"uniqueItems": True},
     )
     set = fields.Nested(
         TicketPatch,
