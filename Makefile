@@ -2,6 +2,8 @@ PYTHON ?= python3
 PORT ?= 8000
 bin = .venv/bin
 pip = $(bin)/pip --disable-pip-version-check --quiet
+bind = $(PYTHON) -c "import socket; socket.create_server(('127.0.0.1', $(PORT)))"
+is_busy = $(shell $(bind) 2>&1 | grep 'Address already in use')
 serve = OMNIDESK_ENV=$${OMNIDESK_ENV:-development} PORT=$(PORT)
 
 # What ruff's S105, S108, S311 and S608 check too, where each exception has its reason.
@@ -11,13 +13,17 @@ known = B105,B108,B311,B608
 sync = $(bin)/uv pip install --quiet --system-certs --compile-bytecode --python $(1) -r $(2) || \
 	$(pip) --python $(1) install -r $(2)
 
-.PHONY: run install test test-clients test-faults needs lint format bench clean
+.PHONY: run demo install test test-clients test-faults needs lint format bench clean
 
 run: .venv/runtime  ## Serve the demo on 127.0.0.1:8000
+	$(if $(is_busy),$(error Port $(PORT) is in use. Choose another, such as: make run PORT=8001))
 	@$(serve) $(bin)/flask --app wsgi init-db --demo
 	@echo "API docs:  http://127.0.0.1:$(PORT)/api/docs"
 	@echo "Log in as: admin, user1 or agent2, each with the password secret"
 	@$(serve) exec $(bin)/gunicorn wsgi:app
+
+demo: .venv/runtime  ## Delete all rows, and add the demo data again
+	@$(serve) $(bin)/flask --app wsgi init-db --demo --reset
 
 install: .venv/runtime  ## Make .venv with what the server needs
 

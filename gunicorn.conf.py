@@ -2,6 +2,7 @@
 
 import ctypes
 import gc
+import os
 import signal
 import socket
 import sys
@@ -68,6 +69,21 @@ class Logger(glogging.Logger):  # type: ignore[misc]
 
 
 logger_class = Logger
+
+
+def on_starting(server: Any) -> None:
+    """End the start with one line if a port cannot be had; gunicorn would try for five seconds."""
+    if server.master_pid or "LISTEN_FDS" in os.environ:
+        return  # the port is handed over by the process that this one replaces, or by systemd
+    for host, port in (place for place in server.cfg.address if isinstance(place, tuple)):
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        try:
+            socket.create_server((host, port), family=family).close()
+        except OSError as error:
+            reason = os.strerror(error.errno or 0)
+            raise SystemExit(
+                f"omnidesk cannot start on port {port}: {reason}. Choose another with PORT=NUMBER."
+            ) from None
 
 
 def when_ready(server: Any) -> None:

@@ -32,11 +32,18 @@ class DeskCommand(click.Command):
 
 @click.command(cls=DeskCommand)
 @click.option("--demo", is_flag=True, help="Add the demo data to a desk that has no users.")
+@click.option("--reset", is_flag=True, help="Delete everything first; only with --demo.")
 @with_appcontext
-def init_db(demo: bool) -> None:
+def init_db(demo: bool, reset: bool) -> None:
     """Bring the database to the newest schema."""
     if demo and current_app.config["ENV"] == "production":
         raise click.UsageError("The demo's password is public: it is not for production.")
+    if reset and not demo:
+        raise click.UsageError("--reset deletes everything, and is for the demo: add --demo.")
+    if reset:
+        counts = migrations.drop_all()
+        rows = ", ".join(f"{table} {count}" for table, count in counts.items() if count)
+        click.echo(f"Deleted everything in {db.engine.url}. Rows by table: {rows or 'none'}.")
     migrations.upgrade()
     click.echo(f"The schema is at {migrations.NEWEST}.")
     if demo:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from sqlalchemy import create_engine
+from sqlalchemy import create_engine, text
 from sqlalchemy.exc import OperationalError
 
 # autovacuum: its ANALYZE, at any moment, would change plans and hold transactions up.
@@ -86,3 +86,13 @@ def wait_for(url: str) -> None:
         else:
             return engine.dispose()
     raise TimeoutError(url)
+
+
+def new_database(url: str) -> str:
+    """Make an empty database beside the given one and give its URL."""
+    engine = create_engine(url, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(text("DROP DATABASE IF EXISTS new"))
+        connection.execute(text("CREATE DATABASE new"))
+    engine.dispose()
+    return url.replace("/postgres", "/new")

@@ -17,6 +17,7 @@ from omnidesk.sample_data.rows import MAKERS
 from omnidesk.tickets.models import Ticket
 from omnidesk.users.models import User
 from tests.conftest import PASSWORD, Caller, make_client, make_user, on_sqlite
+from tests.postgres import new_database
 from tests.servers import flask
 
 
@@ -47,6 +48,53 @@ def test_the_demo_is_added_once(app: Any) -> None:
     assert "The demo data was added." in first.output
     assert "no demo data added" in second.output
     assert count(User) == users == 3
+
+
+def new_desk(database_url: str, tmp_path: Path) -> dict[str, str]:
+    """Return the settings of a development server on an empty database."""
+    url = f"sqlite:///{tmp_path}/new.db"
+    if database_url.startswith("postgresql"):
+        url = new_database(database_url)
+    return {"SECRET_KEY": "k" * 48, "DATABASE_URL": url, "OMNIDESK_ENV": "development"}
+
+
+def test_a_changed_demo_is_made_anew(database_url: str, tmp_path: Path) -> None:
+    settings = new_desk(database_url, tmp_path)
+    first = flask(settings, "init-db", "--demo", "--reset")
+    flask(settings, "seed", "--tickets", "50")
+
+    again = flask(settings, "init-db", "--demo", "--reset")
+
+    assert (first.returncode, again.returncode) == (0, 0), first.stderr + again.stderr
+    assert "Rows by table: none." in first.stdout
+    assert "ticket 56" in again.stdout
+    assert "app_user 23" in again.stdout
+    assert settings["DATABASE_URL"].rpartition("/")[2] in again.stdout
+    assert "The demo data was added." in again.stdout
+    third = flask(settings, "init-db", "--demo", "--reset")
+    assert "ticket 6," in third.stdout
+    assert "app_user 3," in third.stdout
+    assert flask(settings, "create-user", "new", "--password", PASSWORD).stdout.startswith("User 4")
+
+
+@pytest.mark.parametrize(
+    ("command", "env", "message"),
+    [
+        (["init-db", "--reset"], "development", "add --demo"),
+        (["init-db", "--reset"], "production", "add --demo"),
+        (["init-db", "--demo", "--reset"], "production", "not for production"),
+    ],
+)
+def test_nothing_but_the_demo_is_reset(
+    app_with: Any, command: list[str], env: str, message: str
+) -> None:
+    make_client()
+
+    result = run(app_with(ENV=env), *command)
+
+    assert result.exit_code == 2
+    assert message in result.output
+    assert count(Client) == 1
 
 
 def test_the_demo_has_what_the_contract_names(app: Any, anybody: Caller) -> None:

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 import requests
-from sqlalchemy import create_engine, text
+from sqlalchemy import text
 
 from omnidesk.db import db
 from tests.conftest import Caller, make_conversation, on_postgresql, on_sqlite
-from tests.postgres import free_port
+from tests.postgres import free_port, new_database
 from tests.servers import (
     BIN,
     ROOT,
@@ -194,16 +194,6 @@ def test_init_db_may_run_three_times_concurrently(
     assert [run.returncode for run in runs] == [0, 0, 0], [run.stderr for run in runs]
 
 
-def new_database(url: str) -> str:
-    """Make an empty database beside the given one and give its URL."""
-    engine = create_engine(url, isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        connection.execute(text("DROP DATABASE IF EXISTS new"))
-        connection.execute(text("CREATE DATABASE new"))
-    engine.dispose()
-    return url.replace("/postgres", "/new")
-
-
 @on_postgresql
 def test_no_connection_is_there_before_a_request_needs_one(
     app: Any, environment: dict[str, str], tmp_path: Path
@@ -243,3 +233,29 @@ def test_the_machines_time_zone_changes_nothing(
 
     assert made["end_time"] == "2025-11-01T15:30:00Z"
     assert found == [made]
+
+
+@on_sqlite
+@pytest.mark.parametrize("command", [[BIN / "gunicorn", "wsgi:app"], ["make", "run"]])
+def test_a_port_that_is_in_use_is_named_in_one_line(
+    environment: dict[str, str], command: list[Any]
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        # Nothing is installed: `make` is told that .venv is there.
+        start = subprocess.run(
+            [*command, *(("-o", ".venv/runtime", f"PORT={port}") if command[0] == "make" else ())],
+            env=environ(environment | {"PORT": port}),
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+        )
+
+    assert start.returncode != 0
+    said = [line for line in start.stderr.splitlines() if " INFO " not in line]
+    assert len(said) == 1, start.stderr
+    assert port in said[0]
+    assert "PORT=" in said[0]
+    assert start.stdout == ""

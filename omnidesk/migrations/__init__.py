@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from sqlalchemy import inspect, text
+from sqlalchemy.engine import Connection
 
 from omnidesk.db import db
 from omnidesk.db.change_log import renumber_restored
@@ -41,3 +42,28 @@ def upgrade(revision: str = "head") -> None:
         command.upgrade(config, revision)
         if revision == "head" and connection.dialect.name == "postgresql":
             renumber_restored(connection)
+
+
+FUNCTIONS = """
+SELECT oid::regprocedure FROM pg_proc WHERE pronamespace = current_schema()::regnamespace
+AND NOT EXISTS (SELECT FROM pg_depend WHERE objid = pg_proc.oid AND deptype = 'e')
+"""  # but for those of extensions
+
+
+def drop_all() -> dict[str, int]:
+    """Drop all tables and functions; return how many rows each table had."""
+    with db.engine.begin() as connection:
+        disable_timeouts(connection)
+        names = [name for name, _ in inspect(connection).get_sorted_table_and_fkc_names() if name]
+        counts = {name: count_rows(connection, name) for name in names}
+        for name in reversed(names):
+            connection.execute(text(f'DROP TABLE "{name}"'))
+        if connection.dialect.name == "postgresql":
+            for function in connection.scalars(text(FUNCTIONS)).all():
+                connection.execute(text(f"DROP FUNCTION {function}"))
+    return counts
+
+
+def count_rows(connection: Connection, table: str) -> int:
+    """Return how many rows a table has."""
+    return int(connection.scalar(text(f'SELECT count(*) FROM "{table}"')) or 0)  # noqa: S608 - ours
