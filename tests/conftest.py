@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from contextvars import Context
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 import pytest
 from environs import Env
@@ -26,7 +27,8 @@ from omnidesk.tickets.models import Ticket, TicketTag
 from omnidesk.users import passwords
 from omnidesk.users.models import User
 from tests import postgres
-from tests.servers import gunicorn
+from tests.postgres import free_port
+from tests.servers import gunicorn, plain_site, start_nginx, wait_for
 
 Row = TypeVar("Row", bound=Base)
 PASSWORD = "correct horse"
@@ -103,6 +105,17 @@ def server(migrated_app: Any, environment: dict[str, str], tmp_path_factory: Any
     """The address of gunicorn with two workers, on the tests' own database."""
     with gunicorn(environment, tmp_path_factory.mktemp("gunicorn")) as address:
         yield address
+
+
+@pytest.fixture(scope="session")
+def proxied_server(server: str, tmp_path_factory: Any) -> Iterator[str]:
+    """The address of nginx in front of that server, with the site that is shipped, without TLS."""
+    port, folder = free_port(), tmp_path_factory.mktemp("nginx") / "files"
+    for parent in folder.parents[1:3]:
+        parent.chmod(0o755)  # nginx's own user may enter
+    with start_nginx(plain_site(port, urlsplit(server).port), folder):
+        wait_for(f"http://127.0.0.1:{port}/healthz", folder / "error.log")
+        yield f"http://127.0.0.1:{port}"
 
 
 @pytest.fixture

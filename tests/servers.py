@@ -1,6 +1,8 @@
 """Start real servers on loopback, call them concurrently, and send them raw bytes."""
 
 import os
+import re
+import shutil
 import signal
 import socket
 import ssl
@@ -9,7 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlsplit
@@ -71,9 +73,52 @@ def gunicorn(settings: dict[str, str], folder: Path, workers: int = 2) -> Iterat
         yield f"http://127.0.0.1:{port}"
 
 
+NGINX = """\
+daemon off;
+pid {folder}/nginx.pid;
+error_log {folder}/error.log;
+events {{ worker_connections 256; }}
+http {{
+    access_log off;
+    client_body_temp_path {folder}/body;
+    proxy_temp_path {folder}/proxy;
+    fastcgi_temp_path {folder}/fastcgi;
+    uwsgi_temp_path {folder}/uwsgi;
+    scgi_temp_path {folder}/scgi;
+    {site}
+}}
+"""
+
+
+def start_nginx(site: str, folder: Path) -> AbstractContextManager[subprocess.Popen[bytes]]:
+    """Start nginx with a site, its files in a new folder, `error.log` among them."""
+    folder.mkdir()
+    for path in (folder, folder.parent):
+        path.chmod(0o755)  # nginx's workers have a user of their own
+    settings = folder / "nginx.conf"
+    settings.write_text(NGINX.format(folder=folder, site=site))
+    program = shutil.which("nginx") or "/usr/sbin/nginx"
+    command = [program, "-p", folder, "-c", settings, "-e", folder / "error.log"]
+    return process(command, folder / "nginx.log")
+
+
+def plain_site(port: int, upstream: int | None) -> str:
+    """Return the first server of deploy/nginx.conf on a port of loopback, without TLS."""
+    upstream_and_tls, _, _ = (ROOT / "deploy/nginx.conf").read_text().rpartition("\nserver {")
+    site = re.sub(r"\n *(listen \[::\]|ssl_).*", "", upstream_and_tls)
+    for shipped, ours in (
+        ("127.0.0.1:8000", f"127.0.0.1:{upstream}"),
+        ("listen 443 ssl http2", f"listen 127.0.0.1:{port}"),
+    ):
+        if shipped not in site:
+            raise LookupError(f"deploy/nginx.conf has no {shipped}")
+        site = site.replace(shipped, ours)
+    return site
+
+
 def wait_for(url: str, log: Path, **kwargs: Any) -> None:
     """Return when a server answers."""
-    for _ in range(200):
+    for _ in range(1200):
         try:
             requests.get(url, timeout=5, **kwargs)
         except requests.ConnectionError:

@@ -1,7 +1,6 @@
 """The contract through real nginx and real gunicorn, in production mode on PostgreSQL."""
 
 import re
-import shutil
 import socket
 import subprocess
 from collections.abc import Iterator
@@ -13,25 +12,9 @@ import requests
 
 from tests.conftest import KEY, make_conversation, on_postgresql
 from tests.postgres import free_port
-from tests.servers import ROOT, RawConnection, flask, gunicorn, process, wait_for
+from tests.servers import ROOT, RawConnection, flask, gunicorn, start_nginx, wait_for
 
 pytestmark = on_postgresql
-
-FRAME = """\
-daemon off;
-pid {folder}/nginx.pid;
-error_log {folder}/error.log;
-events {{ worker_connections 256; }}
-http {{
-    access_log off;
-    client_body_temp_path {folder}/body;
-    proxy_temp_path {folder}/proxy;
-    fastcgi_temp_path {folder}/fastcgi;
-    uwsgi_temp_path {folder}/uwsgi;
-    scgi_temp_path {folder}/scgi;
-    include {folder}/site.conf;
-}}
-"""
 
 
 class Site(NamedTuple):
@@ -90,13 +73,8 @@ def folder(database_url: str, tmp_path_factory: Any) -> Path:
 def nginx(folder: Path, upstream: str) -> Any:
     """Start nginx in front of an address and give where it listens."""
     site = Site(free_port(), free_port(), folder / "fullchain.pem")
-    own = folder / str(site.tls)
-    own.mkdir(mode=0o755)
-    (own / "site.conf").write_text(shipped_site(folder, upstream, site.tls, site.plain))
-    (own / "nginx.conf").write_text(FRAME.format(folder=own))
-    program = shutil.which("nginx") or "/usr/sbin/nginx"
-    command = [program, "-p", own, "-c", own / "nginx.conf", "-e", own / "error.log"]
-    return site, process(command, own / "nginx.log")
+    shipped = shipped_site(folder, upstream, site.tls, site.plain)
+    return site, start_nginx(shipped, folder / str(site.tls))
 
 
 @pytest.fixture(scope="module")
