@@ -5,11 +5,12 @@ No line holds a secret, and no client can forge one.
 
 import logging
 import os
+import re
 import sys
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import cache, lru_cache
 from time import time
 from typing import Any
 
@@ -85,6 +86,12 @@ def logging_config(env: str) -> dict[str, Any]:
     }
 
 
+@cache
+def documented_path(rule: str) -> str:
+    """Return Flask's pattern of a route as in the OpenAPI document: `/api/tickets/{ticket_id}`."""
+    return re.sub("<(?:[^<>]*:)?([^<>:]+)>", r"{\1}", rule)
+
+
 def log_writer(env: str) -> Callable[[dict[str, Any], int, float], None]:
     """Return what logs an answered request, from its environment, status and time of arrival."""
     write = write_json if env == "production" else write_text
@@ -97,7 +104,7 @@ def log_writer(env: str) -> Callable[[dict[str, Any], int, float], None]:
                 "time": iso(now),
                 "request_id": environ[REQUEST_ID],
                 "method": environ["REQUEST_METHOD"],
-                "route": rule and rule.rule,
+                "route": rule and documented_path(rule.rule),
                 "status": status,
                 "ms": round(1000 * (now - started_at), 2),
                 "user_id": environ.get(USER_ID),

@@ -46,6 +46,8 @@ def test_production_logs_each_request_as_a_line_of_json(
     assert found["user_id"] == agent.user.user_id
     assert answered["POST", "/api/login"]["user_id"] is None
     assert answered["POST", "/api/login"]["status"] == 401
+    said_in = "/api/conversations/{conversation_id}/messages"
+    assert answered["POST", said_in]["status"] == 201
     assert answered["GET", None]["status"] == 404
     for secret in (*SECRETS, "forged"):
         assert secret not in text
