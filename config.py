@@ -9,6 +9,7 @@ from datetime import timedelta
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import idna
 import limits
@@ -19,8 +20,14 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 INSTANCE = Path(__file__).parent / "instance"
-MAX_PORT = 65_535
 READABLE = ("events", "tickets", "conversations", "clients")
+MAX_PORT = 65_535
+MAX_RATE = 1_000_000_000  # requests
+MAX_WINDOW = 366 * 86_400  # seconds
+UNIX = "unix"  # in TRUSTED_PROXIES: whoever connects over a Unix socket
+PREFIX = re.compile(r"(/(?!\.{1,2}(/|$))[A-Za-z0-9._~-]+)*")
+MAX_PREFIX_LENGTH = 200  # characters
+Networks = list[IPv4Network | IPv6Network | str]
 
 
 class InvalidSettings(SystemExit):
@@ -30,13 +37,15 @@ class InvalidSettings(SystemExit):
 def database_url(text: str) -> URL:
     """Return the SQLAlchemy URL of a SQLite or PostgreSQL database, with the installed driver."""
     try:
-        url = make_url(text)
-    except ArgumentError:
+        url = make_url(text if is_text(text) else "")
+    except (ArgumentError, ValueError):  # such as a port that is no number
         raise ValidationError("is not a database URL") from None
     if url.drivername == "sqlite":
         if url.database in (None, "", ":memory:"):
             raise ValidationError("must name a file: a database in memory is not shared")
         return url
+    if (url.port or 1) > MAX_PORT:
+        raise ValidationError(f"must have a port of at most {MAX_PORT}")
     if url.drivername in ("postgres", "postgresql", "postgresql+psycopg"):
         return url.set(drivername="postgresql+psycopg")
     raise ValidationError("must begin with sqlite:/// or postgresql://")
@@ -87,7 +96,7 @@ def validate_origin(text: str) -> None:
         ) from None
 
 
-def each_item(check: Callable[[str], None]) -> Callable[[list[str]], None]:
+def each_item(check: Callable[[str], object]) -> Callable[[list[str]], None]:
     """Return a validator of lists from the validator of an item."""
 
     def validate(items: list[str]) -> None:
@@ -97,8 +106,19 @@ def each_item(check: Callable[[str], None]) -> Callable[[list[str]], None]:
     return validate
 
 
+def is_text(value: str) -> bool:
+    """Return whether a value of the environment is UTF-8; other bytes are lone surrogates."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def validate_key(key: str) -> None:
     """Refuse a signing key of fewer than 32 bytes (RFC 7518, section 3.2)."""
+    if not is_text(key):
+        raise ValidationError("must be text in UTF-8")
     if len(key.encode()) < 32:
         raise ValidationError(
             "must have at least 32 bytes; make one with: "
@@ -173,23 +193,46 @@ def validate_rate(text: str) -> None:
     """Refuse what is not a rate limit; an empty text means no limit."""
     if text:
         try:
-            limits.parse(text)
-        except ValueError:
-            raise ValidationError("must be a limit such as 600 per minute, or empty") from None
+            (limit,) = limits.parse_many(text)
+            is_within = 1 <= limit.amount <= MAX_RATE and 1 <= limit.get_expiry() <= MAX_WINDOW
+        except ValueError:  # none, or more than one
+            is_within = False
+        if not is_within:
+            raise ValidationError("must be a limit such as 600 per minute, or empty")
 
 
 def validate_storage(uri: str) -> None:
     """Refuse what is not the URI of a storage of counts."""
-    if not re.match("database://$|rediss?://", uri):
-        raise ValidationError("must be database:// or begin with redis://")
-
-
-def network(text: str) -> IPv4Network | IPv6Network:
-    """Return the network of an address or a range of addresses."""
+    if uri == "database://":
+        return
     try:
-        return ip_network(text.strip())
+        if not (re.match("rediss?://", uri) and urlsplit(uri).hostname):
+            raise ValueError
+        from redis import from_url  # no other storage needs it
+
+        from_url(uri).connection_pool.make_connection()  # which is not connected yet
+    except (ValueError, TypeError):  # an option with a bad value, and an unknown one
+        raise ValidationError("must be database:// or a URI such as redis://host:6379") from None
+
+
+def network(text: str) -> IPv4Network | IPv6Network | str:
+    """Return the network of an address or a range of addresses, or UNIX."""
+    if text == UNIX:
+        return UNIX
+    try:
+        return ip_network(text)
     except ValueError:
-        raise ValidationError("may hold only addresses such as 127.0.0.1 or 10.0.0.0/8") from None
+        raise ValidationError(
+            "may hold only addresses such as 127.0.0.1 or 10.0.0.0/8, and unix"
+        ) from None
+
+
+def path_prefix(text: str) -> str:
+    """Return a path such as /desk without a slash at its end; an empty text for the root."""
+    prefix = text.rstrip("/")
+    if len(prefix) > MAX_PREFIX_LENGTH or not PREFIX.fullmatch(prefix):
+        raise ValidationError("must be a path such as /desk, of letters, digits, -, ., _ and ~")
+    return prefix
 
 
 class Production:
@@ -239,8 +282,8 @@ class Production:
         self.RATE_LIMIT_STORAGE = env.str(
             "RATE_LIMIT_STORAGE", "database://", validate=validate_storage
         )
-        self.TRUSTED_PROXIES = env.list("TRUSTED_PROXIES", [], subcast=network)
-        self.SCRIPT_NAME = env.str("SCRIPT_NAME", "")  # the prefix of all addresses; gunicorn's
+        proxies = env.list("TRUSTED_PROXIES", [], subcast=str.strip, validate=each_item(network))
+        script_name = env.str("SCRIPT_NAME", "", validate=path_prefix)
         self.PORT = env.int("PORT", 8000, validate=Range(min=1, max=MAX_PORT))
         self.WEB_CONCURRENCY = env.int("WEB_CONCURRENCY", 2, validate=Range(min=1, max=256))
         self.THREADS = env.int("THREADS", 4, validate=Range(min=1, max=64))
@@ -248,6 +291,8 @@ class Production:
         self.CORS_ORIGINS = [
             text if text == "null" else browser_origin(text) for text in self.CORS_ORIGINS
         ]
+        self.TRUSTED_PROXIES: Networks = [network(item) for item in proxies]
+        self.SCRIPT_NAME = path_prefix(script_name)
         self.SQLALCHEMY_DATABASE_URI = url = database_url(database)
         # SQLite has one writer at a time: threads queue for its connection, not for its lock.
         writers = 1 if url.drivername == "sqlite" else self.THREADS
@@ -297,6 +342,14 @@ class Testing(Development):
 ENVIRONMENTS = {settings.ENV: settings for settings in (Production, Development)}
 
 
+def reason(messages: Any) -> str:
+    """Return marshmallow's messages on a value, those on the items of a list among them."""
+    if isinstance(messages, str):
+        return messages
+    nested = messages.values() if isinstance(messages, dict) else messages
+    return " ".join(dict.fromkeys(reason(each) for each in nested))
+
+
 def from_environment() -> Production:
     """Return the settings of the environment; raise InvalidSettings."""
     env = Env(eager=False)
@@ -305,5 +358,5 @@ def from_environment() -> Production:
         return ENVIRONMENTS.get(name, Production)(env)
     except EnvValidationError as error:
         faults: Any = error.error_messages
-        lines = (f"{name} {' '.join(why)}" for name, why in faults.items())
+        lines = (f"{name} {reason(why)}" for name, why in faults.items())
         raise InvalidSettings(f"omnidesk cannot start: {'; '.join(lines)}") from None

@@ -1,11 +1,13 @@
 """Settings: safe by default, and told all at once when they are wrong."""
 
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
 
 import config
+from tests.servers import BIN, ROOT, environ
 
 KEY = "k" * 32
 
@@ -13,7 +15,7 @@ KEY = "k" * 32
 @pytest.fixture(autouse=True)
 def nothing_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """No setting of the machine's own, and an instance folder of the test's."""
-    for name in ("OMNIDESK_ENV", "SECRET_KEY", "DATABASE_URL", "PUBLIC_READS", "CORS_ORIGINS"):
+    for name in BAD:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(config, "INSTANCE", tmp_path / "instance")
 
@@ -61,48 +63,86 @@ def test_a_postgres_url_gets_our_driver(monkeypatch: pytest.MonkeyPatch, given: 
     assert chosen.SQLALCHEMY_DATABASE_URI.password == "p"
 
 
+def test_a_path_may_end_with_a_slash(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = [
+        settings(monkeypatch, SECRET_KEY=KEY, SCRIPT_NAME=name).SCRIPT_NAME
+        for name in ("/desk", "/desk/", "/a/b.c-d_e~f", "/", "")
+    ]
+
+    assert found == ["/desk", "/desk", "/a/b.c-d_e~f", "", ""]
+
+
 def test_lists_may_have_spaces(monkeypatch: pytest.MonkeyPatch) -> None:
     chosen = settings(monkeypatch, SECRET_KEY=KEY, PUBLIC_READS="tickets, events")
 
     assert chosen.PUBLIC_READS == ["tickets", "events"]
     assert settings(monkeypatch, PUBLIC_READS="").PUBLIC_READS == []
+    proxies = settings(monkeypatch, TRUSTED_PROXIES="127.0.0.1, 10.0.0.0/8 ,::1,unix")
+    assert [str(each) for each in proxies.TRUSTED_PROXIES] == [
+        *("127.0.0.1/32", "10.0.0.0/8", "::1/128", "unix")
+    ]
+
+
+NO_TEXT = "\udcff" * 40  # what Python makes of bytes that are not UTF-8
+KEYS = ("", "k" * 31, NO_TEXT)
+RATES = (
+    *("x", " ", "5", "5 per", "per minute", "0 per minute", "-1 per minute", "5.5 per minute"),
+    *("5 per fortnight", "5 per minute; 10 per hour", "9999999999 per year", "5 per 99 years"),
+    *("a\nb", NO_TEXT),
+)
+BAD = {
+    "OMNIDESK_ENV": ("prod", "", "Production", " development", "testing", NO_TEXT),
+    "SECRET_KEY": KEYS,
+    "SECRET_KEY_PREVIOUS": KEYS,
+    "DATABASE_URL": (
+        *("", "nothing", "mysql://h/d", "sqlite://", "sqlite:///:memory:", "postgresql://h:x/d"),
+        *("postgresql://h:99999/d", "postgresql://[::1/d", "postgresql+psycopg2://h/d", NO_TEXT),
+    ),
+    "PUBLIC_READS": ("users", "summary", "tickets,user", "tickets,,events", "*", "a\nb", NO_TEXT),
+    "CORS_ORIGINS": (
+        *("*", "https://desk.example.com/", "http://localhost:3000,localhost:3000", "http://[::1"),
+        *("https://desk.example.com,", "a\nb", NO_TEXT, "https://*.example.com", "https://[::1"),
+        *("https://desk.example.com:99999", "https://user@desk.example.com", "https://[1]"),
+        *("https://desk.example.com?x", "http://127.1", "https://münchen..example", "file://"),
+        *("capacitor://", "chrome-extension://*", "wss://desk.example.com", "null"),
+    ),
+    "RATE_LIMIT_TOKEN": RATES,
+    "RATE_LIMIT_ANONYMOUS": RATES,
+    "RATE_LIMIT_LOGIN": RATES,
+    "RATE_LIMIT_LOGIN_ADDRESS": RATES,
+    "RATE_LIMIT_STORAGE": (
+        *("", "redis", "redis://", "redis:///0", "redis://h:x", "redis://h:99999", "redis://h?x=y"),
+        *("redis://h?db=x", "memory://", "database://x", "a\nb", NO_TEXT),
+    ),
+    "TRUSTED_PROXIES": (
+        *("localhost", "127.0.0.1,localhost", "127.0.0.1,", "127.0.0.1 10.0.0.1", "127.0.0.1:80"),
+        *("[::1]", "10.0.0.1/8", "10.0.0.0/99", "010.0.0.1", "999.0.0.1", "1", "*", "unix:"),
+        *("a\nb", NO_TEXT),
+    ),
+    "SCRIPT_NAME": (
+        *(
+            "desk",
+            "//evil",
+            "/a b",
+            "/a//b",
+            "/..",
+            "/a/./b",
+            "/a?b",
+            "/a#b",
+            "/%41",
+            "/a,/b",
+            '/"',
+        ),
+        *("http://evil", "/" + "x" * 300, "/\xe9", "/a\n", NO_TEXT),
+    ),
+    "PORT": ("x", "", "0", "-1", "65536", "80.5", "80 81"),
+    "WEB_CONCURRENCY": ("0", "257", "x", "", "1.5", "-1"),
+    "THREADS": ("0", "65", "x", "", "1.5"),
+}
 
 
 @pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        ("SECRET_KEY", ""),
-        ("SECRET_KEY", "k" * 31),
-        ("OMNIDESK_ENV", "prod"),
-        ("DATABASE_URL", "mysql://h/d"),
-        ("DATABASE_URL", "nothing"),
-        ("PUBLIC_READS", "users"),
-        ("PUBLIC_READS", "summary"),
-        ("PUBLIC_READS", "tickets,user"),
-        ("THREADS", "0"),
-        ("THREADS", "many"),
-        ("PORT", "99999"),
-        ("WEB_CONCURRENCY", "0"),
-        ("DATABASE_URL", "sqlite://"),
-        ("DATABASE_URL", "sqlite:///:memory:"),
-        ("CORS_ORIGINS", "*"),
-        ("CORS_ORIGINS", "https://desk.example.com/"),
-        ("CORS_ORIGINS", "http://localhost:3000,localhost:3000"),
-        ("CORS_ORIGINS", "https://*.example.com"),
-        ("CORS_ORIGINS", "https://desk.example.com:99999"),
-        ("CORS_ORIGINS", "https://user@desk.example.com"),
-        ("CORS_ORIGINS", "https://desk.example.com?x"),
-        ("CORS_ORIGINS", "https://[::1"),
-        ("CORS_ORIGINS", "https://[1]"),
-        ("CORS_ORIGINS", "http://127.1"),
-        ("CORS_ORIGINS", "https://münchen..example"),
-        ("CORS_ORIGINS", "https://a\nb"),
-        ("CORS_ORIGINS", "capacitor://"),
-        ("CORS_ORIGINS", "chrome-extension://*"),
-        ("CORS_ORIGINS", "file://"),
-        ("CORS_ORIGINS", "wss://desk.example.com"),
-        ("CORS_ORIGINS", "null"),
-    ],
+    ("name", "value"), [(name, value) for name, values in BAD.items() for value in values]
 )
 def test_a_bad_setting_is_named_in_one_line(
     monkeypatch: pytest.MonkeyPatch, name: str, value: str
@@ -112,6 +152,30 @@ def test_a_bad_setting_is_named_in_one_line(
 
     assert name in str(refused.value)
     assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("command", [("flask", "--app", "wsgi", "prune"), ("gunicorn", "wsgi:app")])
+@pytest.mark.parametrize("turn", range(2))
+def test_a_start_with_bad_settings_ends_with_one_line_that_names_them_all(
+    command: tuple[str, ...], turn: int
+) -> None:
+    # Before our settings, gunicorn itself reads WEB_CONCURRENCY: it must be a number here.
+    bad = {name: values[turn % len(values)] for name, values in BAD.items()}
+
+    start = subprocess.run(
+        [BIN / command[0], *command[1:]],
+        env=environ(bad),
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert start.returncode == 1
+    (line,) = start.stderr.splitlines()
+    assert line.startswith("omnidesk cannot start: ")
+    assert [name for name in BAD if f" {name} " not in line] == []
 
 
 def test_all_bad_settings_are_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
