@@ -1,6 +1,8 @@
 """What every request and every response has, beside the routes."""
 
+import re
 from typing import Any
+from urllib.parse import unquote
 
 from flask import Flask, Response, current_app, request
 from flask.json.provider import DefaultJSONProvider
@@ -10,6 +12,8 @@ from omnidesk.http.errors import http_error
 from omnidesk.http.middleware import ClientAddress, HeadersAndLog
 from omnidesk.http.parsing import StrictRequest
 from omnidesk.http.rate_limits import RateLimits, storage
+
+MALFORMED = re.compile("%(?![0-9A-Fa-f]{2})|%00")
 
 
 def init_app(app: Flask) -> None:
@@ -38,8 +42,30 @@ class JsonProvider(DefaultJSONProvider):
 
 
 def check_target() -> None:
-    """Refuse a request to no host, or to the address of another server (RFC 9112, section 3.2)."""
+    """Refuse a request to no host, to another server's address, or to a path of another form.
+
+    A path is compared as it was sent: what WSGI makes of it has its encoded slashes decoded, and
+    werkzeug takes slashes from its beginning.
+    """
     environ = request.environ
+    target, path = environ.get("RAW_URI", "/"), environ["PATH_INFO"]
     no_host = "HTTP_HOST" not in environ and environ["SERVER_PROTOCOL"] == "HTTP/1.1"
-    if no_host or environ.get("RAW_URI", "")[:1] not in "/*":
+    if no_host or target[:1] != "/" or "#" in target:
         raise http_error(400)
+    sent = target.partition("?")[0]
+    if ("%" in sent and MALFORMED.search(sent)) or ("/.." in path and is_above_root(sent)):
+        raise http_error(400)
+    has_encoded_slash = "%" in sent and "%2f" in sent.lower()
+    if has_encoded_slash or path[:1] not in ("", "/") or path[:2] == "//":
+        request.url_rule = None  # the route that was found is not the path's
+        raise http_error(404)
+
+
+def is_above_root(path: str) -> bool:
+    """Return whether a path leads above its root at any segment, as `/a/../../b` does."""
+    depth = 0
+    for segment in unquote(path).split("/"):
+        depth += {"": 0, ".": 0, "..": -1}.get(segment, 1)
+        if depth < 0:
+            return True
+    return False
