@@ -1,6 +1,7 @@
 """Real gunicorn with two workers, and races that only real servers have."""
 
 import socket
+import subprocess
 import time
 from collections import Counter
 from pathlib import Path
