@@ -139,11 +139,20 @@ def stored_key(path: Path) -> str:
     return path.read_text()
 
 
+# What a connection to PostgreSQL relies on, whatever is set for its role or its database.
 WRITE_SETTINGS = {
     "statement_timeout": 10_000,  # milliseconds
     "lock_timeout": 2_000,
     "idle_in_transaction_session_timeout": 15_000,
     "timezone": "UTC",
+    "datestyle": "ISO",  # the only one that the driver reads
+    "intervalstyle": "postgres",
+    "bytea_output": "hex",
+    "standard_conforming_strings": "on",
+    "transform_null_equals": "off",
+    "default_transaction_isolation": "read committed",
+    "default_transaction_read_only": "off",
+    "default_transaction_deferrable": "off",
 }
 # A list reads off the index that begins with its filters. PostgreSQL would plan it anew for each
 # request, which costs more than running it; and where a value is common, such as a status, it
@@ -156,10 +165,21 @@ READ_SETTINGS = WRITE_SETTINGS | {
     "max_parallel_workers_per_gather": 0,
     "jit": "off",
 }
+# How soon the kernel notices that the server's host is gone.
+DEAD_HOST = {
+    "connect_timeout": 3,  # seconds
+    "keepalives_idle": 10,
+    "keepalives_interval": 3,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 11_000,  # milliseconds
+}
 
 
-def engine_options(url: URL, size: int, settings: dict[str, Any]) -> dict[str, Any]:
-    """Return the options of an engine with so many connections; `settings` are PostgreSQL's."""
+def engine_options(url: URL, size: int, threads: int, settings: dict[str, Any]) -> dict[str, Any]:
+    """Return the options of an engine with so many connections, for a worker's threads.
+
+    `settings` are those of PostgreSQL that `omnidesk.db.connection` sets.
+    """
     options: dict[str, Any] = {
         "pool_size": size,
         "max_overflow": 0,
@@ -168,8 +188,8 @@ def engine_options(url: URL, size: int, settings: dict[str, Any]) -> dict[str, A
     }
     if url.drivername == "sqlite":
         return options
-    arguments = " ".join(f"-c {name}={value}" for name, value in settings.items())
-    connect_args = {"connect_timeout": 3, "options": arguments, "autocommit": True}
+    session = {"autocommit": True, "client_encoding": "utf8", "settings": settings}
+    connect_args = DEAD_HOST | session | {"threads": threads}
     begin = {"explicit_begin": True}  # by omnidesk.db.postgresql, not by the driver
     return {
         **options,
@@ -179,9 +199,11 @@ def engine_options(url: URL, size: int, settings: dict[str, Any]) -> dict[str, A
     }
 
 
-def autocommit_options(url: URL, size: int, settings: dict[str, Any]) -> dict[str, Any]:
+def autocommit_options(
+    url: URL, size: int, threads: int, settings: dict[str, Any]
+) -> dict[str, Any]:
     """Return the options of an engine on which each statement is a transaction of its own."""
-    return engine_options(url, size, settings) | {
+    return engine_options(url, size, threads, settings) | {
         "url": url,
         "isolation_level": "AUTOCOMMIT",
         "execution_options": {"autocommit": True},
@@ -296,11 +318,12 @@ class Production:
         self.SQLALCHEMY_DATABASE_URI = url = database_url(database)
         # SQLite has one writer at a time: threads queue for its connection, not for its lock.
         writers = 1 if url.drivername == "sqlite" else self.THREADS
-        self.SQLALCHEMY_ENGINE_OPTIONS = engine_options(url, writers, WRITE_SETTINGS)
+        threads = self.THREADS
+        self.SQLALCHEMY_ENGINE_OPTIONS = engine_options(url, writers, threads, WRITE_SETTINGS)
         counts = WRITE_SETTINGS | {"synchronous_commit": "off"}
         self.SQLALCHEMY_BINDS = {
-            "read": autocommit_options(url, self.THREADS, READ_SETTINGS),
-            "rate_limits": autocommit_options(url, 1, counts) | {"max_overflow": 4},
+            "read": autocommit_options(url, threads, threads, READ_SETTINGS),
+            "rate_limits": autocommit_options(url, 1, threads, counts) | {"max_overflow": 4},
         }
 
     @staticmethod

@@ -51,8 +51,7 @@ def impatient(options: dict[str, Any], **settings: object) -> dict[str, Any]:
     """Return the options of an engine that waits a tenth of a second, by PostgreSQL's settings."""
     changed = options | {"pool_timeout": 0.1}
     if connect_args := options.get("connect_args"):
-        more = "".join(f" -c {name}={value}" for name, value in settings.items())
-        changed["connect_args"] = connect_args | {"options": connect_args["options"] + more}
+        changed["connect_args"] = connect_args | {"settings": connect_args["settings"] | settings}
     return changed
 
 

@@ -1,5 +1,6 @@
 """PostgreSQL: who is acting, which errors mean a lost connection, and what commands need."""
 
+from contextvars import ContextVar
 from select import POLLIN, poll
 from typing import Any
 from zlib import crc32
@@ -14,6 +15,22 @@ from omnidesk.db.session import acting_user, db
 
 # Read-only after a failover, or shutting down: the connection still answers, but is of no use.
 DISCONNECT_SQLSTATES = frozenset({"25006", "57P01", "57P02", "57P03"})
+MAX_WAIT = (
+    11  # seconds that a request waits for the server; a second more than a statement may take
+)
+
+# Until when the present request waits, in monotonic seconds; None outside of requests.
+request_deadline: ContextVar[float | None] = ContextVar("request_deadline", default=None)
+
+
+@event.listens_for(Engine, "do_connect")
+def connect(dialect: Any, _record: Any, _arguments: Any, parameters: dict[str, Any]) -> Any:
+    """Return a connection that gives up in time; None for SQLite, whose driver connects itself."""
+    if dialect.name != "postgresql":
+        return None
+    from omnidesk.db.connection import Connection  # psycopg is not imported for SQLite
+
+    return Connection.open(parameters)
 
 
 @event.listens_for(Pool, "checkout")
@@ -22,7 +39,7 @@ def check_connection(connection: Any, _record: Any, _proxy: Any) -> None:
 
     What nobody has asked for arrives on an idle connection only when the server ends it.
     """
-    pgconn = getattr(connection, "pgconn", None)  # psycopg's; it is not imported for SQLite
+    pgconn = getattr(connection, "pgconn", None)  # psycopg's
     if pgconn is not None and not connection.closed:
         waiting = poll()
         waiting.register(pgconn.socket, POLLIN)

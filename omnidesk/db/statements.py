@@ -10,7 +10,9 @@ from functools import cache
 from time import monotonic
 from typing import Any, NamedTuple
 
-from sqlalchemy import Engine, Select
+from flask import has_app_context
+from sqlalchemy import Engine, Select, event
+from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import DBAPIError
 
 from omnidesk.db.postgresql import DISCONNECT_SQLSTATES
@@ -64,8 +66,8 @@ class Statement:
     def fetch(self, **values: Any) -> Sequence[Any]:
         """Return all rows for these values of the parameters.
 
-        The statement is sent a second time only where its connection was lost. Raises
-        SQLAlchemy's DBAPIError for every other error of the database.
+        The statement is sent a second time only where its connection was lost, and not where it
+        took too long. Raises SQLAlchemy's DBAPIError for every other error of the database.
         """
         engine = db.engines[READ]
         compiled = self.compiled.get(engine.name)
@@ -75,7 +77,7 @@ class Statement:
         try:
             return run(engine, compiled.sql, arguments)
         except DBAPIError as error:
-            if not error.connection_invalidated:
+            if not error.connection_invalidated or isinstance(error.orig, TimeoutError):
                 raise
         return run(engine, compiled.sql, arguments)
 
@@ -90,8 +92,9 @@ def run(engine: Engine, sql: str, arguments: Any) -> Sequence[Any]:
         lost = driver is not None and is_lost(engine, error, driver)
         raise translate_error(engine, error, sql, lost=lost) from error
     finally:
-        if lost:
-            pool.clear()  # what else is idle was probably lost with it
+        if driver is not None and lost:
+            driver.close()
+            drop_idle_connections()
         elif driver is not None:
             pool.give_back(driver, expires_at)
     return rows
@@ -140,6 +143,19 @@ class ReadPool:
 def read_pool(engine: Engine) -> ReadPool:
     """Return the connections of an engine for reading."""
     return ReadPool(engine)
+
+
+def drop_idle_connections() -> None:
+    """Close what is idle, for reading and for writing: it was probably lost with another one."""
+    for engine in db.engines.values():
+        read_pool(engine).clear()
+
+
+@event.listens_for(Engine, "handle_error")
+def notice_disconnect(context: ExceptionContext) -> None:
+    """Drop all idle connections where SQLAlchemy has lost one."""
+    if context.is_disconnect and has_app_context():
+        drop_idle_connections()
 
 
 def is_lost(engine: Engine, error: Any, connection: Any) -> bool:

@@ -7,9 +7,10 @@ as a list they cost a tenth of what they cost in a response's `Headers`.
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping
-from time import time
+from time import monotonic, time
 from typing import Any
 
+from omnidesk.db.postgresql import MAX_WAIT, request_deadline
 from omnidesk.http.rate_limits.policy import RATE_LIMIT_HEADERS, Networks, client_address
 from omnidesk.http.request_log import REQUEST_ID, log_writer
 
@@ -52,7 +53,11 @@ class HeadersAndLog:
             self.log(environ, int(status[:3]), started_at)
             return start_response(status, headers, exc_info)
 
-        answer: Iterable[bytes] = self.wsgi_app(environ, start)
+        deadline = request_deadline.set(monotonic() + MAX_WAIT)
+        try:
+            answer: Iterable[bytes] = self.wsgi_app(environ, start)
+        finally:
+            request_deadline.reset(deadline)
         return answer
 
     def complete(self, environ: Environ, status: str, headers: Headers) -> None:
