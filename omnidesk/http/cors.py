@@ -3,7 +3,7 @@
 import re
 
 from flask import Flask, Response, request
-from flask_cors import CORS
+from flask_cors.core import get_cors_options, set_cors_headers
 
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 MAX_AGE = 7200  # seconds that a browser remembers a preflight; Chromium caps it at this
@@ -33,17 +33,25 @@ def init_app(app: Flask) -> None:
     config = app.config
     patterns = [re.escape(origin) for origin in config["CORS_ORIGINS"]]
     patterns += filter(None, [config["LOCAL_ORIGINS"]])
-    if patterns:
-        app.before_request(answer_preflight)
-        CORS(
-            app,
-            # flask-cors takes a text with some characters, as [::1] has, for a pattern.
-            origins=[re.compile(rf"(?:{pattern})\Z") for pattern in patterns],
-            methods=METHODS,
-            expose_headers=RESPONSE_HEADERS,
-            max_age=MAX_AGE,
-            always_send=False,
-        )
+    if not patterns:
+        return
+    app.before_request(answer_preflight)
+    options = {
+        # flask-cors takes a text with some characters, as [::1] has, for a pattern.
+        "origins": [re.compile(rf"(?:{pattern})\Z") for pattern in patterns],
+        "methods": METHODS,
+        "expose_headers": RESPONSE_HEADERS,
+        "max_age": MAX_AGE,
+        "always_send": False,
+    }
+    computed = get_cors_options(app, options)
+
+    @app.after_request
+    def add_headers(response: Response) -> Response:
+        """Let the page that asks read the response; most callers are no pages."""
+        if "HTTP_ORIGIN" in request.environ:
+            set_cors_headers(response, computed)
+        return response
 
 
 def answer_preflight() -> Response | None:
