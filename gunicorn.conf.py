@@ -149,8 +149,8 @@ def on_starting(server: Any) -> None:
 
 def when_ready(server: Any) -> None:
     """Log what is public, and keep the loaded code in memory that the workers share."""
-    if sys.platform == "linux":
-        for listener in server.LISTENERS:
+    for listener in server.LISTENERS:
+        if sys.platform == "linux" and listener.sock.family != socket.AF_UNIX:
             # A connection without a request, as browsers open them, waits in the kernel and holds
             # no thread, for as many seconds at most.
             listener.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, keepalive)
@@ -162,6 +162,7 @@ def when_ready(server: Any) -> None:
 
 def post_fork(server: Any, _worker: Any) -> None:
     """Let no worker use a connection of another process, or miss an early SIGTERM."""
+    os.environ.pop("SCRIPT_NAME", None)  # gunicorn answers 500 to other paths; the app knows it
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # gunicorn sets its own handler later
     from omnidesk.db import db
     from omnidesk.db.statements import read_pool

@@ -9,8 +9,9 @@ from flask.json.provider import DefaultJSONProvider
 
 from omnidesk.http import errors
 from omnidesk.http.errors import http_error
-from omnidesk.http.middleware import ClientAddress, HeadersAndLog
+from omnidesk.http.middleware import HeadersAndLog
 from omnidesk.http.parsing import StrictRequest
+from omnidesk.http.proxies import OUTSIDE, Proxies
 from omnidesk.http.rate_limits import RateLimits, storage
 
 MALFORMED = re.compile("%(?![0-9A-Fa-f]{2})|%00")
@@ -23,8 +24,8 @@ def init_app(app: Flask) -> None:
     storage.init_app(app)
     app.extensions["rate_limits"] = RateLimits(app)
     app.wsgi_app = HeadersAndLog(app.wsgi_app, app.config)  # type: ignore[method-assign]
-    if proxies := app.config["TRUSTED_PROXIES"]:
-        app.wsgi_app = ClientAddress(app.wsgi_app, proxies)  # type: ignore[method-assign]
+    if app.config["TRUSTED_PROXIES"] or app.config["SCRIPT_NAME"]:
+        app.wsgi_app = Proxies(app.wsgi_app, app.config)  # type: ignore[method-assign]
     app.before_request(check_target)
     errors.init_app(app)
 
@@ -56,7 +57,7 @@ def check_target() -> None:
     if ("%" in sent and MALFORMED.search(sent)) or ("/.." in path and is_above_root(sent)):
         raise http_error(400)
     has_encoded_slash = "%" in sent and "%2f" in sent.lower()
-    if has_encoded_slash or path[:1] not in ("", "/") or path[:2] == "//":
+    if OUTSIDE in environ or has_encoded_slash or path[:1] not in ("", "/") or path[:2] == "//":
         request.url_rule = None  # the route that was found is not the path's
         raise http_error(404)
 

@@ -1,4 +1,4 @@
-"""WSGI middleware: the client's address, the headers of every response, and the request log.
+"""WSGI middleware: the headers of every response, and the request log.
 
 Headers are added here and not by `after_request`, since a WSGI server takes them as a plain list:
 as a list they cost a tenth of what they cost in a response's `Headers`.
@@ -11,7 +11,7 @@ from time import monotonic, time
 from typing import Any
 
 from omnidesk.db.postgresql import MAX_WAIT, request_deadline
-from omnidesk.http.rate_limits.policy import RATE_LIMIT_HEADERS, Networks, client_address
+from omnidesk.http.rate_limits.policy import RATE_LIMIT_HEADERS
 from omnidesk.http.request_log import REQUEST_ID, log_writer
 
 Headers = list[tuple[str, str]]
@@ -79,18 +79,3 @@ def vary(headers: Headers) -> None:
     """Tell caches that a response depends on the page that asks (Fetch standard, CORS)."""
     if not any(name == "Vary" and "Origin" in value for name, value in headers):
         headers.append(("Vary", "Origin"))
-
-
-class ClientAddress:
-    """Sets `REMOTE_ADDR` to the client's address where a trusted proxy is in between."""
-
-    def __init__(self, wsgi_app: Any, trusted_proxies: Networks) -> None:
-        self.wsgi_app, self.trusted_proxies = wsgi_app, trusted_proxies
-
-    def __call__(self, environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
-        """Answer a request."""
-        forwarded = environ.get("HTTP_X_FORWARDED_FOR", "")
-        peer = environ.get("REMOTE_ADDR", "")
-        environ["REMOTE_ADDR"] = client_address(self.trusted_proxies, peer, forwarded)
-        answer: Iterable[bytes] = self.wsgi_app(environ, start_response)
-        return answer

@@ -6,7 +6,16 @@ from importlib.resources import files
 from typing import Any
 
 import orjson
-from flask import Blueprint, Flask, Response, current_app, redirect, request, url_for
+from flask import (
+    Blueprint,
+    Flask,
+    Response,
+    current_app,
+    redirect,
+    render_template,
+    request,
+    url_for,
+)
 from flask_smorest import Api as SmorestApi
 from flask_smorest.utils import prepare_response
 from werkzeug.exceptions import HTTPException, default_exceptions
@@ -157,6 +166,16 @@ class Api(SmorestApi):  # type: ignore[misc]
     def handle_http_exception(self, error: HTTPException) -> Response:
         """Answer an HTTP error in the JSON form of all errors."""
         return errors.handle_http_exception(error)
+
+    def _openapi_swagger_ui(self) -> str:
+        """Return the page of Swagger UI, whose assets are below that path, too."""
+        return render_template(
+            "swagger_ui.html",
+            title=self.spec.title,
+            spec_url=url_for("api-docs.openapi_json"),
+            swagger_ui_url=url_for("assets.static", filename=""),
+            swagger_ui_config=self.config["OPENAPI_SWAGGER_UI_CONFIG"],
+        )
 
     def _register_responses(self) -> None:
         for status, error in default_exceptions.items():

@@ -1,6 +1,6 @@
 """Which requests are counted, by what, and how many are too many."""
 
-from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv6Address, IPv6Network
 from time import time
 from typing import Any, NamedTuple
 
@@ -18,7 +18,6 @@ ATTEMPTS = {  # to prove a password: the name of each limit, and its setting
     "login-name": "RATE_LIMIT_LOGIN_NAME",
     "password": "RATE_LIMIT_LOGIN",
 }
-Networks = list[IPv4Network | IPv6Network]
 
 
 class RateLimit(NamedTuple):
@@ -84,20 +83,3 @@ def rate_limit_key(address: str | None) -> str:
         return address or "unknown"
     number = IPv6Address(address.partition("%")[0])
     return str(number.ipv4_mapped or IPv6Network((number, 64), strict=False))
-
-
-def client_address(trusted_proxies: Networks, peer: str, forwarded: str) -> str:
-    """Return the last address of X-Forwarded-For that is not a trusted proxy's own.
-
-    `peer` is the address that the connection comes from; it is the client's unless it is trusted.
-    """
-    client = peer
-    for hop in [peer, *(hop.strip() for hop in reversed(forwarded.split(",")))]:
-        try:
-            address = ip_address(hop)
-        except ValueError:
-            return client
-        client = hop
-        if not any(address in network for network in trusted_proxies):
-            break
-    return client
