@@ -7,7 +7,7 @@ from marshmallow.validate import Range
 from sqlalchemy import bindparam, select
 
 from omnidesk.db import MAX_ID
-from omnidesk.db.change_log import Change
+from omnidesk.db.change_log import ENTITIES, Change
 from omnidesk.db.statements import Statement
 from omnidesk.http import Blueprint, PageQuery, PreparedSelect, ResponseSchema, current_user
 from omnidesk.http.fields import EnumField, IdField, IntegerParameter, JsonField, TimeField
@@ -76,8 +76,9 @@ HISTORY_EXISTS = {
 @blp.arguments(ChangeQuery, location="query")
 @blp.page(ChangeSchema, endless=True)
 def list_changes(filters: dict[str, Any]) -> PreparedSelect:
-    """List changes in the order they were committed; those of users for admins alone"""
-    return PreparedSelect(Change.feed, filters, with_users=current_user.role == "admin")
+    """List changes in the order they were committed, of all that the caller may read"""
+    hidden = tuple(entity for entity in ENTITIES if not current_user.may_read(entity))
+    return PreparedSelect(Change.feed, filters, hidden=hidden)
 
 
 def add_history(path: str, entity: str, who: Callable[..., Any], what: str) -> None:
@@ -90,7 +91,8 @@ def add_history(path: str, entity: str, who: Callable[..., Any], what: str) -> N
     history.__name__, history.__doc__ = f"list_{entity}_history", f"List the changes of {what}"
     page = blp.page(ChangeSchema, parent=HISTORY_EXISTS[entity])
     view = blp.arguments(PageQuery, location="query")(page(history))
-    blp.get(f"{path}/history")(who(view))
+    scoped = blp.scope("changes:read", f"{entity}s:read")
+    blp.get(f"{path}/history")(scoped(who(view)))
 
 
 def any_user(view: Any) -> Any:

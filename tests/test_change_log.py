@@ -225,7 +225,7 @@ def test_the_order_is_read_off_an_index(app: Any, filters: dict[str, Any]) -> No
     db.session.execute(insert(Ticket), [ticket] * 500)
     db.session.execute(text("ANALYZE change"))
     db.session.commit()
-    feed = Change.feed(Filters(**filters), with_users=True)
+    feed = Change.feed(Filters(**filters), hidden=())
     rows = feed.params(**filters).limit(5).compile(db.engine)
 
     with db.engines[READ].connect() as connection:

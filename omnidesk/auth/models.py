@@ -30,6 +30,15 @@ SCOPES = (
     "messages:relay",
     "changes:read",
 )
+READ_SCOPES = {  # of the rows of each entity, in the change log, too
+    "user": "users:read",
+    "client": "clients:read",
+    "ticket": "tickets:read",
+    "event": "events:read",
+    "conversation": "conversations:read",
+    "message": "conversations:read",
+    "comment": "comments:read",
+}
 ADMIN_SCOPES = frozenset({"messages:relay"})  # what only admins may do, so only they give it out
 
 

@@ -18,7 +18,14 @@ from sqlalchemy import bindparam, false, func, or_, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from config import Production
-from omnidesk.auth.models import ADMIN_SCOPES, TOKEN_PREFIX, ApiToken, UserSession, digest
+from omnidesk.auth.models import (
+    ADMIN_SCOPES,
+    READ_SCOPES,
+    TOKEN_PREFIX,
+    ApiToken,
+    UserSession,
+    digest,
+)
 from omnidesk.db import utcnow
 from omnidesk.db.statements import Statement
 from omnidesk.http.errors import invalid_token
@@ -44,6 +51,12 @@ class AuthenticatedUser(NamedTuple):
     def rate_limit_key(self) -> str:
         """Return what the token's requests are counted by."""
         return f"token:{self.token_id}" if self.token_id else f"session:{self.session_id}"
+
+    def may_read(self, entity: str) -> bool:
+        """Return whether rows of an entity may be read, in the change log as elsewhere."""
+        if entity == "user" and self.role != "admin":
+            return False
+        return self.scopes is None or READ_SCOPES[entity] in self.scopes
 
     @property
     def may_relay(self) -> bool:

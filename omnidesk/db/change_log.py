@@ -119,19 +119,18 @@ class Change(Base):
     )
 
     @classmethod
-    def feed(cls, filters: Filters, *, with_users: bool) -> Select[Self]:
+    def feed(cls, filters: Filters, *, hidden: tuple[str, ...]) -> Select[Self]:
         """Select the changes that meet the filters, in the order they were committed.
 
-        `after` is the seq of the change that they follow. Without users, changes of those are left
-        out.
+        `after` is the seq of the change that they follow. Changes of hidden entities are left out.
         """
         order = CommitOrder.of(cls)
         settled = ByDialect(postgresql=cls.transaction_id < OLDEST_RUNNING, sqlite=true())
         changes = (
             select(cls).where(settled, *filters.conditions(cls, "after")).order_by(order, cls.seq)
         )
-        if not with_users:
-            changes = changes.where(cls.entity != literal_column("'user'"))
+        for entity in hidden:  # not IN, which would sort what it finds by the entities' index
+            changes = changes.where(cls.entity != literal_column(f"'{entity}'"))
         if "after" not in filters:
             return changes
         after = bindparam("after", type_=cls.seq.type)

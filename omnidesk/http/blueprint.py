@@ -4,7 +4,7 @@ from collections.abc import Callable
 from functools import partial, wraps
 from typing import Any
 
-from flask import current_app, g, request
+from flask import Response, current_app, g, request
 from werkzeug.exceptions import HTTPException
 
 from omnidesk.http.error_schemas import precondition_failed
@@ -14,6 +14,8 @@ from omnidesk.http.request_log import USER_ID
 from omnidesk.http.responses import ResponseDecorators, View, example_of
 from omnidesk.http.schemas import Schema, unknown_fields
 
+WITHOUT_ROW = "204 instead of 200, 201 with `Location` alone, 412 without `current`"
+
 
 class Blueprint(ResponseDecorators):
     """Routes that need a token and refuse query parameters, unless their view says otherwise."""
@@ -21,15 +23,16 @@ class Blueprint(ResponseDecorators):
     def __init__(self, name: str, *, url_prefix: str = "/api", description: str = "") -> None:
         super().__init__(name, __name__, url_prefix=url_prefix, description=description)
         self.before_request(self._authorize)
+        self.after_request(hide_rows)
         self._prepare_doc_cbks.append(self._document_operation)
 
     def public(self, view: View) -> View:
         """Let anybody call, with or without a token."""
         return self._mark(view, public=True)
 
-    def scope(self, scope: str) -> Callable[[View], View]:
-        """Ask of API tokens another scope than the blueprint's own `:read` or `:write`."""
-        return partial(self._mark, scope=scope)
+    def scope(self, scope: str, *also: str) -> Callable[[View], View]:
+        """Ask of API tokens another scope than the blueprint's own, or several."""
+        return partial(self._mark, scope=scope, also=also)
 
     def admin_only(self, view: View) -> View:
         """Let only admins call."""
@@ -77,7 +80,7 @@ class Blueprint(ResponseDecorators):
                 fault = error
         g.user = user
         environ[USER_ID] = user and user.user_id
-        if self.url_prefix:  # health checks are not counted
+        if self.url_prefix or environ.get("QUERY_STRING"):  # plain health checks are not counted
             current_app.extensions["rate_limits"].count_request(user, environ.get("REMOTE_ADDR"))
         reads = request.method in ("GET", "HEAD")
         if user is None:
@@ -95,6 +98,10 @@ class Blueprint(ResponseDecorators):
         scope = self._scope(facts, reads=reads)
         if scope not in user.scopes:
             raise insufficient_scope(*{scope}.intersection(current_app.extensions["scopes"]))
+        if missing := [other for other in facts.get("also", ()) if other not in user.scopes]:
+            raise insufficient_scope(scope, *missing)
+        if not reads and f"{self.name}:read" not in user.scopes:
+            g.write_only = True
 
     def _scope(self, facts: dict[str, Any], *, reads: bool) -> str:
         """Return the scope that an API token needs to call a view."""
@@ -103,6 +110,16 @@ class Blueprint(ResponseDecorators):
     def _is_open(self, *, reads: bool) -> bool:
         """Return whether the settings let anybody call without a token."""
         return reads and self.name in current_app.config["PUBLIC_READS"]
+
+    def _describe_scopes(self, scopes: list[str], method: str) -> str:
+        """Return what the document says of the scopes of an operation."""
+        if not scopes:
+            return "API tokens are refused."
+        needed = " and ".join(f"`{scope}`" for scope in scopes)
+        text = f"API tokens need the scope {needed}."
+        if method in ("get", "delete"):
+            return text
+        return f"{text} Without `{self.name}:read`, they get no row back: {WITHOUT_ROW}."
 
     def add_url_rule(
         self, rule: str, endpoint: str | None = None, view_func: Any = None, *args: Any, **kw: Any
@@ -138,9 +155,10 @@ class Blueprint(ResponseDecorators):
             responses[412] = document_precondition_failed(changes)
         doc.setdefault("parameters", []).extend(facts.get("accepts", []))
         doc["operationId"] = facts["operation_id"]
-        needed = self._scope(facts, reads=method == "get")
-        scope = needed if needed in app.extensions["scopes"] else None
-        doc["description"] = who_may_call(facts, scope, is_open=is_open)
+        scope = self._scope(facts, reads=method == "get")
+        scopes = [scope, *facts.get("also", ())] if scope in app.extensions["scopes"] else []
+        tokens = self._describe_scopes(scopes, method)
+        doc["description"] = who_may_call(facts, tokens, is_open=is_open)
         doc["security"] = security(facts, is_open=is_open)
         return doc
 
@@ -152,15 +170,14 @@ def security(facts: dict[str, Any], *, is_open: bool) -> list[dict[str, Any]]:
     return [{}, {"BearerAuth": []}] if is_open else [{"BearerAuth": []}]
 
 
-def who_may_call(facts: dict[str, Any], scope: str | None, *, is_open: bool) -> str:
-    """Return the description of an operation."""
+def who_may_call(facts: dict[str, Any], tokens: str, *, is_open: bool) -> str:
+    """Return the description of an operation; `tokens` says what API tokens need."""
     if facts.get("public"):
         return "Anybody can call this. No token is needed or read."
     words = ["A token is optional." if is_open else "An access token is needed."]
     if facts.get("admin_only"):
         words.append("Only admins can call this.")
-    words.append(f"API tokens need the scope `{scope}`." if scope else "API tokens are refused.")
-    return " ".join(words)
+    return " ".join([*words, tokens])
 
 
 def document_precondition_failed(schema: type[Schema]) -> dict[str, Any]:
@@ -168,6 +185,16 @@ def document_precondition_failed(schema: type[Schema]) -> dict[str, Any]:
     example = {"detail": "Precondition Failed", "current": schema.example()}
     content = {"schema": precondition_failed(schema), "example": example}
     return {"description": "Precondition Failed", "content": {"application/json": content}}
+
+
+def hide_rows(response: Response) -> Response:
+    """Take the row out of the response to a write by an API token that may not read it."""
+    if "write_only" in g and response.status_code in (200, 201):
+        response.set_data("")
+        response.status_code = 204 if response.status_code == 200 else 201
+        for name in ("Content-Type", "ETag"):
+            response.headers.pop(name, None)
+    return response
 
 
 def authenticate(header: str) -> Any:

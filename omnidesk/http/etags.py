@@ -3,7 +3,7 @@
 from typing import Any
 
 import orjson
-from flask import Response, current_app, request
+from flask import Response, current_app, g, request
 from werkzeug.http import quote_etag
 
 from omnidesk.http.errors import http_error
@@ -63,9 +63,10 @@ def row_etag(version: int | None) -> str | None:
 
 
 def check_if_match(row: Any, schema: type[Schema]) -> None:
-    """Raise 412, with the row as it is now, unless it is as the client knows it."""
+    """Raise 412, with the row as it is now if the caller may read it, unless it is as known."""
     if "If-Match" not in request.headers or request.if_match.contains(str(row.version)):
         return
     error = http_error(412)
-    error.current = orjson.loads(dump(row, schema))  # type: ignore[attr-defined]
+    if "write_only" not in g:
+        error.current = orjson.loads(dump(row, schema))  # type: ignore[attr-defined]
     raise error

@@ -1,0 +1,195 @@
+"""What an API token reads: no more than its scopes for reading, whatever else it may do."""
+
+import re
+from typing import Any, NamedTuple
+
+import pytest
+
+from omnidesk.auth.models import READ_SCOPES, SCOPES
+from omnidesk.db.change_log import ENTITIES
+from tests.conftest import (
+    Caller,
+    make_client,
+    make_comment,
+    make_conversation,
+    make_event,
+    make_message,
+    make_ticket,
+)
+from tests.security.conftest import EVENT, TICKET
+from tests.security.test_api_tokens import make
+
+SECRET = "s3cret"
+MESSAGES = "/api/conversations/1/messages"
+
+
+class Write(NamedTuple):
+    """A request that writes, the scope that it needs, and the status without the one to read."""
+
+    scope: str
+    method: str
+    path: str
+    body: Any
+    status: int = 204
+
+
+WRITES = (
+    Write("tickets:write", "POST", "/api/tickets", TICKET, 201),
+    Write("tickets:write", "PATCH", "/api/tickets/1", {}),
+    Write("tickets:write", "PATCH", "/api/tickets/1", {"priority": "alta"}),
+    Write("tickets:write", "PATCH", "/api/tickets", {"ticket_ids": [1], "set": {}}),
+    Write("tickets:write", "PUT", "/api/tickets/1/tags/vip", None),
+    Write("tickets:write", "DELETE", "/api/tickets/1/tags/vip", None),
+    Write("clients:write", "POST", "/api/clients", {"full_name": "Ada"}, 201),
+    Write("clients:write", "PATCH", "/api/clients/1", {}),
+    Write("clients:write", "DELETE", "/api/clients/2", None),
+    Write("events:write", "POST", "/api/events", EVENT, 201),
+    Write("events:write", "PATCH", "/api/events/1", {}),
+    Write("events:write", "DELETE", "/api/events/1", None),
+    Write("comments:write", "POST", "/api/tickets/1/comments", {"body": "Hello"}, 201),
+    Write("comments:write", "PATCH", "/api/comments/1", {}),
+    Write("comments:write", "DELETE", "/api/comments/1", None),
+    Write(
+        "conversations:write", "POST", "/api/conversations", {"client_id": 1, "channel": "x"}, 201
+    ),
+    Write("conversations:write", "PATCH", "/api/conversations/1", {}),
+    Write("messages:write", "POST", MESSAGES, {"content": "Hello"}, 201),
+    Write("messages:write", "POST", MESSAGES, {"content": "x", "external_message_id": "known"}),
+)
+
+
+@pytest.fixture
+def rows(admin: Caller) -> None:
+    """A row of each kind, numbered 1, which holds what a token must not read."""
+    client_id = make_client(full_name=SECRET).client_id
+    make_client()
+    make_ticket(client_id, subject=SECRET, description=SECRET)
+    make_event(title=SECRET, created_by=admin.user.user_id)
+    make_comment(ticket_id=1, user_id=admin.user.user_id, body=SECRET)
+    conversation = make_conversation(client_id=client_id, external_chat_id=SECRET)
+    make_message(conversation, content=SECRET, external_message_id="known")
+
+
+def send(caller: Caller, write: Write, **headers: str) -> Any:
+    """Return the response to a write."""
+    body = {} if write.body is None else {"json": write.body}
+    return getattr(caller, write.method.lower())(write.path, headers=headers, **body)
+
+
+def read_scope(write: Write) -> str:
+    """Return the scope that reads what a write writes."""
+    return write.scope.replace("messages", "conversations").replace(":write", ":read")
+
+
+def test_every_write_of_an_api_token_is_here(admin: Caller) -> None:
+    paths = admin.get("/api/openapi.json").json["paths"]
+    documented = {
+        (method.upper(), re.sub("{.*?}", "*", path))
+        for path, operations in paths.items()
+        for method, operation in operations.items()
+        if method != "parameters" and ":write`" in operation.get("description", "")
+    }
+
+    assert documented == {
+        (write.method, re.sub("/[0-9]+|(?<=tags)/vip", "/*", write.path)) for write in WRITES
+    }
+
+
+@pytest.mark.usefixtures("rows")
+@pytest.mark.parametrize("write", WRITES, ids=str)
+def test_a_write_shows_nothing_to_a_token_that_may_only_write(admin: Caller, write: Write) -> None:
+    answer = send(make(admin, write.scope), write)
+
+    assert (answer.status_code, answer.data) == (write.status, b"")
+    assert "ETag" not in answer.headers
+    assert ("Location" in answer.headers) == (write.status == 201)
+
+
+@pytest.mark.usefixtures("rows")
+@pytest.mark.parametrize("write", WRITES, ids=str)
+def test_a_write_shows_the_row_to_a_token_that_may_read_it(admin: Caller, write: Write) -> None:
+    answer = send(make(admin, write.scope, read_scope(write)), write)
+
+    shown = write.method != "DELETE" or "/tags/" in write.path
+    assert bool(answer.data) == shown
+    assert answer.status_code == (204 if not shown else 201 if write.status == 201 else 200)
+
+
+@pytest.mark.usefixtures("rows")
+@pytest.mark.parametrize(
+    "write", [each for each in WRITES if "/1" in each.path and each.status == 204], ids=str
+)
+def test_a_failed_precondition_shows_the_row_to_those_who_may_read_it(
+    admin: Caller, write: Write
+) -> None:
+    if write.method == "POST":
+        return
+    writer, reader = make(admin, write.scope), make(admin, write.scope, read_scope(write))
+
+    answers = [send(bot, write, **{"If-Match": '"424242"'}) for bot in (writer, reader)]
+
+    assert [answer.status_code for answer in answers] == [412, 412]
+    assert answers[0].json == {"detail": "Precondition Failed"}
+    assert SECRET in answers[1].text
+
+
+@pytest.mark.usefixtures("rows")
+@pytest.mark.parametrize("write", [each for each in WRITES if each.status == 201], ids=str)
+def test_a_replay_shows_the_row_to_those_who_may_read_it(admin: Caller, write: Write) -> None:
+    writer, reader = make(admin, write.scope), make(admin, write.scope, read_scope(write))
+
+    first, hidden, shown = (
+        send(bot, write, **{"Idempotency-Key": "k"}) for bot in (writer, writer, reader)
+    )
+
+    assert [answer.status_code for answer in (first, hidden, shown)] == [201] * 3
+    assert (first.data, hidden.data) == (b"", b"")
+    assert hidden.headers["Idempotent-Replayed"] == "true"
+    assert shown.json == admin.get(first.headers["Location"]).json
+
+
+def entities(caller: Caller, query: str = "") -> set[str]:
+    """Return the entities in the change log as a caller sees it."""
+    return {change["entity"] for change in caller.get(f"/api/changes?limit=200{query}").json}
+
+
+@pytest.mark.usefixtures("rows")
+@pytest.mark.parametrize("scope", [scope for scope in SCOPES if scope != "changes:read"])
+def test_the_change_log_shows_what_the_token_may_read(
+    admin: Caller, agent: Caller, scope: str
+) -> None:
+    readable = {entity for entity, each in READ_SCOPES.items() if each == scope}
+
+    assert entities(make(admin, "changes:read", scope)) == readable
+    assert all(
+        entities(make(admin, "changes:read", scope), f"&entity={entity}") == {entity} & readable
+        for entity in ENTITIES
+    )
+    if scope != "messages:relay":
+        assert entities(make(agent, "changes:read", scope)) == readable - {"user"}
+
+
+@pytest.mark.usefixtures("rows")
+def test_the_change_log_shows_people_all_but_users(admin: Caller, agent: Caller) -> None:
+    assert entities(admin) == {*ENTITIES}
+    assert entities(agent) == {*ENTITIES} - {"user"}
+    assert entities(make(admin, "changes:read")) == set()
+    assert make(admin, "changes:read").get("/api/changes").headers["Link"], "it goes on"
+
+
+@pytest.mark.usefixtures("rows")
+@pytest.mark.parametrize("path", ["tickets", "events", "clients", "conversations", "users"])
+def test_a_history_takes_the_scope_of_its_rows_too(admin: Caller, path: str) -> None:
+    other = "clients" if path != "clients" else "events"
+    callers = [
+        make(admin, "changes:read"),
+        make(admin, f"{path}:read"),
+        make(admin, "changes:read", f"{other}:read"),
+        make(admin, "changes:read", f"{path}:read"),
+    ]
+
+    answers = [caller.get(f"/api/{path}/1/history") for caller in callers]
+
+    assert [answer.status_code for answer in answers] == [403, 403, 403, 200]
+    told = answers[0].headers["WWW-Authenticate"]
+    assert told == f'Bearer error="insufficient_scope", scope="changes:read {path}:read"'
