@@ -34,6 +34,7 @@ preload_app = True  # one copy of the code for all workers; invalid settings end
 control_socket_disable = True
 limit_request_line = 8190  # bytes; more than nginx accepts, so its limits apply first
 limit_request_field_size = 8190
+limit_request_fields = 50  # gunicorn's time grows with the square of all their bytes
 forwarder_headers = ""  # no header of a client may move the app to another path
 worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108 - a heartbeat file
 

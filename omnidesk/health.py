@@ -1,11 +1,17 @@
 """Health checks: whether the process answers, and whether the database can be used."""
 
+from functools import lru_cache
+from time import monotonic
 from typing import Any
 
 import marshmallow as ma
 from flask import current_app
+from sqlalchemy import Engine
+from sqlalchemy.exc import SQLAlchemyError
 
 from omnidesk import migrations
+from omnidesk.db import db
+from omnidesk.db.session import READ
 from omnidesk.http import Blueprint, ResponseSchema
 from omnidesk.http.errors import http_error
 
@@ -16,6 +22,15 @@ class HealthSchema(ResponseSchema):
     """The check has passed."""
 
     status = ma.fields.String(metadata={"description": "Always `ok`", "example": "ok"})
+
+
+@lru_cache(maxsize=4)
+def revision_at(_second: int, _engine: Engine) -> str | SQLAlchemyError | None:
+    """Return the revision of the schema, or what the database raises: asked once in a second."""
+    try:
+        return migrations.revision()
+    except SQLAlchemyError as error:
+        return error
 
 
 @blp.get("/healthz")
@@ -32,7 +47,10 @@ def live() -> dict[str, Any]:
 @blp.alt_response(503, "SERVICE_UNAVAILABLE")
 def ready() -> dict[str, Any]:
     """Tell whether the database answers and its schema is current"""
-    if (revision := migrations.revision()) != migrations.NEWEST:
+    revision = revision_at(int(monotonic()), db.engines[READ])
+    if isinstance(revision, Exception):
+        raise revision
+    if revision != migrations.NEWEST:
         message = f"Its schema is at {revision}, not {migrations.NEWEST}: run init-db."
         current_app.logger.error("The database is not ready. %s", message)
         raise http_error(503, {"database": [message]})

@@ -6,8 +6,10 @@ from urllib.parse import unquote
 
 from flask import Flask, Response, current_app, request
 from flask.json.provider import DefaultJSONProvider
+from werkzeug.exceptions import HTTPException
 
 from omnidesk.http import errors
+from omnidesk.http.blueprint import authenticate
 from omnidesk.http.errors import http_error
 from omnidesk.http.middleware import HeadersAndLog
 from omnidesk.http.parsing import StrictRequest
@@ -27,6 +29,7 @@ def init_app(app: Flask) -> None:
     if app.config["TRUSTED_PROXIES"] or app.config["SCRIPT_NAME"]:
         app.wsgi_app = Proxies(app.wsgi_app, app.config)  # type: ignore[method-assign]
     app.before_request(check_target)
+    app.before_request(count_unrouted)
     errors.init_app(app)
 
 
@@ -52,14 +55,14 @@ def check_target() -> None:
     target, path = environ.get("RAW_URI", "/"), environ["PATH_INFO"]
     no_host = "HTTP_HOST" not in environ and environ["SERVER_PROTOCOL"] == "HTTP/1.1"
     if no_host or target[:1] != "/" or "#" in target:
-        raise http_error(400)
+        raise refused(400)
     sent = target.partition("?")[0]
     if ("%" in sent and MALFORMED.search(sent)) or ("/.." in path and is_above_root(sent)):
-        raise http_error(400)
+        raise refused(400)
     has_encoded_slash = "%" in sent and "%2f" in sent.lower()
     if OUTSIDE in environ or has_encoded_slash or path[:1] not in ("", "/") or path[:2] == "//":
         request.url_rule = None  # the route that was found is not the path's
-        raise http_error(404)
+        raise refused(404)
 
 
 def is_above_root(path: str) -> bool:
@@ -70,3 +73,33 @@ def is_above_root(path: str) -> bool:
         if depth < 0:
             return True
     return False
+
+
+def refused(status: int) -> HTTPException:
+    """Count a request that no resource sees; return the exception that ends it."""
+    current_app.extensions["rate_limits"].count_request(None, request.remote_addr)
+    return http_error(status)
+
+
+def count_unrouted() -> None:
+    """Count the requests that no resource counts; raise 429 for too many.
+
+    These are unknown paths, methods that a path does not support, documents and preflights.
+    """
+    view = current_app.view_functions.get(request.endpoint or "")
+    is_options = request.method == "OPTIONS"
+    if not is_options and "_apidoc" in getattr(view, "__dict__", ()):
+        return
+    rate_limits: RateLimits = current_app.extensions["rate_limits"]
+    if is_options and "HTTP_ACCESS_CONTROL_REQUEST_METHOD" in request.environ:
+        rate_limits.count_preflight(request.remote_addr)
+    elif rate_limits.requests:
+        rate_limits.count_request(caller(), request.remote_addr)
+
+
+def caller() -> Any:
+    """Return the user whose token the request has, None for no token or one not accepted."""
+    try:
+        return authenticate(request.environ.get("HTTP_AUTHORIZATION", ""))
+    except HTTPException:
+        return None

@@ -2,7 +2,7 @@
 
 import re
 
-from flask import Flask, Response, request
+from flask import Flask, Response, current_app, request
 from flask_cors.core import get_cors_options, set_cors_headers
 
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
@@ -61,6 +61,7 @@ def answer_preflight() -> Response | None:
         return None
     if "HTTP_ACCESS_CONTROL_REQUEST_METHOD" not in environ:
         return None
+    current_app.extensions["rate_limits"].count_preflight(request.remote_addr)
     response = Response(status=204)
     del response.headers["Content-Type"]
     return response

@@ -148,6 +148,7 @@ class Api(SmorestApi):  # type: ignore[misc]
 
     @cached_property
     def _document(self) -> dict[str, Any]:
+        """The document, made at the first request: that takes longer than to send it."""
         return self.spec.to_dict()  # type: ignore[no-any-return]
 
     def _openapi_json(self) -> Response:

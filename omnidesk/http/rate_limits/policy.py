@@ -12,6 +12,11 @@ from werkzeug.exceptions import HTTPException, TooManyRequests
 from omnidesk.http.rate_limits.storage import BufferedWindows, storage_at
 
 RATE_LIMIT_HEADERS = "omnidesk.rate_limit_headers"  # in the WSGI environment
+REQUESTS = {  # the name of each limit, and its setting
+    "token": "RATE_LIMIT_TOKEN",
+    "anonymous": "RATE_LIMIT_ANONYMOUS",
+    "preflight": "RATE_LIMIT_TOKEN",
+}
 ATTEMPTS = {  # to prove a password: the name of each limit, and its setting
     "login": "RATE_LIMIT_LOGIN",
     "login-address": "RATE_LIMIT_LOGIN_ADDRESS",
@@ -55,17 +60,30 @@ class RateLimits:
         }
         self.requests = {
             name: (limit, BufferedWindows(storage, limit.item, name))
-            for name in ("token", "anonymous")
-            if (limit := RateLimit.parse(name, config[f"RATE_LIMIT_{name.upper()}"]))
+            for name, setting in REQUESTS.items()
+            if (limit := RateLimit.parse(name, config[setting]))
         }
 
     def count_request(self, user: Any, address: str | None) -> None:
         """Count a request by its token, or by its address without one; raise 429 for too many."""
-        counted = self.requests.get("anonymous" if user is None else "token")
+        if user is None:
+            self._count("anonymous", rate_limit_key(address))
+        else:
+            self._count("token", user.rate_limit_key)
+
+    def count_preflight(self, address: str | None) -> None:
+        """Count a browser's question whether a page may call; raise 429 for too many.
+
+        It has no token, although requests with one may follow: it does not count as anonymous.
+        """
+        self._count("preflight", rate_limit_key(address))
+
+    def _count(self, name: str, key: str) -> None:
+        """Count a request by a key; raise 429 for too many."""
+        counted = self.requests.get(name)
         if counted is None:
             return
         limit, windows = counted
-        key = rate_limit_key(address) if user is None else user.rate_limit_key
         accepted, window = windows.hit(key)
         note_usage(limit, window.remaining, window.ends_at)
         if not accepted:
