@@ -13,7 +13,7 @@ from omnidesk.db import db, statements, utcnow
 from omnidesk.db.session import READ
 from omnidesk.events.models import Event
 from omnidesk.tickets.models import Ticket, TicketTag
-from tests.conftest import Caller, make_client, make_conversation, make_ticket, make_user
+from tests.conftest import PASSWORD, Caller, make_client, make_conversation, make_ticket, make_user
 
 OLD, NEW = 300, 100
 
@@ -151,6 +151,21 @@ def test_a_lists_etag_is_not_looked_for_among_the_changes_of_others(
 
     assert index_columns("change", plans)[0] == "entity", plans[-1]
     assert skipped_rows("change", plans) <= 5, plans[-1]
+
+
+@pytest.mark.usefixtures("desk")
+def test_changes_that_a_token_may_not_read_are_left_out_without_a_sort(
+    plans: list[str], agent: Caller
+) -> None:
+    body = {"name": "Bot", "scopes": ["changes:read", "tickets:read"], "password": PASSWORD}
+    token = agent.post("/api/tokens", json=body).json["token"]
+    bot = Caller(agent.app)
+    bot.headers = {"Authorization": f"Bearer {token}"}
+
+    answer = bot.get("/api/changes?after=1&limit=5")
+
+    assert [change["entity"] for change in answer.json] == ["ticket"] * 5
+    assert not re.search("TEMP B-TREE|Sort|Seq Scan", plans[-1]), plans[-1]
 
 
 def index_columns(table: str, plans: list[str]) -> list[str | None]:
