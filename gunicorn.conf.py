@@ -134,6 +134,12 @@ logger_class = Logger
 
 
 def on_starting(server: Any) -> None:
+    """End the start with one line if something that it needs cannot be had."""
+    require_free_ports(server)
+    require_suitable_database(server)
+
+
+def require_free_ports(server: Any) -> None:
     """End the start with one line if a port cannot be had; gunicorn would try for five seconds."""
     if server.master_pid or "LISTEN_FDS" in os.environ:
         return  # the port is handed over by the process that this one replaces, or by systemd
@@ -146,6 +152,24 @@ def on_starting(server: Any) -> None:
             raise SystemExit(
                 f"omnidesk cannot start on port {port}: {reason}. Choose another with PORT=NUMBER."
             ) from None
+
+
+def require_suitable_database(server: Any) -> None:
+    """End the start where the database cannot be worked with, but not where it is away."""
+    from sqlalchemy.exc import DBAPIError
+
+    from omnidesk.db.constraints import error_message
+    from omnidesk.db.postgresql import within_deadline
+    from omnidesk.db.requirements import require_suitable
+    from omnidesk.db.statements import drop_idle_connections
+
+    with server.app.wsgi().app_context(), within_deadline():
+        try:
+            require_suitable()
+        except DBAPIError as error:
+            server.log.warning("The database does not answer: %s", error_message(error))
+        finally:
+            drop_idle_connections()  # workers use no connection of another process
 
 
 def when_ready(server: Any) -> None:

@@ -11,6 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from omnidesk import migrations
 from omnidesk.db import db
+from omnidesk.db.requirements import unsuitable
 from omnidesk.db.session import READ
 from omnidesk.http import Blueprint, ResponseSchema
 from omnidesk.http.errors import http_error
@@ -25,10 +26,10 @@ class HealthSchema(ResponseSchema):
 
 
 @lru_cache(maxsize=4)
-def revision_at(_second: int, _engine: Engine) -> str | SQLAlchemyError | None:
-    """Return the revision of the schema, or what the database raises: asked once in a second."""
+def fault_at(_second: int, _engine: Engine) -> str | SQLAlchemyError | None:
+    """Return why the database is not ready, or what it raises: it is asked once in a second."""
     try:
-        return migrations.revision()
+        return unsuitable() or migrations.fault()
     except SQLAlchemyError as error:
         return error
 
@@ -47,11 +48,10 @@ def live() -> dict[str, Any]:
 @blp.alt_response(503, "SERVICE_UNAVAILABLE")
 def ready() -> dict[str, Any]:
     """Tell whether the database answers and its schema is current"""
-    revision = revision_at(int(monotonic()), db.engines[READ])
-    if isinstance(revision, Exception):
-        raise revision
-    if revision != migrations.NEWEST:
-        message = f"Its schema is at {revision}, not {migrations.NEWEST}: run init-db."
+    message = fault_at(int(monotonic()), db.engines[READ])
+    if isinstance(message, Exception):
+        raise message
+    if message is not None:
         current_app.logger.error("The database is not ready. %s", message)
         raise http_error(503, {"database": [message]})
     return {"status": "ok"}

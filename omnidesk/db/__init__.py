@@ -5,7 +5,7 @@ from omnidesk.db.base import Base, Versioned
 from omnidesk.db.constraints import RuleViolation
 from omnidesk.db.filters import Filters
 from omnidesk.db.session import db
-from omnidesk.db.types import MAX_ID, UtcDateTime, enum_type, utcnow
+from omnidesk.db.types import MAX_ID, UtcDateTime, bytewise_text, enum_type, utcnow
 
 __all__ = [
     "MAX_ID",
@@ -14,6 +14,7 @@ __all__ = [
     "RuleViolation",
     "UtcDateTime",
     "Versioned",
+    "bytewise_text",
     "db",
     "enum_type",
     "postgresql",

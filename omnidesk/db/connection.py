@@ -16,6 +16,10 @@ from omnidesk.db.postgresql import request_deadline
 INTERVAL = 0.1  # seconds; so often psycopg looks for a signal while it waits
 PATIENCE = 2.5  # seconds; longer than the server lets a statement wait for a lock
 PAUSE = 1  # seconds in which a worker asks nothing, once its last thread has given up
+POOL_MODE = (
+    "A pooler such as PgBouncer gives the transactions of one connection different sessions: "
+    "set pool_mode=session for this database."
+)
 
 
 class GaveUpError(psycopg.OperationalError, TimeoutError):
@@ -150,5 +154,5 @@ def require_session(first: Connection, parameters: dict[str, Any]) -> None:
             taken, after = second.server_process(), first.server_process()
             second.execute("ROLLBACK")
             if taken == before or after != before:
-                raise SharedSessionError("its pooler must be set to pool_mode=session")
+                raise SharedSessionError(POOL_MODE)
     known_sessions().add(database)

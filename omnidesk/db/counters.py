@@ -2,10 +2,11 @@
 
 from typing import Any
 
-from sqlalchemy import BindParameter, ScalarSelect, Select, String, func, select
+from sqlalchemy import BindParameter, ScalarSelect, Select, func, select
 from sqlalchemy.orm import Mapped, mapped_column
 
 from omnidesk.db.base import Base
+from omnidesk.db.types import bytewise_text
 
 
 class Counter(Base):
@@ -16,7 +17,7 @@ class Counter(Base):
 
     __tablename__ = "counter"
 
-    name: Mapped[str] = mapped_column(String(16), primary_key=True)
+    name: Mapped[str] = mapped_column(bytewise_text(16), primary_key=True)
     slot: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     count: Mapped[int]
 

@@ -1,7 +1,10 @@
 """PostgreSQL: who is acting, which errors mean a lost connection, and what commands need."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from select import POLLIN, poll
+from time import monotonic
 from typing import Any
 from zlib import crc32
 
@@ -21,6 +24,16 @@ MAX_WAIT = (
 
 # Until when the present request waits, in monotonic seconds; None outside of requests.
 request_deadline: ContextVar[float | None] = ContextVar("request_deadline", default=None)
+
+
+@contextmanager
+def within_deadline() -> Iterator[None]:
+    """Wait for the server no longer than a request may, all that is done meanwhile together."""
+    token = request_deadline.set(monotonic() + MAX_WAIT)
+    try:
+        yield
+    finally:
+        request_deadline.reset(token)
 
 
 @event.listens_for(Engine, "do_connect")

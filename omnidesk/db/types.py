@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from sqlalchemy import DateTime, Dialect, Enum
+from sqlalchemy import DateTime, Dialect, Enum, String
 from sqlalchemy.types import TypeDecorator
 
 MAX_ID = 2**31 - 1  # the largest id of a row
@@ -33,3 +33,11 @@ class UtcDateTime(TypeDecorator[datetime]):
 def enum_type(name: str, *values: str) -> Enum:
     """Return a text type of at most 16 characters, limited by a check constraint to the values."""
     return Enum(*values, name=name, native_enum=False, create_constraint=True, length=16)
+
+
+def bytewise_text(length: int) -> String:
+    """Return a text type that is ordered by its bytes on both databases, whatever the locale.
+
+    `lower()` folds its ASCII letters, and no others.
+    """
+    return String(length).with_variant(String(length, collation="C"), "postgresql")

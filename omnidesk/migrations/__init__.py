@@ -1,37 +1,58 @@
 """The schema's versions, and which of them this database has."""
 
 from pathlib import Path
+from typing import Any
 
-from sqlalchemy import inspect, text
+from sqlalchemy import column, inspect, select, table, text
 from sqlalchemy.engine import Connection
+from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from omnidesk.db import db
 from omnidesk.db.change_log import renumber_restored
 from omnidesk.db.postgresql import disable_timeouts
-from omnidesk.db.session import READ
+from omnidesk.db.requirements import require_suitable
+from omnidesk.db.statements import Statement
 
 HERE = Path(__file__).parent
 # Each file is named after its revision, and they are numbered in order.
 NEWEST = max(path.stem for path in (HERE / "versions").glob("[0-9]*.py"))
 LOCK = 7_401_055  # any number that nothing else of ours uses
+UNDEFINED_TABLE = "42P01"  # a SQLSTATE of PostgreSQL
+REVISION = Statement(select(column("version_num")).select_from(table("alembic_version")))
 
 
 def revision() -> str | None:
     """Return the revision of the database's schema, None before the first."""
-    with db.engines[READ].connect() as connection:
-        if not inspect(connection).has_table("alembic_version"):
+    try:
+        rows = REVISION.fetch()
+    except (OperationalError, ProgrammingError) as error:
+        if is_missing_table(error.orig):
             return None
-        return str(connection.scalar(text("SELECT version_num FROM alembic_version")))
+        raise
+    return str(rows[0][0]) if rows else None
+
+
+def fault() -> str | None:
+    """Return in a sentence why the server cannot work with the schema; None where it can."""
+    found = revision()
+    return None if found == NEWEST else f"Its schema is at {found}, not {NEWEST}: run init-db."
+
+
+def is_missing_table(error: Any) -> bool:
+    """Return whether an error says that a table does not exist."""
+    return getattr(error, "sqlstate", None) == UNDEFINED_TABLE or "no such table" in str(error)
 
 
 def upgrade(revision: str = "head") -> None:
     """Bring the database to a revision, the newest by default; a second caller waits.
 
-    At the newest, a database that was restored from a dump has its changes renumbered.
+    Ends the process with one line for a database that the server cannot work with. At the newest, a
+    database that was restored from a dump has its changes renumbered.
     """
     from alembic import command
     from alembic.config import Config
 
+    require_suitable()
     config = Config()
     config.set_main_option("script_location", str(HERE))
     with db.engine.begin() as connection:
@@ -64,6 +85,6 @@ def drop_all() -> dict[str, int]:
     return counts
 
 
-def count_rows(connection: Connection, table: str) -> int:
+def count_rows(connection: Connection, name: str) -> int:
     """Return how many rows a table has."""
-    return int(connection.scalar(text(f'SELECT count(*) FROM "{table}"')) or 0)  # noqa: S608 - ours
+    return int(connection.scalar(text(f'SELECT count(*) FROM "{name}"')) or 0)  # noqa: S608 - ours

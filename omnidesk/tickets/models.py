@@ -20,7 +20,16 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
-from omnidesk.db import Base, Filters, RuleViolation, Versioned, db, enum_type, utcnow
+from omnidesk.db import (
+    Base,
+    Filters,
+    RuleViolation,
+    Versioned,
+    bytewise_text,
+    db,
+    enum_type,
+    utcnow,
+)
 from omnidesk.db.statements import Statement
 from omnidesk.users.models import User
 
@@ -28,8 +37,7 @@ PRIORITIES = ("alta", "media", "baja")
 STATUSES = ("abierto", "en_progreso", "cerrado")
 TAG = "[a-z0-9][a-z0-9_.:-]{0,49}"
 MAX_TAGS = 50  # of a ticket; a trigger of the database keeps it
-# Sorts by its bytes on both databases.
-TagText = String(50).with_variant(String(50, collation="C"), "postgresql")
+TagText = bytewise_text(50)
 
 
 class Ticket(Versioned, Base):

@@ -6,7 +6,16 @@ from typing import Any, Self
 from sqlalchemy import Boolean, Index, Select, String, bindparam, func, select, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from omnidesk.db import Base, Filters, RuleViolation, Versioned, db, enum_type, utcnow
+from omnidesk.db import (
+    Base,
+    Filters,
+    RuleViolation,
+    Versioned,
+    bytewise_text,
+    db,
+    enum_type,
+    utcnow,
+)
 from omnidesk.db.postgresql import advisory_lock
 from omnidesk.db.statements import Statement
 from omnidesk.users import passwords
@@ -22,8 +31,8 @@ class User(Versioned, Base):
 
     user_id: Mapped[int] = mapped_column(primary_key=True)
     full_name: Mapped[str] = mapped_column(String(120))
-    username: Mapped[str] = mapped_column(String(64))
-    email: Mapped[str | None] = mapped_column(String(254))
+    username: Mapped[str] = mapped_column(bytewise_text(64))
+    email: Mapped[str | None] = mapped_column(bytewise_text(254))
     role: Mapped[str] = mapped_column(enum_type("role", *ROLES))
     active: Mapped[bool] = mapped_column(Boolean(create_constraint=True, name="active"))
     last_login_at: Mapped[datetime | None]
