@@ -13,7 +13,7 @@ from omnidesk.db import db
 from omnidesk.http.errors import http_error
 from omnidesk.http.rate_limits.policy import RateLimit, RateLimits, note_usage, too_many_requests
 
-MAX_WAIT = 5  # seconds for another attempt of the same kind
+MAX_WAIT = 20  # seconds for other attempts of the same kind
 # Attempts of a kind take turns in a worker, so that right passwords sent at once are not refused:
 # no more of them are being checked than there are workers.
 TURNS = [Lock() for _ in range(64)]
@@ -108,6 +108,7 @@ def turn(counters: list[Counter]) -> Iterator[None]:
         return
     lock = TURNS[hash(counters[0].key) % len(TURNS)]
     if not lock.acquire(timeout=MAX_WAIT):
+        current_app.logger.error("Other attempts of the same kind took %s seconds.", MAX_WAIT)
         raise http_error(503)
     try:
         yield
