@@ -57,9 +57,10 @@ def test_a_change_of_an_older_version_is_412_with_the_current_row(admin: Caller)
         assert first.status_code == 200
         assert second.status_code == 412
         assert second.json == {"detail": "Precondition Failed", "current": first.json}
-        for tag in (first.headers["ETag"], f'"0", {first.headers["ETag"]}', "*"):
+        etag = first.headers["ETag"]
+        for tag in (etag, f"W/{etag}", f'"0", {etag}', "*"):
             assert admin.patch(path, json={}, headers={"If-Match": tag}).status_code == 200
-        for tag in ('"0"', f"W/{first.headers['ETag']}", "", '"', "\xff"):
+        for tag in ('"0"', "", '"', "\xff"):
             assert admin.patch(path, json={}, headers={"If-Match": tag}).status_code == 412
 
 

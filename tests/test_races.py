@@ -10,7 +10,15 @@ import requests
 
 from omnidesk.db import Filters, db
 from omnidesk.db.change_log import Change
-from tests.conftest import PASSWORD, Caller, make_client, make_event, make_ticket, make_user
+from tests.conftest import (
+    PASSWORD,
+    Caller,
+    make_client,
+    make_event,
+    make_ticket,
+    make_user,
+    version,
+)
 from tests.servers import run_concurrently
 
 HELP = {"subject": "Help"}
@@ -37,7 +45,7 @@ def test_two_who_change_different_fields_both_succeed(server: str, agent: Caller
         assert [answer.status_code for answer in answers] == [200] * 3
         row = ask("GET", url, agent)
         assert (changes[0] | changes[1] | changes[2]).items() <= row.json().items()
-        assert row.headers["ETag"] == '"4"'
+        assert version(row) == 4
 
 
 def test_no_tag_of_24_concurrent_ones_is_lost(server: str, agent: Caller) -> None:
@@ -71,9 +79,10 @@ def test_a_tag_that_meets_a_change_of_its_ticket_is_found_by_it(server: str, age
 
 def test_of_ten_changes_with_one_etag_one_succeeds(server: str, agent: Caller) -> None:
     url = f"{server}/api/tickets/{make_ticket().ticket_id}"
+    etag = ask("GET", url, agent).headers["ETag"]
 
     answers = run_concurrently(
-        10, lambda n: ask("PATCH", url, agent, {"subject": f"Of {n}"}, If_Match='"1"')
+        10, lambda n: ask("PATCH", url, agent, {"subject": f"Of {n}"}, If_Match=etag)
     )
 
     (winner,) = [answer for answer in answers if answer.status_code == 200]

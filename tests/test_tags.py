@@ -8,7 +8,7 @@ from sqlalchemy import select
 
 from omnidesk.db import db
 from omnidesk.db.change_log import Change
-from tests.conftest import Caller, make_client, make_tag, make_ticket
+from tests.conftest import Caller, make_client, make_tag, make_ticket, version
 
 
 @pytest.fixture
@@ -33,7 +33,8 @@ def test_a_ticket_shows_its_tags_in_the_order_of_their_letters(agent: Caller, pa
     assert answer.status_code == 200
     assert answer.json["tags"] == ["2fa", "bug", "bug-7", "bug:7", "vip"]
     assert answer.json == agent.get(path).json == agent.get("/api/tickets").json[0]
-    assert answer.headers["ETag"] == agent.get(path).headers["ETag"] == '"6"'
+    assert answer.headers["ETag"] == agent.get(path).headers["ETag"]
+    assert version(answer) == 6
 
 
 def test_a_tag_put_twice_is_there_once(agent: Caller, path: str) -> None:
@@ -151,6 +152,7 @@ def test_a_tag_is_refused_without_a_token_or_with_an_old_etag(
 ) -> None:
     log = len(db.session.scalars(select(Change)).all())
     db.session.rollback()
+    old = {"If-Match": agent.get(path).headers["ETag"]}
     agent.put(f"{path}/tags/bug")
 
     refused = [
@@ -159,7 +161,7 @@ def test_a_tag_is_refused_without_a_token_or_with_an_old_etag(
         getattr(agent, method)(f"{path}/tags/"),
         getattr(agent, method)(f"{path}/tags/a/b"),
         getattr(agent, method)(f"{path}/tags/vip?x=1"),
-        getattr(agent, method)(f"{path}/tags/bug", headers={"If-Match": '"1"'}),
+        getattr(agent, method)(f"{path}/tags/bug", headers=old),
     ]
 
     assert [answer.status_code for answer in refused] == [401, 404, 404, 404, 400, 412]

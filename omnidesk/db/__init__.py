@@ -1,11 +1,12 @@
 """The database: its session, its base class, and what SQLite and PostgreSQL do differently."""
 
 from omnidesk.db import postgresql, sqlite  # their event listeners
-from omnidesk.db.base import Base, Versioned
+from omnidesk.db.base import Base
 from omnidesk.db.constraints import RuleViolation
 from omnidesk.db.filters import Filters
 from omnidesk.db.session import db
 from omnidesk.db.types import MAX_ID, UtcDateTime, bytewise_text, enum_type, utcnow
+from omnidesk.db.versioned import Versioned
 
 __all__ = [
     "MAX_ID",

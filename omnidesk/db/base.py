@@ -1,10 +1,10 @@
-"""The base class of every table, and of those whose rows have a version."""
+"""The base class of every table."""
 
 from datetime import datetime
 from typing import Any, ClassVar
 
 from sqlalchemy import CheckConstraint, Column, MetaData, String, Table, func
-from sqlalchemy.orm import DeclarativeBase, Mapped, declared_attr, mapped_column
+from sqlalchemy.orm import DeclarativeBase
 
 from omnidesk.db.types import UtcDateTime
 
@@ -42,24 +42,3 @@ def length_constraint(column: Column[str]) -> CheckConstraint:
     """Return the check of a text's length, which SQLite would not make by itself."""
     length = func.length(column).between(int(not column.nullable), column.type.length)  # type: ignore[attr-defined]
     return CheckConstraint(length, name=f"{column.name}_length", info={"field": column.name})
-
-
-class Versioned:
-    """A row that can be changed: every change increments its version, which is its ETag."""
-
-    version: Mapped[int] = mapped_column(server_default="1", sort_order=99)
-
-    @declared_attr.directive
-    @classmethod
-    def __mapper_args__(cls) -> dict[str, Any]:
-        """Let SQLAlchemy increment the version and refuse to overwrite another one."""
-        return {"version_id_col": cls.__dict__["__table__"].c.version}
-
-    def differs(self, **fields: Any) -> bool:
-        """Return whether any of these fields has another value now."""
-        return any(getattr(self, name) != value for name, value in fields.items())
-
-    def change(self, **fields: Any) -> None:
-        """Set these fields; raise RuleViolation where a rule of the desk forbids it."""
-        for name, value in fields.items():
-            setattr(self, name, value)

@@ -27,7 +27,6 @@ from sqlalchemy import (
     Select,
     Text,
     bindparam,
-    cast,
     func,
     literal_column,
     select,
@@ -40,6 +39,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from sqlalchemy.sql.functions import FunctionElement
 
 from omnidesk.db.base import Base
+from omnidesk.db.database_id import DatabaseId
 from omnidesk.db.filters import Filters
 from omnidesk.db.types import enum_type
 
@@ -89,7 +89,7 @@ NEWEST_TRANSACTION = ByDialect(
 # and two moments may differ in no more than which ones have ended.
 RUNNING = literal_column(
     "CASE WHEN pg_snapshot_xmin(pg_current_snapshot()) < pg_snapshot_xmax(pg_current_snapshot())"
-    " THEN '-' || left(md5(pg_current_snapshot()::text), 12) ELSE '' END",
+    " THEN '.' || left(md5(pg_current_snapshot()::text), 12) ELSE '' END",
     Text(),
 )
 
@@ -148,8 +148,9 @@ class Change(Base):
     def last(cls, entity: type[Base]) -> Select[str] | None:
         """Select a text that differs whenever other changes of an entity's rows are committed.
 
-        It is the seq of the last in the order of commits, "0" before any; while transactions run
-        on PostgreSQL, a digest of which ones follows. None where rows change that are not logged.
+        It is the database's id and the seq of the last in the order of commits, "0" before any;
+        while transactions run on PostgreSQL, a digest of which ones follows. None where rows change
+        that are not logged.
         """
         name = entity.logged_as
         if name is None:
@@ -161,8 +162,8 @@ class Change(Base):
             newest = newest.where(cls.entity.between(named, named))
             order = [cls.entity.desc(), *order]
         newest = newest.order_by(*order).limit(ONE)
-        seq = cast(func.coalesce(newest.scalar_subquery(), 0), Text)
-        return select(ByDialect(postgresql=seq + RUNNING, sqlite=seq))
+        last = DatabaseId.joined_to(func.coalesce(newest.scalar_subquery(), 0))
+        return select(ByDialect(postgresql=last + RUNNING, sqlite=last))
 
     @classmethod
     def of(cls, entity: str) -> Select[Self]:

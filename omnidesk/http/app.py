@@ -9,7 +9,7 @@ from flask.json.provider import DefaultJSONProvider
 from werkzeug.exceptions import HTTPException
 
 from omnidesk.http import errors
-from omnidesk.http.blueprint import authenticate
+from omnidesk.http.blueprint import authenticated
 from omnidesk.http.errors import http_error
 from omnidesk.http.middleware import HeadersAndLog
 from omnidesk.http.parsing import StrictRequest
@@ -94,12 +94,5 @@ def count_unrouted() -> None:
     if is_options and "HTTP_ACCESS_CONTROL_REQUEST_METHOD" in request.environ:
         rate_limits.count_preflight(request.remote_addr)
     elif rate_limits.requests:
-        rate_limits.count_request(caller(), request.remote_addr)
-
-
-def caller() -> Any:
-    """Return the user whose token the request has, None for no token or one not accepted."""
-    try:
-        return authenticate(request.environ.get("HTTP_AUTHORIZATION", ""))
-    except HTTPException:
-        return None
+        user, _ = authenticated(request.environ.get("HTTP_AUTHORIZATION", ""))
+        rate_limits.count_request(user, request.remote_addr)

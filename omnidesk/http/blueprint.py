@@ -9,6 +9,7 @@ from werkzeug.exceptions import HTTPException
 
 from omnidesk.http.error_schemas import precondition_failed
 from omnidesk.http.errors import http_error, insufficient_scope, status_name
+from omnidesk.http.etags import CONDITIONS, refuse_conditions
 from omnidesk.http.parsing import load_json, load_query
 from omnidesk.http.request_log import USER_ID
 from omnidesk.http.responses import ResponseDecorators, View, example_of
@@ -72,12 +73,7 @@ class Blueprint(ResponseDecorators):
             return
         facts = current_app.view_functions[request.endpoint or ""].__dict__["_apidoc"]
         header = None if facts.get("public") else environ.get("HTTP_AUTHORIZATION")
-        user = fault = None
-        if header is not None:
-            try:
-                user = authenticate(header)
-            except HTTPException as error:  # raised when the request has been counted
-                fault = error
+        user, fault = (None, None) if header is None else authenticated(header)
         g.user = user
         environ[USER_ID] = user and user.user_id
         if self.url_prefix or environ.get("QUERY_STRING"):  # plain health checks are not counted
@@ -92,6 +88,8 @@ class Blueprint(ResponseDecorators):
             raise http_error(403)
         if environ.get("QUERY_STRING") and not facts.get("reads_query"):
             raise http_error(400, unknown_fields(list(request.args), []))
+        if not facts.get("conditional"):
+            refuse_conditions(*(("If-Match",) if reads else CONDITIONS))
 
     def _check_scope(self, user: Any, facts: dict[str, Any], *, reads: bool) -> None:
         """Raise 403 unless an API token has the scope of a view."""
@@ -137,6 +135,7 @@ class Blueprint(ResponseDecorators):
             401: not facts.get("public"),
             403: not facts.get("public"),
             404: facts["finds"],
+            412: facts.get("unchanged"),
             413: facts.get("reads_json"),
             409: facts.get("keyed"),
             415: facts.get("reads_json"),
@@ -195,6 +194,17 @@ def hide_rows(response: Response) -> Response:
         for name in ("Content-Type", "ETag"):
             response.headers.pop(name, None)
     return response
+
+
+def authenticated(header: str) -> tuple[Any, HTTPException | None]:
+    """Return the user whose token an Authorization header has, or the 401 for it.
+
+    It is raised later: when the request has been counted.
+    """
+    try:
+        return authenticate(header), None
+    except HTTPException as error:
+        return None, error
 
 
 def authenticate(header: str) -> Any:

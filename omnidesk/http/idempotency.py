@@ -71,7 +71,7 @@ class IdempotencyKey(Base):
 
     def replay(self) -> Response:
         """Return the kept response again."""
-        response = json_response(self.body or "", None)
+        response = json_response(self.body or "")
         response.status_code = self.status or 200
         response.headers.extend(orjson.loads(self.headers or "{}"))
         response.headers["Idempotent-Replayed"] = "true"

@@ -4,12 +4,22 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 from urllib.parse import quote, quote_plus
 
-from flask import Response, current_app, request
-from werkzeug.http import parse_dict_header
+from flask import Response, request
+from werkzeug.http import parse_list_header
 
 from omnidesk.db.statements import Statement
 from omnidesk.http.errors import http_error
-from omnidesk.http.etags import ETAG, json_response, matches_if_none_match, not_modified
+from omnidesk.http.etags import (
+    ETAG,
+    check_if_match,
+    client_has,
+    conditional,
+    digest,
+    etag_of,
+    is_conditional,
+    json_response,
+    not_modified,
+)
 from omnidesk.http.pagination import Page
 from omnidesk.http.parsing import query_pairs
 from omnidesk.http.queries import PageRows, PreparedSelect
@@ -52,32 +62,56 @@ def list_response(
     """Answer with a page of what the view selects; raise 400 for a cursor, 404 for no parent."""
     page = Page(**{name: query.pop(name) for name in Page._fields if name in query})
     select: PreparedSelect = view(query, **path)
-    if "HTTP_IF_NONE_MATCH" in request.environ:
-        check_parent(route, path)
-        etag = list_etag(select.last_change(route.schema, page))
-        if etag is not None and matches_if_none_match(etag):
-            return not_modified(etag, weak=True)
-    rows = select.page(route.schema, page)
-    if not rows.rows:
-        check_parent(route, path)
+    counts = "HTTP_PREFER" in request.environ and prefers_count(request.environ["HTTP_PREFER"])
+    response = unchanged(route, select, page, path, counts=counts) if is_conditional() else None
+    if response is None:
+        rows = select.page(route.schema, page)
+        if not rows.rows:
+            check_parent(route, path)
+        response = page_response(route, select, page, rows, counts=counts)
+    response.headers["Vary"] = "Prefer"
+    return response
+
+
+def unchanged(
+    route: ListRoute, select: PreparedSelect, page: Page, path: dict[str, Any], *, counts: bool
+) -> Response | None:
+    """Return 304 to a client that has the page; raise 404 for no parent, 412 or 400."""
+    check_parent(route, path)
+    last_change = select.last_change(route.schema, page)
+    if last_change is None:
+        return None
+    etag = list_etag(f"{last_change}-{select.digest()}", counts=counts)
+    check_if_match(etag)
+    return not_modified(etag, weak=True) if client_has(etag) else None
+
+
+def page_response(
+    route: ListRoute, select: PreparedSelect, page: Page, rows: PageRows, *, counts: bool
+) -> Response:
+    """Return a page with its links and its ETag, or 304 to a client that has it already."""
     body = f"[{','.join(page.cut(rows.rows))}]"
-    response = json_response(body, list_etag(rows.last_change), weak=True)
+    response = json_response(body)
     add_links(response, page, rows, endless=route.endless)
-    if "HTTP_PREFER" in request.environ and prefers_count():
+    if counts:
         response.headers["X-Total-Count"] = str(select.count())
         response.headers["Preference-Applied"] = "count=exact"
-    return response
+    if rows.last_change is None:
+        text = digest(body + response.headers.get("Link", ""))
+    else:
+        text = f"{rows.last_change}-{select.digest()}"
+    return conditional(response, list_etag(text, counts=counts), weak=True)
+
+
+def list_etag(text: str, *, counts: bool) -> str:
+    """Return the ETag of a page, with or without the total, from a text that tells its rows."""
+    return etag_of(f"{text}-count" if counts else text)
 
 
 def check_parent(route: ListRoute, path: dict[str, Any]) -> None:
     """Raise 404 where the row does not exist whose address the list is below."""
     if route.parent and not route.parent.fetch(**path):
         raise http_error(404)
-
-
-def list_etag(last_change: str | None) -> str | None:
-    """Return the ETag of a list, from the last change of any row that it might show."""
-    return None if last_change is None else f"{current_app.config['API_VERSION']}-{last_change}"
 
 
 def add_links(response: Response, page: Page, rows: PageRows, *, endless: bool) -> None:
@@ -93,7 +127,10 @@ def add_links(response: Response, page: Page, rows: PageRows, *, endless: bool) 
         )
 
 
-def prefers_count() -> bool:
+def prefers_count(prefer: str) -> bool:
     """Return whether the client prefers to wait for an exact count (RFC 7240)."""
-    preferences = parse_dict_header(", ".join(request.headers.getlist("Prefer")))
-    return preferences.get("count") == "exact"
+    for preference in parse_list_header(prefer):
+        name, _, value = preference.partition(";")[0].partition("=")
+        if name.strip().lower() == "count":  # of a preference given twice, the first holds
+            return value.strip().strip('"') == "exact"
+    return False

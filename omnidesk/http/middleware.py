@@ -7,6 +7,7 @@ as a list they cost a tenth of what they cost in a response's `Headers`.
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
 from time import monotonic, time
 from typing import Any
 
@@ -28,7 +29,8 @@ DOCS_SOURCES = (
     "script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'"
 )
 DOCS_CONTENT = (POLICY, DOCS_SOURCES)
-PRIVATE = (CACHING, "private")
+# A cache asks before it shows a response again: perhaps the row, the user or the role is another.
+PRIVATE = (CACHING, "private, no-cache")
 
 
 class HeadersAndLog:
@@ -62,20 +64,32 @@ class HeadersAndLog:
 
     def complete(self, environ: Environ, status: str, headers: Headers) -> None:
         """Add the headers that a response lacks: security, caching, its id, limits."""
-        names = {name for name, _ in headers}
+        given = dict(headers)
+        if status.startswith("204") or given.get("Content-Length") == "0":  # there is no content
+            headers[:] = [header for header in headers if header[0] != "Content-Type"]
         headers += SECURITY_HEADERS
         headers.append(("X-Request-ID", environ[REQUEST_ID]))
-        if POLICY not in names:
+        if POLICY not in given:
             is_docs = (environ["PATH_INFO"], status) == DOCS
             headers.append(DOCS_CONTENT if is_docs else NO_CONTENT)
-        if CACHING not in names:
+        if CACHING not in given:
             headers.append(PRIVATE)
-        if self.has_origins:
-            vary(headers)
+        if environ["REQUEST_METHOD"] != "OPTIONS":
+            vary(headers, "Authorization, Origin" if self.has_origins else "Authorization")
+        elif self.has_origins:  # to a request that carries no token
+            vary(headers, "Origin")
         headers += environ.get(RATE_LIMIT_HEADERS, ())
 
 
-def vary(headers: Headers) -> None:
-    """Tell caches that a response depends on the page that asks (Fetch standard, CORS)."""
-    if not any(name == "Vary" and "Origin" in value for name, value in headers):
-        headers.append(("Vary", "Origin"))
+def vary(headers: Headers, always: str) -> None:
+    """Name in one Vary header what the response depends on (RFC 9110, section 12.5.5)."""
+    given = [value for name, value in headers if name == "Vary"]
+    if given:
+        headers[:] = [header for header in headers if header[0] != "Vary"]
+    headers.append(("Vary", joined(*given, always)))
+
+
+@lru_cache
+def joined(*values: str) -> str:
+    """Return comma-separated names as one list, each name once."""
+    return ", ".join(dict.fromkeys(name.strip() for value in values for name in value.split(",")))

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
+from zlib import crc32
 
 import orjson
 from sqlalchemy import BindParameter, Select, Text, cast, func, literal, select
@@ -59,18 +60,19 @@ class PreparedSelect:
         self.source = Source(build, Filters(**values), tuple(shape.items()))
         self.parameters = parameter_values(values)
 
-    def row(self, schema: type[Schema]) -> tuple[str, int | None] | None:
-        """Return the JSON of the only row and its version, if it has one; None for no row."""
+    def row(self, schema: type[Schema]) -> tuple[str, str | None] | None:
+        """Return the JSON of the only row and its ETag, if it has one; None for no row."""
         statement = row_statement(self.source, schema)
         if statement is None:
             return self.dumped_row(schema)
         rows = statement.fetch(**self.parameters)
         return rows[0] if rows else None
 
-    def dumped_row(self, schema: type[Schema]) -> tuple[str, int | None] | None:
+    def dumped_row(self, schema: type[Schema]) -> tuple[str, str | None] | None:
         """Return the same as `row`, written by marshmallow."""
         for (found,) in fetch_entities(self.source.select(), self.parameters):
-            return dump_all([found], schema)[0], getattr(found, "version", None)
+            etag = None if nests(schema) else getattr(found, "etag", None)
+            return dump_all([found], schema)[0], etag
         return None
 
     def page(self, schema: type[Schema], page: Page) -> "PageRows":
@@ -100,6 +102,10 @@ class PreparedSelect:
         """Return what names the last change of any row the list might show, or None."""
         prepared, _ = self.prepare(schema, page)
         return None if prepared.last is None else str(prepared.last.fetch()[0][0])
+
+    def digest(self) -> str:
+        """Return a digest of what its rows depend on beside the database, such as the caller."""
+        return f"{crc32(repr((self.source.shape, self.parameters)).encode()):08x}"
 
     def count(self) -> int:
         """Return how many rows there are in all."""
@@ -154,14 +160,14 @@ def source_keys(source: Source) -> list[SortKey]:
 
 @lru_cache(maxsize=MAX_STATEMENTS)
 def row_statement(source: Source, schema: type[Schema]) -> Statement | None:
-    """Return the statement of a single row's JSON and version; None where SQL cannot write it."""
+    """Return the statement of a single row's JSON and ETag; None where SQL cannot write it."""
     rows = source.select()
     entity = entity_of(rows)
     shown = json_object(schema, entity)
     if shown is None:
         return None
-    version = literal(None) if nests(schema) else getattr(entity, "version", literal(None))
-    return Statement(rows.with_only_columns(cast(shown, Text), version))
+    etag = literal(None) if nests(schema) else getattr(entity, "etag", literal(None))
+    return Statement(rows.with_only_columns(cast(shown, Text), etag))
 
 
 @lru_cache(maxsize=MAX_STATEMENTS)

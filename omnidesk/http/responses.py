@@ -18,12 +18,18 @@ from omnidesk.db.statements import Statement
 from omnidesk.http import idempotency
 from omnidesk.http.errors import http_error
 from omnidesk.http.etags import (
+    BY_TIME,
+    CONDITIONS,
     ETAG,
     IF_MATCH,
     IF_NONE_MATCH,
-    check_if_match,
+    check_conditions,
+    conditional,
+    digest,
+    etag_of,
+    is_conditional,
     json_response,
-    row_etag,
+    refuse_conditions,
 )
 from omnidesk.http.idempotency import respond_once
 from omnidesk.http.lists import HEADERS, PREFER, ListRoute, list_response
@@ -89,7 +95,9 @@ class ResponseDecorators(SmorestBlueprint):  # type: ignore[misc]
             def paged(query: dict[str, Any], **path: Any) -> Response:
                 return list_response(route, view, query, path)
 
-            return self._document(paged, document, accepts=[PREFER, IF_NONE_MATCH], unchanged=True)
+            return self._document(
+                paged, document, accepts=[PREFER, IF_NONE_MATCH], conditional=True, unchanged=True
+            )
 
         return decorator
 
@@ -104,9 +112,12 @@ class ResponseDecorators(SmorestBlueprint):  # type: ignore[misc]
                 found = select.row(schema)
                 if found is None:
                     raise http_error(404)
-                return json_response(found[0], row_etag(found[1]))
+                shown, etag = found
+                return conditional(json_response(shown), etag_of(etag or digest(shown)))
 
-            return self._document(show, document, accepts=[IF_NONE_MATCH], unchanged=True)
+            return self._document(
+                show, document, accepts=[IF_NONE_MATCH], conditional=True, unchanged=True
+            )
 
         return decorator
 
@@ -118,14 +129,15 @@ class ResponseDecorators(SmorestBlueprint):  # type: ignore[misc]
         document = self.response(201, schema, headers=CREATED)
 
         def decorator(view: View) -> View:
-            def store(*args: Any, **path: Any) -> tuple[Base, bool, str, int | None]:
+            def store(*args: Any, **path: Any) -> tuple[Base, bool, str, str | None]:
                 row = view(*args, **path)
+                refuse_conditions(*CONDITIONS)
                 if inspect(row).persistent:
                     return row, False, dump(row, schema), None
                 return row, True, *insert_row(row, schema)
 
-            def respond(row: Base, is_new: bool, shown: str, version: int | None) -> Response:
-                response = json_response(shown, row_etag(version))
+            def respond(row: Base, is_new: bool, shown: str, etag: str | None) -> Response:
+                response = json_response(shown, etag_of(etag or digest(shown)))
                 if is_new:
                     response.status_code = 201
                     response.headers["Location"] = self._address(endpoint, row)
@@ -142,7 +154,9 @@ class ResponseDecorators(SmorestBlueprint):  # type: ignore[misc]
                 db.session.commit()
                 return response
 
-            return self._document(create, document, accepts=[idempotency.HEADER], keyed=True)
+            return self._document(
+                create, document, accepts=[idempotency.HEADER], conditional=True, keyed=True
+            )
 
         return decorator
 
@@ -168,9 +182,11 @@ class ResponseDecorators(SmorestBlueprint):  # type: ignore[misc]
                 row = locked_row(entity, path.pop(entity.primary_key().name), schema, owner)
                 view(row, *data, **path)
                 db.session.commit()
-                return json_response(dump(row, schema), row_etag(row.version))
+                return json_response(dump(row, schema), etag_of(row.etag))
 
-            return self._document(change, document, accepts=[IF_MATCH], changes=schema)
+            return self._document(
+                change, document, accepts=[IF_MATCH], conditional=True, changes=schema
+            )
 
         return decorator
 
@@ -197,7 +213,9 @@ class ResponseDecorators(SmorestBlueprint):  # type: ignore[misc]
                     raise RuleViolation(key, message, conflict=True) from None
                 return Response(status=204)
 
-            return self._document(delete, document, accepts=[IF_MATCH], changes=schema)
+            return self._document(
+                delete, document, accepts=[IF_MATCH], conditional=True, changes=schema
+            )
 
         return decorator
 
@@ -209,5 +227,7 @@ def locked_row(entity: type[Base], row_id: int, schema: type[Schema], owner: str
         raise http_error(404)
     if owner and current_user.role != "admin" and getattr(row, owner) != current_user.user_id:
         raise http_error(403)
-    check_if_match(row, schema)
+    refuse_conditions(BY_TIME)
+    if is_conditional():
+        check_conditions(row, schema)
     return row

@@ -91,22 +91,22 @@ def dump(row: Base, schema: type[Schema]) -> str:
 
 @cache
 def insert_statement(entity: type[Base], schema: type[Schema]) -> ReturningInsert[Any] | None:
-    """Return the insert that returns a row's id, JSON and version; None as for `json_object`."""
+    """Return the insert that returns a row's id, JSON and ETag; None as for `json_object`."""
     shown = json_object(schema, entity)
     if shown is None:
         return None
-    version = getattr(entity, "version", literal(None))
-    return insert(entity.__table__).returning(entity.primary_key(), cast(shown, Text), version)
+    etag = getattr(entity, "etag", literal(None))
+    return insert(entity.__table__).returning(entity.primary_key(), cast(shown, Text), etag)
 
 
-def insert_row(row: Base, schema: type[Schema]) -> tuple[str, int | None]:
-    """Insert a new row in the request's transaction; return its JSON and its version, if any."""
+def insert_row(row: Base, schema: type[Schema]) -> tuple[str, str | None]:
+    """Insert a new row in the request's transaction; return its JSON and its ETag, if any."""
     statement = insert_statement(type(row), schema)
     if statement is None:
         db.session.add(row)
         db.session.flush()
-        return dump(row, schema), getattr(row, "version", None)
+        return dump(row, schema), getattr(row, "etag", None)
     values = {name: value for name, value in vars(row).items() if name in row.__table__.columns}
-    row_id, shown, version = db.session.connection().execute(statement, values).one()
+    row_id, shown, etag = db.session.connection().execute(statement, values).one()
     setattr(row, row.primary_key().name, row_id)
-    return shown, version
+    return shown, etag

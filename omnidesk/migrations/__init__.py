@@ -9,6 +9,7 @@ from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from omnidesk.db import db
 from omnidesk.db.change_log import renumber_restored
+from omnidesk.db.database_id import DatabaseId
 from omnidesk.db.postgresql import disable_timeouts
 from omnidesk.db.requirements import require_suitable
 from omnidesk.db.statements import Statement
@@ -47,7 +48,8 @@ def upgrade(revision: str = "head") -> None:
     """Bring the database to a revision, the newest by default; a second caller waits.
 
     Ends the process with one line for a database that the server cannot work with. At the newest, a
-    database that was restored from a dump has its changes renumbered.
+    database that was restored from a backup gets an id of its own, and from a dump of PostgreSQL
+    its changes are renumbered.
     """
     from alembic import command
     from alembic.config import Config
@@ -61,8 +63,10 @@ def upgrade(revision: str = "head") -> None:
             connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
         config.attributes["connection"] = connection
         command.upgrade(config, revision)
-        if revision == "head" and connection.dialect.name == "postgresql":
-            renumber_restored(connection)
+        if revision == "head":
+            DatabaseId.renew_if_copied(connection)
+            if connection.dialect.name == "postgresql":
+                renumber_restored(connection)
 
 
 FUNCTIONS = """

@@ -86,11 +86,12 @@ def test_responses_about_logins_are_not_cached(agent: Caller) -> None:
     assert {answer.headers["Cache-Control"] for answer in answers} == {"no-store"}
 
 
-def test_any_other_response_is_cached_privately(agent: Caller) -> None:
+def test_any_other_response_is_cached_privately_and_asked_for_again(agent: Caller) -> None:
     for path in ("/api/tickets", "/api/me", "/api/summary", "/api/tickets/424242", "/nothing"):
-        assert agent.get(path).headers["Cache-Control"] == "private"
+        assert agent.get(path).headers["Cache-Control"] == "private, no-cache"
     tag = {"If-None-Match": agent.get("/api/tickets").headers["ETag"]}
-    assert agent.get("/api/tickets", headers=tag).headers["Cache-Control"] == "private"
+    same = agent.get("/api/tickets", headers=tag)
+    assert same.headers["Cache-Control"] == "private, no-cache"
 
 
 def test_swagger_ui_runs_its_own_scripts_alone(anybody: Caller, app_with: Any) -> None:
@@ -102,6 +103,24 @@ def test_swagger_ui_runs_its_own_scripts_alone(anybody: Caller, app_with: Any) -
     page = production.get("/api/docs")
     assert (page.status_code, page.headers["Content-Security-Policy"]) == (404, CLOSED)
     assert production.get("/api/openapi.json").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("path", "names"),
+    [
+        ("/api/tickets", {"Prefer", "Authorization", "Origin"}),
+        ("/api/summary", {"Authorization", "Origin"}),
+        ("/nothing", {"Authorization", "Origin"}),
+    ],
+)
+@pytest.mark.parametrize("origin", [None, "https://evil.example", "http://localhost:3000"])
+def test_vary_names_what_an_answer_depends_on(
+    anybody: Caller, path: str, names: set[str], origin: str | None
+) -> None:
+    answer = anybody.get(path, headers={"Origin": origin} if origin else {})
+
+    assert len(answer.headers.getlist("Vary")) == 1
+    assert set(answer.headers["Vary"].split(", ")) == names
 
 
 def test_real_responses_name_no_versions(server: str) -> None:

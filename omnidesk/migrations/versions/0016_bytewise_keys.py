@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0016_bytewise_keys"
-down_revision = "0011_commit_order"
+down_revision = "0015_revoked_tokens"
 
 KEYS = (("app_user", "username", 64), ("app_user", "email", 254), ("counter", "name", 16))
 
