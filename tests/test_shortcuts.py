@@ -23,7 +23,7 @@ REQUEST: dict[str, Any] = {
     "wsgi.url_scheme": "http",
 }
 ROOTS = ("/desk", "/desk/", "/a/b", "/\xc3\xb1")
-PATHS = ("", "/", "//things", "/a b", "/\xc3\xb1", "/\xff", "things")
+PATHS = ("", "/", "/a//b", "/a b", "/\xc3\xb1", "/\xff")
 QUERIES = ("a=b%20c&d", "a=\xc3\xb1", "a=\xff")
 HOSTS = (
     *("desk:8080", "desk:80", "desk:443", "desk:0", "desk:99999", "desk:x", "DESK", "1.2.3.4"),
@@ -54,6 +54,11 @@ def adapter(app: Flask, request: dict[str, Any]) -> Any:
 @pytest.mark.parametrize("request_", REQUESTS, ids=repr)
 def test_a_request_is_routed_as_flask_routes_it(request_: dict[str, Any]) -> None:
     assert adapter(App("ours"), request_) == adapter(Flask("flask's"), request_)
+
+
+@pytest.mark.parametrize("path", ["//things/7", "things/7"])
+def test_a_path_that_werkzeug_would_alter_has_no_route(path: str) -> None:
+    assert adapter(App("ours"), {"PATH_INFO": path}) == 404
 
 
 @pytest.mark.parametrize(

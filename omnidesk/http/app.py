@@ -1,22 +1,18 @@
 """What every request and every response has, beside the routes."""
 
-import re
 from typing import Any
-from urllib.parse import unquote
 
 from flask import Flask, Response, current_app, request
 from flask.json.provider import DefaultJSONProvider
-from werkzeug.exceptions import HTTPException
 
 from omnidesk.http import errors
 from omnidesk.http.blueprint import authenticated
 from omnidesk.http.errors import http_error
 from omnidesk.http.middleware import HeadersAndLog
 from omnidesk.http.parsing import StrictRequest
-from omnidesk.http.proxies import OUTSIDE, Proxies
+from omnidesk.http.proxies import Proxies
 from omnidesk.http.rate_limits import RateLimits, storage
-
-MALFORMED = re.compile("%(?![0-9A-Fa-f]{2})|%00")
+from omnidesk.http.targets import is_malformed
 
 
 def init_app(app: Flask) -> None:
@@ -46,39 +42,12 @@ class JsonProvider(DefaultJSONProvider):
 
 
 def check_target() -> None:
-    """Refuse a request to no host, to another server's address, or to a path of another form.
-
-    A path is compared as it was sent: what WSGI makes of it has its encoded slashes decoded, and
-    werkzeug takes slashes from its beginning.
-    """
+    """Refuse a request to no host, to another server's address, or to a malformed path."""
     environ = request.environ
-    target, path = environ.get("RAW_URI", "/"), environ["PATH_INFO"]
     no_host = "HTTP_HOST" not in environ and environ["SERVER_PROTOCOL"] == "HTTP/1.1"
-    if no_host or target[:1] != "/" or "#" in target:
-        raise refused(400)
-    sent = target.partition("?")[0]
-    if ("%" in sent and MALFORMED.search(sent)) or ("/.." in path and is_above_root(sent)):
-        raise refused(400)
-    has_encoded_slash = "%" in sent and "%2f" in sent.lower()
-    if OUTSIDE in environ or has_encoded_slash or path[:1] not in ("", "/") or path[:2] == "//":
-        request.url_rule = None  # the route that was found is not the path's
-        raise refused(404)
-
-
-def is_above_root(path: str) -> bool:
-    """Return whether a path leads above its root at any segment, as `/a/../../b` does."""
-    depth = 0
-    for segment in unquote(path).split("/"):
-        depth += {"": 0, ".": 0, "..": -1}.get(segment, 1)
-        if depth < 0:
-            return True
-    return False
-
-
-def refused(status: int) -> HTTPException:
-    """Count a request that no resource sees; return the exception that ends it."""
-    current_app.extensions["rate_limits"].count_request(None, request.remote_addr)
-    return http_error(status)
+    if no_host or is_malformed(environ):
+        current_app.extensions["rate_limits"].count_request(None, request.remote_addr)
+        raise http_error(400)
 
 
 def count_unrouted() -> None:

@@ -9,10 +9,10 @@ from typing import Any
 from marshmallow import ValidationError
 
 from config import UNIX, Networks, path_prefix
+from omnidesk.http.targets import OUTSIDE
 
 Address = IPv4Address | IPv6Address
 
-OUTSIDE = "omnidesk.outside"  # in the WSGI environment: the path is not below SCRIPT_NAME
 UNKNOWN = "unknown"  # the address of all clients that a proxy does not name (RFC 7239, section 6.2)
 # An IPv6 address with a port is in brackets. Without brackets, a colon belongs to the address.
 NODE = re.compile(r"(?:\[([^\]]*)\]|([0-9.]*))(?::[0-9]*)?")
