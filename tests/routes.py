@@ -17,6 +17,7 @@ from tests.conftest import (
     make_message,
     make_tag,
     make_ticket,
+    save,
 )
 
 
@@ -27,8 +28,7 @@ def make_rows(user: Any) -> None:
     make_event(created_by=user.user_id)
     make_comment(ticket_id=1, user_id=user.user_id)
     make_message(make_conversation(client_id=1))
-    ApiToken.new(user.user_id, "Relay", ["tickets:read"], None)
-    db.session.commit()
+    save(ApiToken.new(user.user_id, "Relay", ["tickets:read"], None))
 
 
 def reads(app: Flask) -> list[str]:

@@ -1,13 +1,16 @@
 """Idempotency-Key: a request that is sent again is not done again."""
 
+import json
 from collections import Counter
 from datetime import timedelta
+from http.client import HTTPConnection
 from typing import Any
 
 import pytest
 import requests
 from sqlalchemy import func, select, update
 
+from omnidesk.auth.models import ApiToken
 from omnidesk.db import db, utcnow
 from omnidesk.http.idempotency import IdempotencyKey
 from omnidesk.tickets.models import Ticket
@@ -16,6 +19,7 @@ from tests.conftest import Caller, make_client, make_conversation
 from tests.servers import run_concurrently
 
 KEY = {"Idempotency-Key": "a-key"}
+JSON = "application/json"
 
 
 @pytest.fixture
@@ -97,13 +101,66 @@ def test_a_refusal_is_not_kept(agent: Caller, body: Any) -> None:
     assert "Idempotent-Replayed" not in right.headers
 
 
-@pytest.mark.parametrize("key", ["", " ", "a b", "x" * 256, "ñ", "a\tb"])
+@pytest.mark.parametrize("key", ["", " ", "a b", "x" * 256, "ñ", "a\tb", "a,b", ","])
 def test_an_invalid_idempotency_key_is_refused(agent: Caller, body: Any, key: str) -> None:
     answer = agent.post("/api/tickets", json=body, headers={"Idempotency-Key": key})
 
     assert answer.status_code == 400
     assert list(answer.json["errors"]) == ["Idempotency-Key"]
     assert count(Ticket) == 0
+
+
+def test_two_keys_are_refused(agent: Caller, body: Any, server: str) -> None:
+    keys = [("Idempotency-Key", "a"), ("Idempotency-Key", "a")]
+    sent = json.dumps(body).encode()
+    lengths = [("Content-Type", JSON), ("Content-Length", str(len(sent)))]
+    connection = HTTPConnection(server.removeprefix("http://"), timeout=10)
+
+    connection.putrequest("POST", "/api/tickets")
+    for header in (*agent.headers.items(), *keys, *lengths):
+        connection.putheader(*header)
+    connection.endheaders(sent)
+    answer = connection.getresponse()
+
+    assert (answer.status, list(json.load(answer)["errors"])) == (400, ["Idempotency-Key"])
+    assert count(Ticket) == 0
+    connection.close()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{{"subject":"H\\u00e9lp","client_id":{0}}}',
+        ' {{ "client_id" : {0},\n\t"subject" : "Hélp" }}\r\n',
+        '{{"client_id":{0},"\\u0073ubject":"Hélp"}}',
+    ],
+)
+def test_the_same_body_written_otherwise_is_replayed(agent: Caller, body: Any, text: str) -> None:
+    first = agent.post("/api/tickets", json=body | {"subject": "Hélp"}, headers=KEY)
+
+    written = text.format(body["client_id"]).encode()
+    again = agent.post("/api/tickets", data=written, content_type=JSON, headers=KEY)
+
+    assert (again.status_code, again.data) == (201, first.data)
+    assert again.headers["Idempotent-Replayed"] == "true"
+    assert count(Ticket) == 1
+
+
+def test_a_new_api_token_is_made_once_and_shown_once(agent: Caller) -> None:
+    new = {"name": "Relay", "scopes": ["tickets:read"]}
+    first, again = (agent.post("/api/tokens", json=new, headers=KEY) for _ in range(2))
+
+    token = first.json["token"]
+    assert token.startswith("odk_")
+    assert (first.status_code, again.status_code) == (201, 201)
+    assert again.json == first.json | {"token": None}
+    assert again.headers["Location"] == first.headers["Location"]
+    assert again.headers["Idempotent-Replayed"] == "true"
+    assert again.headers["Cache-Control"] == "no-store"
+    assert count(ApiToken) == 1
+    kept = db.session.scalars(select(IdempotencyKey)).one()
+    assert token not in f"{kept.body} {kept.headers} {kept.fingerprint}"
+    db.session.rollback()
 
 
 @pytest.mark.parametrize("key", ["~", "x" * 255, "0d5c64d2-6b67-4cb7-9b3e-0f2a3f4f1f6e"])

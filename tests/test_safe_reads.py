@@ -4,8 +4,7 @@ import pytest
 from flask import Flask
 
 from omnidesk.auth.models import SCOPES, ApiToken
-from omnidesk.db import db
-from tests.conftest import Caller
+from tests.conftest import Caller, save
 from tests.routes import contents, make_rows, reads
 
 
@@ -14,9 +13,8 @@ def callers(app: Flask, admin: Caller, agent: Caller, anybody: Caller) -> list[C
     """An admin, an employee, a stranger and an integration, beside a row of each kind."""
     make_rows(admin.user)
     integration = Caller(app)
-    _, token = ApiToken.new(admin.user.user_id, "All", SCOPES, None)
-    db.session.commit()
-    integration.headers["Authorization"] = f"Bearer {token}"
+    row = save(ApiToken.new(admin.user.user_id, "All", SCOPES, None))
+    integration.headers["Authorization"] = f"Bearer {row.token}"
     return [admin, agent, anybody, integration]
 
 

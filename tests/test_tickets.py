@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy.exc import IntegrityError
 
 from omnidesk.db import db, utcnow
-from tests.conftest import Caller, make_client, make_ticket, make_user, reload
+from tests.conftest import Caller, make_client, make_ticket, make_user, reload, save
 
 KEYS = [
     "ticket_id",
@@ -123,6 +123,37 @@ def test_a_ticket_without_its_fields_is_refused_by_each(agent: Caller) -> None:
 
     missing = ["Missing data for required field."]
     assert answer.json["errors"] == {"client_id": missing, "subject": missing}
+
+
+@pytest.mark.parametrize("bulk", [False, True])
+def test_whoever_has_a_ticket_keeps_it_when_inactive(agent: Caller, bulk: bool) -> None:
+    gone = make_user("gone")
+    tickets = [make_ticket(assigned_to=gone.user_id).ticket_id for _ in range(2)]
+    gone.active = False
+    save(gone)
+    fields = {"assigned_to": gone.user_id, "priority": "alta"}
+
+    if bulk:
+        answer = agent.patch("/api/tickets", json={"ticket_ids": tickets, "set": fields})
+        changed = answer.json[0]
+    else:
+        answer = agent.patch(f"/api/tickets/{tickets[0]}", json=fields)
+        changed = answer.json
+
+    assert answer.status_code == 200
+    assert fields.items() <= changed.items()
+
+
+def test_nobody_inactive_is_assigned_some_of_many_tickets(agent: Caller) -> None:
+    gone = make_user("gone")
+    tickets = [make_ticket(assigned_to=user).ticket_id for user in (gone.user_id, None)]
+    gone.active = False
+    save(gone)
+
+    fields = {"assigned_to": gone.user_id}
+    answer = agent.patch("/api/tickets", json={"ticket_ids": tickets, "set": fields})
+
+    assert (answer.status_code, list(answer.json["errors"])) == (400, ["assigned_to"])
 
 
 def test_nobody_inactive_is_assigned_a_ticket(agent: Caller) -> None:

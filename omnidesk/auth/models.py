@@ -117,6 +117,8 @@ class ApiToken(Base):
 
     __tablename__ = "api_token"
 
+    token = ""  # the text of a new token, which is stored nowhere
+
     token_id: Mapped[int] = mapped_column(primary_key=True)
     user_id: Mapped[int] = mapped_column(ForeignKey("app_user.user_id"))
     name: Mapped[str] = mapped_column(String(100))
@@ -131,8 +133,8 @@ class ApiToken(Base):
     @classmethod
     def new(
         cls, user_id: int, name: str, scopes: Iterable[str], expires_at: datetime | None
-    ) -> tuple[Self, str]:
-        """Store a new token; return its row and text. Raise RuleViolation if it has expired."""
+    ) -> Self:
+        """Return a new token, with its text in `token`; raise RuleViolation if it has expired."""
         now = utcnow()
         if expires_at is not None and expires_at <= now:
             raise RuleViolation("expires_at", "Must be in the future.")
@@ -147,9 +149,8 @@ class ApiToken(Base):
             expires_at=expires_at,
             last_used_at=None,
         )
-        db.session.add(row)
-        db.session.flush()
-        return row, token
+        row.token = token
+        return row
 
     @classmethod
     def matching(cls, filters: Filters) -> Select[Self]:

@@ -172,8 +172,9 @@ class NewTokenSchema(TokenSchema):
     """A new API token with its text, which is shown only once."""
 
     token = fields.String(
+        allow_none=True,
         metadata={
-            "description": "The token itself, which is shown only now",
+            "description": "The token itself; null in the answer to a request that is sent again",
             "example": "odk_<token>",
-        }
+        },
     )

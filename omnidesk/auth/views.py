@@ -1,8 +1,9 @@
 """The routes of logins, sessions and API tokens."""
 
+from functools import wraps
 from typing import Any
 
-from flask import Response, request, url_for
+from flask import Response, request
 
 from omnidesk.auth import tokens
 from omnidesk.auth.attempts import login_attempt, password_attempt
@@ -21,7 +22,6 @@ from omnidesk.db import RuleViolation, db, utcnow
 from omnidesk.http import Blueprint, PageQuery, PreparedSelect, current_user
 from omnidesk.http.errors import http_error, invalid_token
 from omnidesk.http.rate_limits.attempts import Attempt
-from omnidesk.http.responses import LOCATION
 from omnidesk.users.models import User
 
 blp = Blueprint("auth", description="Logins, and tokens for integrations")
@@ -62,6 +62,19 @@ def refuse_scopes_of_others(scopes: list[str]) -> None:
         raise http_error(403)
 
 
+def proves_password(view: Any) -> Any:
+    """Check the caller's `password` in the body before the view is called without it."""
+
+    @wraps(view)
+    def call(data: dict[str, Any]) -> Any:
+        with password_attempt() as attempt:
+            verified_caller(attempt, password=data.pop("password"))
+            db.session.commit()
+        return view(data)
+
+    return call
+
+
 def own_or_any() -> dict[str, int]:
     """Return the filter of the tokens that the caller may see: as an admin, everybody's."""
     return {} if current_user.role == "admin" else {"user_id": current_user.user_id}
@@ -95,16 +108,12 @@ def refresh_token() -> dict[str, Any]:
 
 @blp.post("/tokens")
 @blp.arguments(TokenCreate)
-@blp.response(201, NewTokenSchema, headers=LOCATION)
-def create_token(data: dict[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
+@proves_password
+@blp.created(NewTokenSchema, "get_token", shown_once="token")
+def create_token(data: dict[str, Any]) -> ApiToken:
     """Make an API token, with your password; its text is shown this once"""
     refuse_scopes_of_others(data["scopes"])
-    with password_attempt() as attempt:
-        user = verified_caller(attempt, password=data.pop("password"))
-        row, token = ApiToken.new(user.user_id, **data)
-        db.session.commit()
-    address = url_for("auth.get_token", token_id=row.token_id)
-    return {**vars(row), "token": token}, {"Location": address}
+    return ApiToken.new(current_user.user_id, **data)
 
 
 @blp.get("/tokens")

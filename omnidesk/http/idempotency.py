@@ -1,6 +1,7 @@
 """Requests that are sent again are not done again: the Idempotency-Key header (IETF draft)."""
 
 import hmac
+import json
 import re
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -17,15 +18,18 @@ from omnidesk.db import Base, db, utcnow
 from omnidesk.http.errors import http_error
 from omnidesk.http.etags import json_response
 
+# Visible ASCII without the comma, by which servers join two headers of one name (RFC 9110, 5.2).
+KEY = "[!-+.-~-]{1,255}"
 MAX_AGE = timedelta(hours=24)  # of a kept response
 LOCK_NOT_AVAILABLE = "55P03"  # a SQLSTATE of PostgreSQL
 INSERT: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 HEADER = {
     "in": "header",
     "name": "Idempotency-Key",
-    "description": "A name for this request, 1 to 255 visible ASCII characters. Sent again with "
-    "the same body within a day, it is answered as before, with Idempotent-Replayed: true",
-    "schema": {"type": "string", "pattern": "^[!-~]{1,255}$"},
+    "description": "A name for this request, 1 to 255 visible ASCII characters without a comma. "
+    "Sent again with the same body within a day, it is answered as before, with "
+    "Idempotent-Replayed: true",
+    "schema": {"type": "string", "pattern": f"^{KEY}$"},
 }
 
 
@@ -63,10 +67,15 @@ class IdempotencyKey(Base):
         old = delete(cls).where(cls.created_at < utcnow() - MAX_AGE).returning(cls.key)
         return len(db.session.execute(old).all())
 
-    def keep(self, response: Response) -> None:
-        """Store the response, in the transaction of what the request has done."""
+    def keep(self, response: Response, shown_once: str | None = None) -> None:
+        """Store the response, in the transaction of what the request has done.
+
+        The field named `shown_once` is stored as null.
+        """
         names = [name for name in ("Location", "ETag") if name in response.headers]
         self.status, self.body = response.status_code, response.get_data(as_text=True)
+        if shown_once is not None:
+            self.body = orjson.dumps(orjson.loads(self.body) | {shown_once: None}).decode()
         self.headers = orjson.dumps({name: response.headers[name] for name in names}).decode()
 
     def replay(self) -> Response:
@@ -78,27 +87,35 @@ class IdempotencyKey(Base):
         return response
 
 
-def respond_once(user_id: int, respond: Callable[[], Response]) -> Response:
+def respond_once(
+    user_id: int, respond: Callable[[], Response], shown_once: str | None = None
+) -> Response:
     """Return the response that is kept under the request's key, or else a new one, and keep it.
 
     Raises 422 for a key that was used with another body, 409 while its first request is still
-    running, and 400 for a key that is not well formed.
+    running, and 400 for a key that is not well formed, or two. The field named `shown_once` is not
+    kept.
     """
     key = request.headers["Idempotency-Key"]
-    if not re.fullmatch("[!-~]{1,255}", key):
-        raise http_error(400, {"Idempotency-Key": ["Must be 1 to 255 visible ASCII characters."]})
+    if not re.fullmatch(KEY, key):
+        message = "Must be one key of 1 to 255 visible ASCII characters, without a comma."
+        raise http_error(400, {"Idempotency-Key": [message]})
     row = claim(user_id, key, fingerprint(request.get_data()))
     if row.status is not None:
         return row.replay()
     response = respond()
-    row.keep(response)
+    row.keep(response, shown_once)
     return response
 
 
 def fingerprint(body: bytes) -> str:
-    """Return a keyed digest of a body: a plain one would let others guess a password in it."""
+    """Return a keyed digest of a body: a plain one would let others guess a password in it.
+
+    White space and the order of the fields make no difference.
+    """
     secret = current_app.config["JWT_SECRET_KEY"].encode()
-    return hmac.digest(secret, body, "sha256").hex()
+    canonical = json.dumps(json.loads(body), sort_keys=True, separators=(",", ":"))
+    return hmac.digest(secret, canonical.encode(), "sha256").hex()
 
 
 def claim(user_id: int, key: str, digest: str) -> IdempotencyKey:

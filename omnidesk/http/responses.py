@@ -121,10 +121,13 @@ class ResponseDecorators(SmorestBlueprint):  # type: ignore[misc]
 
         return decorator
 
-    def created(self, schema: type[Schema], endpoint: str) -> Callable[[View], View]:
+    def created(
+        self, schema: type[Schema], endpoint: str, *, shown_once: str | None = None
+    ) -> Callable[[View], View]:
         """Store the new row that the view returns; answer 201 with the address of an endpoint.
 
-        A row that was stored before is answered as it is, with 200.
+        A row that was stored before is answered as it is, with 200. A request that is sent again
+        gets null for the field named `shown_once`.
         """
         document = self.response(201, schema, headers=CREATED)
 
@@ -150,7 +153,7 @@ class ResponseDecorators(SmorestBlueprint):  # type: ignore[misc]
                     db.session.commit()  # first of all, since others wait for it
                     return respond(*stored)
                 user_id: int = current_user.user_id
-                response = respond_once(user_id, lambda: respond(*store(*args, **path)))
+                response = respond_once(user_id, lambda: respond(*store(*args, **path)), shown_once)
                 db.session.commit()
                 return response
 

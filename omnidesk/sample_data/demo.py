@@ -30,7 +30,8 @@ def add() -> bool:
         reset_sequence(type(rows[0]))
     db.session.add_all([*tags(), *comments()])
     for user_id in (2, 1, 3):
-        ApiToken.new(user_id, "An example that nobody has", ["tickets:read"], None)
+        example = ApiToken.new(user_id, "An example that nobody has", ["tickets:read"], None)
+        db.session.add(example)
     db.session.commit()
     return True
 

@@ -109,8 +109,12 @@ class Ticket(Versioned, Base):
         self.status = status
 
     def assign(self, user_id: int | None) -> None:
-        """Assign the ticket to a user or nobody; raise RuleViolation unless the user is active."""
-        require_active_user(user_id)
+        """Assign the ticket to a user or nobody; raise RuleViolation unless the user is active.
+
+        Whoever has the ticket already keeps it, active or not.
+        """
+        if user_id != self.assigned_to:
+            require_active_user(user_id)
         self.assigned_to = user_id
 
     def add_tag(self, tag: str) -> None:
@@ -150,7 +154,11 @@ class Ticket(Versioned, Base):
         """Set these fields of many tickets, by the rules of one ticket; return the tickets."""
         some = cls.ticket_id.in_(ticket_ids)
         other = [getattr(cls, name).is_distinct_from(value) for name, value in fields.items()]
-        require_active_user(fields.get("assigned_to"))
+        user_id = fields.get("assigned_to")
+        if user_id and db.session.scalar(
+            select(cls.ticket_id).where(some, cls.assigned_to.is_distinct_from(user_id)).limit(1)
+        ):
+            require_active_user(user_id)
         if "status" in fields:
             now = utcnow() if fields["status"] == "cerrado" else None
             fields["resolved_at"] = case(
