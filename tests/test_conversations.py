@@ -128,11 +128,11 @@ def test_an_inactive_conversation_takes_retries_only(agent: Caller) -> None:
     [
         ("content", None),
         ("content", " "),
-        ("content", "x" * 10_001),
+        ("content", "x" * 65_537),
         ("sender", "admin"),
         ("sender", None),
         ("external_message_id", ""),
-        ("external_message_id", "x" * 129),
+        ("external_message_id", "x" * 256),
         ("message_id", 1),
         ("conversation_id", 1),
         ("created_at", "2025-10-29T09:12:00Z"),

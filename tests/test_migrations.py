@@ -12,15 +12,18 @@ from typing import Any
 import pytest
 from flask import Flask
 from sqlalchemy import inspect, select, text
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from omnidesk import migrations
 from omnidesk.auth.models import ApiToken
+from omnidesk.clients.models import Client
 from omnidesk.db import Base, Filters, db
 from omnidesk.db.change_log import Change
 from omnidesk.db.counters import Counter
+from omnidesk.db.session import READ
 from omnidesk.http.idempotency import IdempotencyKey
 from omnidesk.tickets.models import Ticket, TicketTag
+from omnidesk.users.models import User
 
 FROZEN = sorted(
     path for room in ("versions", "frozen") for path in (migrations.HERE / room).glob("*.py")
@@ -302,3 +305,84 @@ OLD_TOKEN = """
 INSERT INTO api_token (user_id, name, scopes, digest, created_at)
 VALUES (:id, :name, '[]', :name, :made)
 """
+
+
+CLIENT = """
+INSERT INTO client (client_id, full_name, email, phone, external_id, active, created_at)
+VALUES (:n, 'José', 'a@xn--mnchen-3ya.example', '+57 301 555', :external_id, TRUE, :now)
+"""
+
+
+@pytest.fixture
+def before_input(empty: Flask) -> None:
+    """A database with rows in the schema before 0013, three clients with one external id."""
+    migrations.upgrade("0011_commit_order")
+    now = {"now": "2025-10-29 12:00:00.000000"}
+    with db.engine.begin() as connection:
+        connection.execute(
+            text(
+                "INSERT INTO app_user (full_name, username, email, role, active, password_hash)"
+                " VALUES ('Ana', 'ana', 'Ana@Example.com', 'admin', TRUE, 'x')"
+            )
+        )
+        for number, external_id in enumerate(("crm-1", "crm-1", None, None, "crm-1", "crm-2"), 1):
+            connection.execute(text(CLIENT), {"n": number, "external_id": external_id, **now})
+        connection.execute(
+            text(
+                "INSERT INTO ticket (client_id, subject, priority, status, created_at)"
+                " VALUES (1, 'a', 'alta', 'abierto', :now)"
+            ),
+            now,
+        )
+
+
+@pytest.mark.usefixtures("before_input")
+def test_an_upgrade_leaves_an_external_id_to_the_oldest_client_and_says_so(capsys: Any) -> None:
+    migrations.upgrade()
+
+    ids = db.session.execute(
+        select(Client.external_id, Client.version).order_by(Client.client_id)
+    ).all()
+    assert [tuple(row) for row in ids] == [
+        *(("crm-1", 1), (None, 2), (None, 1), (None, 1), (None, 2), ("crm-2", 1))
+    ]
+    assert "2 clients had the external_id of an older client" in capsys.readouterr().out
+    changes = db.session.scalars(select(Change).filter_by(entity="client", op="updated")).all()
+    assert [(row.entity_id, json.loads(row.before or "")) for row in changes] == [
+        *((2, {"external_id": "crm-1"}), (5, {"external_id": "crm-1"}))
+    ]
+    db.session.rollback()
+
+
+@pytest.mark.usefixtures("before_input")
+def test_after_an_upgrade_old_clients_are_found_and_old_addresses_are_taken() -> None:
+    migrations.upgrade()
+
+    texts = set(db.session.scalars(select(Client.search_text).where(Client.client_id > 1)))
+    assert all(word in shown for shown in texts for word in ("jose", "+57301555", "munchen."))
+    db.session.add(
+        User.new(username="b", full_name="B", email="ANA@example.com", password_hash="x")
+    )
+    with pytest.raises(IntegrityError):
+        db.session.commit()
+    db.session.rollback()
+
+
+@pytest.mark.usefixtures("before_input")
+def test_after_an_upgrade_longer_texts_fit_and_triggers_go_on() -> None:
+    change = text("UPDATE ticket SET subject = :text")
+    with db.engines[READ].connect() as other:  # that has read the tables already
+        other.execute(text("SELECT * FROM ticket")).all()
+        migrations.upgrade()
+        other.execute(change, {"text": "y" * 998})
+
+    with db.engine.begin() as connection:
+        connection.execute(change, {"text": "x" * 998})
+    with pytest.raises(DBAPIError), db.engine.begin() as connection:
+        connection.execute(change, {"text": "x" * 999})
+    assert db.session.scalar(Counter.total().filter_by(name="abierto")) == 1
+    log = select(Change).filter_by(entity="ticket").order_by(Change.seq.desc())
+    assert json.loads(db.session.scalars(log).all()[0].after or "")["subject"] == "x" * 998
+    if db.engine.name == "sqlite":
+        assert db.session.scalar(text("PRAGMA integrity_check")) == "ok"
+    db.session.rollback()

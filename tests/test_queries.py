@@ -17,7 +17,7 @@ from omnidesk.clients.models import Client
 from omnidesk.db import Base, Filters
 from omnidesk.http import PreparedSelect, ResponseSchema, fields, queries, serialization
 from omnidesk.http.pagination import Page
-from omnidesk.tickets.models import PRIORITIES, STATUSES, TAG, Ticket
+from omnidesk.tickets.models import PRIORITIES, STATUSES, Ticket
 from omnidesk.tickets.schemas import TicketSchema
 from tests.conftest import (
     Caller,
@@ -94,7 +94,9 @@ def test_random_rows_are_the_same_bytes(agent: Caller, plainly: Any, data: Any) 
         due_at=data.draw(st.none() | TIMES),
         created_at=data.draw(TIMES),
     )
-    for tag in data.draw(st.sets(st.from_regex(TAG, fullmatch=True), max_size=3)):
+    for tag in data.draw(
+        st.sets(st.from_regex("[a-zñж0-9][a-zñж0-9_.:-]{0,49}", fullmatch=True), max_size=3)
+    ):
         agent.put(f"/api/tickets/{ticket.ticket_id}/tags/{tag}")
     start = data.draw(TIMES)
     make_event(title=data.draw(TEXTS), start_time=start, end_time=max(start, data.draw(TIMES)))

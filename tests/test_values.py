@@ -32,11 +32,11 @@ def test_a_number_is_a_whole_number_of_a_row(admin: Caller, field: str, literal:
 
 
 TEXTS = [
-    ("/api/tickets", {"client_id": 1, "subject": "Help"}, "subject", 200),
-    ("/api/tickets", {"client_id": 1, "subject": "Help"}, "description", 10_000),
+    ("/api/tickets", {"client_id": 1, "subject": "Help"}, "subject", 998),
+    ("/api/tickets", {"client_id": 1, "subject": "Help"}, "description", 65_536),
     ("/api/clients", {"full_name": "Ada"}, "full_name", 120),
     ("/api/clients", {"full_name": "Ada"}, "phone", 32),
-    ("/api/clients", {"full_name": "Ada"}, "external_id", 128),
+    ("/api/clients", {"full_name": "Ada"}, "external_id", 255),
 ]
 
 
@@ -134,4 +134,5 @@ def test_many_unknown_fields_are_answered_too(agent: Caller) -> None:
     answer = agent.post("/api/clients", json={f"field{n}": n for n in range(50_000)})
 
     assert answer.status_code == 400
-    assert len(answer.json["errors"]) == 50_001
+    assert len(answer.json["errors"]) == 21
+    assert answer.json["errors"]["_schema"] == ["49980 more errors."]

@@ -3,11 +3,14 @@
 from datetime import datetime
 from typing import Self
 
-from sqlalchemy import Boolean, Index, Select, String, bindparam, or_, select
+from sqlalchemy import Boolean, Index, Select, String, Text, select
 from sqlalchemy.orm import Mapped, mapped_column
 
 from omnidesk.db import Base, Filters, Versioned, utcnow
+from omnidesk.db.folding import derived, search_text
 from omnidesk.db.json_sql import Contains
+
+FOUND_BY = ("full_name", "email", "phone", "external_id")
 
 
 class Client(Versioned, Base):
@@ -20,24 +23,21 @@ class Client(Versioned, Base):
     full_name: Mapped[str] = mapped_column(String(120))
     email: Mapped[str | None] = mapped_column(String(254))
     phone: Mapped[str | None] = mapped_column(String(32))
-    external_id: Mapped[str | None] = mapped_column(String(128))
+    external_id: Mapped[str | None] = mapped_column(String(255))
     active: Mapped[bool] = mapped_column(Boolean(create_constraint=True, name="active"))
     created_at: Mapped[datetime] = mapped_column(default=utcnow)
+    search_text: Mapped[str] = derived(
+        search_text, FOUND_BY, type_=Text, server_default="", sort_order=101
+    )
 
     __table_args__ = (
         Index(None, "active", "client_id"),
-        Index(None, "external_id", "client_id"),
+        Index("uq_client_external_id", "external_id", unique=True, info={"field": "external_id"}),
         {"sqlite_autoincrement": True},
     )
 
     @classmethod
     def matching(cls, filters: Filters) -> Select[Self]:
-        """Select the clients that meet the filters, oldest first; `q` is in a name or address."""
+        """Select the clients that meet the filters, oldest first; all words of `q` are in one."""
         clients = select(cls).where(*filters.conditions(cls, "q")).order_by(cls.client_id)
-        if "q" not in filters:
-            return clients
-        texts, q = (
-            (cls.full_name, cls.email, cls.phone, cls.external_id),
-            bindparam("q", type_=String),
-        )
-        return clients.where(or_(*(Contains(text, q) for text in texts)))
+        return clients.where(*(Contains(cls.search_text, word) for word in filters.items("q")))

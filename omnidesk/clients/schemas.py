@@ -3,10 +3,11 @@
 from omnidesk.clients.models import Client
 from omnidesk.http import PageQuery, PatchSchema, ResponseSchema, Schema
 from omnidesk.http.fields import (
-    EMAIL,
     BooleanField,
     BooleanParameter,
+    EmailField,
     IdField,
+    SearchField,
     TextField,
     TimeField,
 )
@@ -15,10 +16,10 @@ from omnidesk.http.fields import (
 class ClientQuery(PageQuery):
     """The filters of clients."""
 
-    q = TextField(max_length=128, description="Only clients with these words, such as `ada`")
+    q = SearchField(max_length=255, description="Only clients with these words, such as `ada`")
     active = BooleanParameter(description="Only active clients, or only others")
     external_id = TextField(
-        max_length=128,
+        max_length=255,
         description="Only the client with this id in another system, such as `crm-55`",
     )
 
@@ -29,9 +30,8 @@ class ClientCreate(Schema):
     full_name = TextField(
         Client.full_name, required=True, example="Ada Lovelace", description="The full name"
     )
-    email = TextField(
+    email = EmailField(
         Client.email,
-        pattern=EMAIL,
         load_default=None,
         example="ada@example.com",
         description="The email address",
@@ -42,7 +42,7 @@ class ClientCreate(Schema):
     external_id = TextField(
         Client.external_id,
         load_default=None,
-        example="crm-1029",
+        example="crm-55",
         description="The id of the client in another system",
     )
     active = BooleanField(

@@ -18,7 +18,7 @@ class Comment(Versioned, Base):
     comment_id: Mapped[int] = mapped_column(primary_key=True)
     ticket_id: Mapped[int] = mapped_column(ForeignKey("ticket.ticket_id"))
     user_id: Mapped[int] = mapped_column(ForeignKey("app_user.user_id"))
-    body: Mapped[str] = mapped_column(String(10_000))
+    body: Mapped[str] = mapped_column(String(65_536))
     created_at: Mapped[datetime] = mapped_column(default=utcnow)
     edited_at: Mapped[datetime | None]
 

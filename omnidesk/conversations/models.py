@@ -34,7 +34,7 @@ class Conversation(Versioned, Base):
     conversation_id: Mapped[int] = mapped_column(primary_key=True)
     client_id: Mapped[int] = mapped_column(ForeignKey("client.client_id"))
     channel: Mapped[str] = mapped_column(String(32))
-    external_chat_id: Mapped[str | None] = mapped_column(String(128))
+    external_chat_id: Mapped[str | None] = mapped_column(String(255))
     active: Mapped[bool] = mapped_column(Boolean(create_constraint=True, name="active"))
     handled_by_bot: Mapped[bool] = mapped_column(
         Boolean(create_constraint=True, name="handled_by_bot")
@@ -111,8 +111,8 @@ class Message(Base):
     message_id: Mapped[int] = mapped_column(primary_key=True)
     conversation_id: Mapped[int] = mapped_column(ForeignKey("conversation.conversation_id"))
     sender: Mapped[str] = mapped_column(enum_type("sender", *SENDERS))
-    content: Mapped[str] = mapped_column(String(10_000))
-    external_message_id: Mapped[str | None] = mapped_column(String(128))
+    content: Mapped[str] = mapped_column(String(65_536))
+    external_message_id: Mapped[str | None] = mapped_column(String(255))
     created_at: Mapped[datetime] = mapped_column(default=utcnow)
     read_at: Mapped[datetime | None]
 

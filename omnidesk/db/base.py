@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any, ClassVar
 
-from sqlalchemy import CheckConstraint, Column, MetaData, String, Table, func
+from sqlalchemy import CheckConstraint, Column, MetaData, String, Table, event, func
 from sqlalchemy.orm import DeclarativeBase
 
 from omnidesk.db.types import UtcDateTime
@@ -30,12 +30,22 @@ class Base(DeclarativeBase):
         for column in cls.__table__.columns:
             if type(column.type) is String:
                 cls.__table__.append_constraint(length_constraint(column))
+        if any("derived" in column.info for column in cls.__table__.columns):
+            event.listen(cls, "before_update", derive)
 
     @classmethod
     def primary_key(cls) -> Column[Any]:
         """Return the column of a primary key that has one column."""
         (column,) = cls.__table__.primary_key
         return column
+
+
+def derive(_mapper: Any, _connection: Any, row: Base) -> None:
+    """Set the columns of a changed row that hold what others make."""
+    for column in row.__table__.columns:
+        if "derived" in column.info:
+            make, names = column.info["derived"]
+            setattr(row, column.name, make(*(getattr(row, name) for name in names)))
 
 
 def length_constraint(column: Column[str]) -> CheckConstraint:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from sqlalchemy import ColumnElement, bindparam, false
+from sqlalchemy import BindParameter, ColumnElement, String, bindparam, false
 
 SCALAR, NULL = -1, -2
 
@@ -43,6 +43,10 @@ class Filters:
             return column.is_(None)
         items = [bindparam(f"{name}_{n}", type_=column.type) for n in range(number)]
         return column.in_(items) if items else false()
+
+    def items(self, name: str) -> list[BindParameter[str]]:
+        """Return the parameter of each item of a filter whose value is a list of texts, if any."""
+        return [bindparam(f"{name}_{n}", type_=String()) for n in range(self._sizes.get(name, 0))]
 
     def conditions(self, entity: Any, *others: str) -> list[ColumnElement[bool]]:
         """Return a condition for each filter but `others`: on the entity's column of its name."""

@@ -51,7 +51,7 @@ class JsonLines(JsonValue):
 
 
 class Contains(FunctionElement[bool]):
-    """Whether a text contains another, ignoring the case of ASCII letters."""
+    """Whether a text contains another."""
 
     inherit_cache = True
     type = Boolean()
@@ -142,13 +142,13 @@ def lines_on_postgresql(element: JsonLines, compiler: Any, **kwargs: Any) -> str
 
 @compiles(Contains, "sqlite")
 def contains_on_sqlite(element: Contains, compiler: Any, **kwargs: Any) -> str:
-    """Return a comparison of the lower-case texts."""
+    """Return SQLite's own function."""
     text, part = (compiler.process(clause, **kwargs) for clause in element.clauses)
-    return f"instr(lower({text}), lower({part})) > 0"
+    return f"instr({text}, {part}) > 0"
 
 
 @compiles(Contains, "postgresql")
 def contains_on_postgresql(element: Contains, compiler: Any, **kwargs: Any) -> str:
-    """Return a comparison of the lower-case texts."""
+    """Return PostgreSQL's own function."""
     text, part = (compiler.process(clause, **kwargs) for clause in element.clauses)
-    return f"strpos(lower({text}), lower({part}::text)) > 0"
+    return f"strpos({text}, {part}::text) > 0"

@@ -19,7 +19,7 @@ class Event(Versioned, Base):
 
     event_id: Mapped[int] = mapped_column(primary_key=True)
     title: Mapped[str] = mapped_column(String(200))
-    description: Mapped[str | None] = mapped_column(String(10_000))
+    description: Mapped[str | None] = mapped_column(String(65_536))
     start_time: Mapped[datetime]
     end_time: Mapped[datetime]
     created_by: Mapped[int | None] = mapped_column(ForeignKey("app_user.user_id"))

@@ -1,7 +1,7 @@
 """The one JSON form of every error, and the error that each exception is answered with."""
 
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Self
 
 from flask import Flask, Response, current_app, jsonify
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
@@ -39,22 +39,35 @@ def insufficient_scope(*scopes: str) -> HTTPException:
     return error
 
 
+class MoreErrors(str):
+    """The message that there are so many more errors."""
+
+    __slots__ = ("number",)
+    number: int
+
+    def __new__(cls, number: int) -> Self:
+        """Return the message."""
+        message = super().__new__(cls, f"{number} more errors.")
+        message.number = number
+        return message
+
+
 def listed(errors: dict[str, Any]) -> dict[str, Any]:
     """Return the first errors, and under `_schema` how many there are beside them."""
     more = count_faults(errors) - MAX_FAULTS
     if more <= 0:
         return printable(errors, MAX_FAULTS)
-    others = errors.get("_schema", [])
+    others = [text for text in errors.get("_schema", []) if not isinstance(text, MoreErrors)]
     errors = {name: messages for name, messages in errors.items() if name != "_schema"}
     shown = printable(errors, MAX_FAULTS - len(others))
-    return shown | {"_schema": [*others, f"{more} more errors."]}
+    return shown | {"_schema": [*others, MoreErrors(more)]}
 
 
 def count_faults(errors: Any) -> int:
-    """Return how many messages there are, at any depth."""
+    """Return how many errors there are, at any depth."""
     if isinstance(errors, dict):
         return sum(map(count_faults, errors.values()))
-    return len(errors)
+    return sum(getattr(message, "number", 1) for message in errors)
 
 
 def printable(errors: dict[Any, Any], limit: int) -> dict[str, Any]:
@@ -63,10 +76,14 @@ def printable(errors: dict[Any, Any], limit: int) -> dict[str, Any]:
     for name, messages in errors.items():
         if limit <= 0:
             break
-        text = str(name)[:MAX_NAME].encode(errors="backslashreplace").decode()
-        found = printable(messages, limit) if isinstance(messages, dict) else messages[:limit]
-        shown[text] = found
-        limit -= count_faults(found)
+        if isinstance(messages, dict):
+            found: Any = printable(messages, limit)
+        else:
+            found = [text for text in messages if not isinstance(text, MoreErrors)][:limit]
+        if found:
+            text = str(name)[:MAX_NAME].encode(errors="backslashreplace").decode()
+            shown[text] = found
+            limit -= count_faults(found)
     return shown
 
 

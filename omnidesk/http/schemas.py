@@ -2,18 +2,22 @@
 
 from collections.abc import Mapping
 from difflib import get_close_matches
+from itertools import islice
 from typing import Any
 
 import marshmallow as ma
 from marshmallow.validate import Range
 
+from omnidesk.http.errors import MAX_FAULTS, MoreErrors
 from omnidesk.http.fields import IntegerParameter, TextField
 
 MAX_LIMIT = 200  # rows of a page
 MAX_OFFSET = 2**53 - 1  # rows; the largest integer that every JSON reader holds exactly
+MAX_FIELDS = 100  # of an object; every schema has fewer
 MAX_HINTS = 10  # unknown fields that are compared with the known ones: that takes time
 # What a cursor holds for each type of column: hexadecimal digits, or a text behind a dot.
-CURSOR_INTEGER, CURSOR_TIME, CURSOR_TEXT = "[0-7][0-9a-f]{7}", "[01][0-9a-f]{13}", r"\.[!-~]{1,50}"
+CURSOR_INTEGER, CURSOR_TIME = "[0-7][0-9a-f]{7}", "[01][0-9a-f]{13}"
+CURSOR_TEXT = r"\.[^\x00-\x20\x7f-\xa0]{1,50}"
 
 
 def unknown_fields(names: list[str], known: list[str]) -> dict[str, list[str]]:
@@ -29,6 +33,19 @@ def unknown_fields(names: list[str], known: list[str]) -> dict[str, list[str]]:
 
 class Schema(ma.Schema):
     """A schema that refuses unknown fields and keeps the order of its declaration."""
+
+    def load(self, data: Any, **kwargs: Any) -> Any:
+        """Return the loaded values; raise ValidationError, quickly for very many unknown names."""
+        if isinstance(data, dict) and len(data) > MAX_FIELDS:
+            raise ma.ValidationError(self.many_unknown_fields(data))
+        return super().load(data, **kwargs)
+
+    def many_unknown_fields(self, data: dict[str, Any]) -> dict[str, list[str]]:
+        """Return the errors of the first unknown names, and how many there are beside."""
+        unknown = (name for name in data if name not in self.load_fields)
+        first = unknown_fields([*islice(unknown, MAX_FAULTS)], [*self.load_fields])
+        number = len(data) - sum(name in data for name in self.load_fields)
+        return first | {"_schema": [MoreErrors(number - len(first))]}
 
     def handle_error(self, error: ma.ValidationError, data: Any, **_: Any) -> None:
         """Add to the error of each unknown field the name that was probably meant."""

@@ -27,6 +27,7 @@ def unchanged(column: Any) -> Any:
 JSON_SQL: dict[type, Callable[[Any], Any]] = {
     fields.EnumField: unchanged,
     fields.CountField: unchanged,
+    fields.EmailField: unchanged,
     fields.BooleanField: json_sql.JsonBoolean,
     fields.IdField: unchanged,
     fields.JsonField: json_sql.JsonText,

@@ -8,6 +8,7 @@ from typing import Any
 from omnidesk.clients.models import Client
 from omnidesk.conversations.models import Conversation, Message
 from omnidesk.db import Base
+from omnidesk.db.folding import search_text
 from omnidesk.events.models import Event
 from omnidesk.tickets.models import Ticket
 from omnidesk.users.models import User
@@ -80,11 +81,13 @@ def people(count: int, rng: Random) -> Iterator[str]:
 def users(ids: range, rng: Random, _: TimeOf) -> Rows:
     """Yield agents who cannot log in: no password has their hash."""
     for number, name in zip(ids, people(len(ids), rng), strict=True):
+        email = f"agent-{number}@example.com"
         yield {
             "user_id": number,
             "full_name": name,
             "username": f"agent-{number}",
-            "email": f"agent-{number}@example.com",
+            "email": email,
+            "email_key": email,
             "role": "empleado",
             "active": True,
             "password_hash": "none",
@@ -94,12 +97,16 @@ def users(ids: range, rng: Random, _: TimeOf) -> Rows:
 def clients(ids: range, rng: Random, time: TimeOf) -> Rows:
     """Yield clients, most of them active."""
     for number, name in zip(ids, people(len(ids), rng), strict=True):
-        yield {
-            "client_id": number,
+        shown = {
             "full_name": name,
             "email": f"client-{number}@example.com",
             "phone": f"+57 601 {number:07}",
             "external_id": f"crm-{number}",
+        }
+        yield {
+            "client_id": number,
+            **shown,
+            "search_text": search_text(*shown.values()),
             "active": number % 20 != 0,
             "created_at": time(number),
         }

@@ -1,6 +1,5 @@
 """Tickets and their tags."""
 
-import re
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Self
@@ -30,12 +29,12 @@ from omnidesk.db import (
     enum_type,
     utcnow,
 )
+from omnidesk.db.folding import MAX_TAG, fold_tag
 from omnidesk.db.statements import Statement
 from omnidesk.users.models import User
 
 PRIORITIES = ("alta", "media", "baja")
 STATUSES = ("abierto", "en_progreso", "cerrado")
-TAG = "[a-z0-9][a-z0-9_.:-]{0,49}"
 MAX_TAGS = 50  # of a ticket; a trigger of the database keeps it
 TagText = bytewise_text(50)
 
@@ -48,8 +47,8 @@ class Ticket(Versioned, Base):
 
     ticket_id: Mapped[int] = mapped_column(primary_key=True)
     client_id: Mapped[int] = mapped_column(ForeignKey("client.client_id"))
-    subject: Mapped[str] = mapped_column(String(200))
-    description: Mapped[str | None] = mapped_column(String(10_000))
+    subject: Mapped[str] = mapped_column(String(998))
+    description: Mapped[str | None] = mapped_column(String(65_536))
     priority: Mapped[str] = mapped_column(enum_type("priority", *PRIORITIES))
     status: Mapped[str] = mapped_column(enum_type("status", *STATUSES))
     created_at: Mapped[datetime] = mapped_column(default=utcnow)
@@ -119,24 +118,20 @@ class Ticket(Versioned, Base):
 
     def add_tag(self, tag: str) -> None:
         """Put a tag on the locked ticket, unless it has it; raise RuleViolation for a bad tag."""
-        if not self.find_tag(tag):
-            db.session.add(TicketTag(ticket_id=self.ticket_id, tag=tag))
+        folded = checked_tag(tag)
+        if not self.find_tag(folded):
+            db.session.add(TicketTag(ticket_id=self.ticket_id, tag=folded))
             self.refresh()
 
     def remove_tag(self, tag: str) -> None:
         """Take a tag off the locked ticket, if it has it; raise RuleViolation for a bad tag."""
-        if found := self.find_tag(tag):
+        if found := self.find_tag(checked_tag(tag)):
             db.session.delete(found)
             self.refresh()
 
-    def find_tag(self, tag: str) -> "TicketTag | None":
-        """Return the row of a tag on this ticket, or None; raise RuleViolation for a bad tag."""
-        if not re.fullmatch(TAG, tag):
-            message = (
-                "1 to 50 lower-case letters a-z, digits, and _ . : - but not at the beginning."
-            )
-            raise RuleViolation("tag", message)
-        return db.session.get(TicketTag, (self.ticket_id, tag))
+    def find_tag(self, folded: str) -> "TicketTag | None":
+        """Return the row of a folded tag on this ticket, or None."""
+        return db.session.get(TicketTag, (self.ticket_id, folded))
 
     def refresh(self) -> None:
         """Load the columns that triggers have changed."""
@@ -214,6 +209,15 @@ class Tag(Base):
     def matching(cls, filters: Filters) -> Select[Self]:
         """Select the tags that meet the filters, in alphabetical order."""
         return select(cls).where(*filters.conditions(cls)).order_by(cls.tag)
+
+
+def checked_tag(tag: str) -> str:
+    """Return a tag in the form that is stored; raise RuleViolation where it is none."""
+    folded = fold_tag(tag)
+    if folded is None:
+        message = f"1 to {MAX_TAG} letters, digits, and _ . : - but not at the beginning."
+        raise RuleViolation("tag", message)
+    return folded
 
 
 def require_active_user(user_id: int | None) -> None:

@@ -4,6 +4,7 @@ from typing import Any
 
 from marshmallow import ValidationError, fields, validates
 
+from omnidesk.db.folding import MAX_TAG_SENT, fold_tag
 from omnidesk.http import PageQuery, PatchSchema, ResponseSchema, Schema
 from omnidesk.http.fields import (
     ANY_TEXT,
@@ -16,9 +17,24 @@ from omnidesk.http.fields import (
     TextField,
     TimeField,
 )
-from omnidesk.tickets.models import TAG, Tag, Ticket
+from omnidesk.tickets.models import Tag, Ticket
 
+# Letters and digits of any script, which a portable pattern cannot name, and _ . : -
+TAG = r"[^\x00-\x2f\x3a-\x40\x5b-\x60\x7b-\xa9][^\x00-,/;-@\x5b-^`\x7b-\xa9]*"
 MAX_TICKETS = 100  # that are changed at once
+
+
+class TagField(TextField):
+    """A tag, loaded in the form that is stored."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(pattern=TAG, max_length=MAX_TAG_SENT, **kwargs)
+
+    def _deserialize(self, value: object, *args: Any, **kwargs: Any) -> str:
+        folded = fold_tag(super()._deserialize(value, *args, **kwargs))
+        if folded is None:
+            raise self.make_error("pattern", pattern="letters, digits, and _ . : -")
+        return folded
 
 
 class TicketQuery(PageQuery):
@@ -28,7 +44,7 @@ class TicketQuery(PageQuery):
     priority = EnumField(Ticket.priority, description="Only tickets with this priority")
     assigned_to = IdParameter(description="Only tickets that are assigned to this user")
     client_id = IdParameter(description="Only tickets of this client")
-    tag = TextField(Tag.tag, pattern=TAG, description="Only tickets with this tag, such as `vip`")
+    tag = TagField(description="Only tickets with this tag, such as `vip`")
 
 
 class TicketCreate(Schema):

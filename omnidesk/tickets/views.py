@@ -5,8 +5,9 @@ from typing import Any
 from omnidesk.db import db
 from omnidesk.http import Blueprint, PreparedSelect, TextPageQuery
 from omnidesk.http.errors import http_error
-from omnidesk.tickets.models import TAG, Tag, Ticket
+from omnidesk.tickets.models import Tag, Ticket
 from omnidesk.tickets.schemas import (
+    TAG,
     TagSchema,
     TicketCreate,
     TicketPatch,
@@ -68,8 +69,9 @@ TAG_PATH = "/tickets/<id(example=100):ticket_id>/tags/<tag>"
 TAG_PARAMETER = {
     "in": "path",
     "name": "tag",
-    "description": "The tag",
-    "schema": {"type": "string", "pattern": f"^{TAG}$", "maxLength": 50, "example": "vip"},
+    "description": "1 to 50 letters and digits of any script, and _ . : - but not at the "
+    "beginning; upper and lower case are the same",
+    "schema": {"type": "string", "pattern": f"^{TAG}$", "example": "vip"},
 }
 
 

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any, Self
 
-from sqlalchemy import Boolean, Index, Select, String, bindparam, func, select, text
+from sqlalchemy import Boolean, Index, Select, String, Text, bindparam, func, select, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from omnidesk.db import (
@@ -16,6 +16,7 @@ from omnidesk.db import (
     enum_type,
     utcnow,
 )
+from omnidesk.db.folding import derived, email_key
 from omnidesk.db.postgresql import advisory_lock
 from omnidesk.db.statements import Statement
 from omnidesk.users import passwords
@@ -38,6 +39,7 @@ class User(Versioned, Base):
     last_login_at: Mapped[datetime | None]
     password_changed_at: Mapped[datetime | None]
     password_hash: Mapped[str] = mapped_column(String(255))
+    email_key: Mapped[str | None] = derived(email_key, ("email",), type_=Text, sort_order=101)
 
     __table_args__ = (
         Index(
@@ -46,7 +48,7 @@ class User(Versioned, Base):
             unique=True,
             info={"field": "username"},
         ),
-        Index("uq_app_user_email", text("lower(email)"), unique=True, info={"field": "email"}),
+        Index("uq_app_user_email_key", "email_key", unique=True, info={"field": "email"}),
         Index(None, "active", "user_id"),
         Index(None, "role", "user_id"),
         Index(None, "role", "active", "user_id"),

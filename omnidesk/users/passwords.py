@@ -7,6 +7,8 @@ from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 from flask import current_app
 
+from omnidesk.db.folding import nfc
+
 MIN_LENGTH, MAX_LENGTH = 8, 128  # code points
 
 
@@ -17,12 +19,21 @@ def hasher(time_cost: int, memory_cost: int, parallelism: int) -> PasswordHasher
 
 
 def hash_password(password: str) -> str:
-    """Return the argon2id hash to store."""
-    return hasher(**current_app.config["ARGON2"]).hash(password)
+    """Return the argon2id hash to store, of the password's composed form."""
+    return hasher(**current_app.config["ARGON2"]).hash(nfc(password))
 
 
 def verify(stored: str, password: str) -> bool:
-    """Return whether a stored hash is that of the password."""
+    """Return whether a stored hash is that of the password, composed or as it was sent.
+
+    Keyboards differ in how they write the same letter; older hashes are of what was sent.
+    """
+    composed = nfc(password)
+    return matches(stored, composed) or (composed != password and matches(stored, password))
+
+
+def matches(stored: str, password: str) -> bool:
+    """Return whether a stored hash is that of exactly this text."""
     try:
         return hasher(**current_app.config["ARGON2"]).verify(stored, password)
     except (VerificationError, InvalidHashError):
@@ -30,7 +41,10 @@ def verify(stored: str, password: str) -> bool:
 
 
 def renew(stored: str, password: str) -> str:
-    """Return the hash, or a new one where the costs of hashing have changed since."""
+    """Return the hash, or a new one where it was made with other costs or of another form."""
+    composed = nfc(password)
+    if composed != password and not matches(stored, composed):
+        return hash_password(password)
     if hasher(**current_app.config["ARGON2"]).check_needs_rehash(stored):
         return hash_password(password)
     return stored

@@ -4,13 +4,14 @@ from typing import Any
 
 from marshmallow import ValidationError, post_load, validates
 
+from omnidesk.db.folding import nfc
 from omnidesk.http import PageQuery, PatchSchema, ResponseSchema, Schema
 from omnidesk.http.fields import (
     ANY_TEXT,
-    EMAIL,
     USERNAME,
     BooleanField,
     BooleanParameter,
+    EmailField,
     EnumField,
     IdField,
     TextField,
@@ -18,6 +19,9 @@ from omnidesk.http.fields import (
 )
 from omnidesk.users import passwords
 from omnidesk.users.models import User
+
+# A letter is composed of at most four: longer ones cannot become short enough.
+MAX_DECOMPOSED = 4 * passwords.MAX_LENGTH
 
 
 class UserQuery(PageQuery):
@@ -41,9 +45,8 @@ class UserFields(Schema):
         example="newagent",
         description="The name to log in with; its case does not matter",
     )
-    email = TextField(
+    email = EmailField(
         User.email,
-        pattern=EMAIL,
         load_default=None,
         example="newagent@example.com",
         description="The email address",
@@ -56,10 +59,19 @@ class UserFields(Schema):
     )
 
 
+class PasswordField(TextField):
+    """A new password, loaded in its composed form, whose length counts."""
+
+    def _deserialize(self, value: object, *args: Any, **kwargs: Any) -> str:
+        if isinstance(value, str) and len(value) <= MAX_DECOMPOSED:
+            value = nfc(value)
+        return super()._deserialize(value, *args, **kwargs)
+
+
 class NewPassword(Schema):
     """A new password, which is loaded as its hash."""
 
-    password = TextField(
+    password = PasswordField(
         pattern=ANY_TEXT,
         min_length=passwords.MIN_LENGTH,
         max_length=passwords.MAX_LENGTH,
@@ -90,9 +102,7 @@ class UserPatch(PatchSchema, NewPassword):
     """The fields of a user that can be changed."""
 
     full_name = TextField(User.full_name, example="New Agent", description="The full name")
-    email = TextField(
-        User.email, pattern=EMAIL, example="newagent@example.com", description="The email address"
-    )
+    email = EmailField(User.email, example="newagent@example.com", description="The email address")
     role = EnumField(
         User.role,
         example="empleado",

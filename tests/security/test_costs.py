@@ -118,6 +118,12 @@ def faults(errors: Any) -> int:
             {"json": {"ticket_ids": [1], "set": {f"x{n}": 0 for n in range(25)}}},
             5,
         ),
+        (
+            "patch",
+            "/api/tickets",
+            {"json": {"ticket_ids": [1], "set": {f"x{n}": 0 for n in range(5000)}}},
+            4980,
+        ),
         ("patch", "/api/tickets", {"json": {"ticket_ids": [*range(1, 101)], "set": {}}}, 80),
         ("get", "/api/clients", {"query_string": {f"x{n}": 0 for n in range(21)}}, 1),
         ("get", "/api/summary", {"query_string": {f"x{n}": 0 for n in range(22)}}, 2),

@@ -22,8 +22,8 @@ FAULTS = (
     *(("tickets", "client_id", value) for value in (0, -1, True, "1", 1.0, None)),
     *(("tickets", "client_id", value) for value in (2**31, 2**63, -(2**63) - 1, 10**4000)),
     *(("tickets", "subject", value) for value in ("", "  ", "\u200b", "a\x00", "\ud800", None, 7)),
-    *(("tickets", "subject", value) for value in ("x" * 201, "🔑" * 201, "e\u0301" * 101)),
-    *(("tickets", "description", value) for value in ("x" * 10_001, "\ud800", "\x00")),
+    *(("tickets", "subject", value) for value in ("x" * 999, "🔑" * 999, "e\u0301" * 500)),
+    *(("tickets", "description", value) for value in ("x" * 65_537, "\ud800", "\x00")),
     *(("tickets", "priority", value) for value in ("ALTA", "alta ", "urgent", 1, None, ["alta"])),
     ("tickets", "status", "open"),
     ("tickets", "subjekt", "x"),
@@ -119,7 +119,7 @@ def test_a_text_to_look_for_means_itself_only(desk: Desk, text: str) -> None:
 
 @pytest.mark.parametrize("unit", ["x", "ñ", "🔑", "e\u0301", "👩‍🔧"])
 def test_a_text_may_be_as_long_as_it_may_be(desk: Desk, unit: str) -> None:
-    longest = {"subject": (unit * 200)[:200], "description": (unit * 10_000)[:10_000]}
+    longest = {"subject": (unit * 998)[:998], "description": (unit * 65_536)[:65_536]}
 
     made = desk.ask("POST", "/api/tickets", json=TICKET | longest)
 
@@ -223,7 +223,7 @@ def test_a_body_that_is_too_large(desk: Desk, size: int, chunked: bool) -> None:
     assert (answer.status_code, answer.json()) == (413, {"detail": "Request Entity Too Large"})
 
 
-def test_a_body_of_65_kilobytes_is_read(desk: Desk) -> None:
-    answer = desk.ask("POST", "/api/tickets", json=TICKET | {"description": "x" * 65_000})
+def test_a_body_of_70_kilobytes_is_read(desk: Desk) -> None:
+    answer = desk.ask("POST", "/api/tickets", json=TICKET | {"description": "x" * 70_000})
 
     assert (answer.status_code, list(answer.json()["errors"])) == (400, ["description"])

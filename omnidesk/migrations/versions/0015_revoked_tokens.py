@@ -3,7 +3,7 @@
 from alembic import op
 
 revision = "0015_revoked_tokens"
-down_revision = "0012_database_id"
+down_revision = "0013_input"
 
 END = (
     "DELETE FROM session WHERE user_id = NEW.user_id;"
