@@ -4,17 +4,23 @@ import re
 import socket
 import subprocess
 from collections.abc import Iterator
+from itertools import takewhile
 from pathlib import Path
+from tempfile import gettempdir
 from typing import Any, NamedTuple
 
 import pytest
 import requests
 
-from tests.conftest import KEY, make_conversation, on_postgresql
+from tests.conftest import KEY, Caller, make_conversation, on_postgresql
 from tests.postgres import free_port
 from tests.servers import ROOT, RawConnection, flask, gunicorn, start_nginx, wait_for
 
 pytestmark = on_postgresql
+
+
+ORIGIN = "https://app.example.com"
+PROTOCOLS = ("--http1.1", "--http2")
 
 
 class Site(NamedTuple):
@@ -45,7 +51,7 @@ def certify(folder: Path) -> None:
 
 
 def shipped_site(folder: Path, gunicorn_port: str, tls: int, plain: int) -> str:
-    """Return deploy/nginx.conf with ports and paths of our own, and nothing else changed."""
+    """Return deploy/nginx.conf with ports, paths and an origin of our own, and nothing else."""
     site = (ROOT / "deploy/nginx.conf").read_text()
     site = re.sub(r"\n *listen \[::\].*", "", site)
     for shipped, ours in (
@@ -54,6 +60,7 @@ def shipped_site(folder: Path, gunicorn_port: str, tls: int, plain: int) -> str:
         ("listen 80", f"listen 127.0.0.1:{plain}"),
         ("/etc/letsencrypt/live/desk.example.com", str(folder)),
         ("desk.example.com", "localhost"),
+        ('# "https://app.example.com" $http_origin;', f'"{ORIGIN}" $http_origin;'),
     ):
         assert shipped in site
         site = site.replace(shipped, ours)
@@ -64,7 +71,8 @@ def shipped_site(folder: Path, gunicorn_port: str, tls: int, plain: int) -> str:
 def folder(database_url: str, tmp_path_factory: Any) -> Path:
     """A folder that nginx's own user may enter."""
     path: Path = tmp_path_factory.mktemp("nginx")
-    for parent in (path, *path.parents[:2]):
+    ours = takewhile(lambda parent: parent != Path(gettempdir()), path.parents)
+    for parent in (path, *ours):
         parent.chmod(0o755)
     certify(path)
     return path
@@ -309,14 +317,120 @@ def test_one_connection_serves_many_requests(
         assert session.get(f"{site.url}/healthz").status_code == 200
 
 
+class Answer(NamedTuple):
+    """What curl got; the names of its headers are in lower case."""
+
+    status: int
+    headers: dict[str, str]
+    body: str
+
+
+def curl(site: Site, protocol: str, path: str, *options: str, origin: str = ORIGIN) -> Answer:
+    """Send a request with curl, over HTTP/1.1 or HTTP/2, as a page of an origin does."""
+    command = [
+        *("curl", "--silent", "--show-error", "--include", "--noproxy", "*", protocol),
+        *("--max-time", "30", "--cacert", str(site.certificate)),
+        *("--header", "Expect:", "--header", f"Origin: {origin}", *options),
+        f"{site.url}{path}",
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    head, _, body = done.stdout.partition("\n\n")
+    first, *lines = head.splitlines()
+    assert first.startswith("HTTP/2 " if protocol == "--http2" else "HTTP/1.1 ")
+    pairs = [line.partition(": ") for line in lines]
+    names = [name.lower() for name, _, _ in pairs]
+    assert len(names) == len(set(names)), names
+    return Answer(
+        int(first.split()[1]), {name.lower(): value for name, _, value in pairs}, body.strip()
+    )
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Path:
+    """A folder with what is too much for a command line."""
+    (tmp_path / "body").write_bytes(b" " * 2**21)
+    (tmp_path / "header").write_text("X-Long: " + "x" * 9000)
+    (tmp_path / "token").write_text("Authorization: Bearer " + "x" * 20_000)
+    (tmp_path / "headers").write_text("".join(f"X-{number}: x\n" for number in range(150)))
+    return tmp_path
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize(
+    ("path", "options", "status", "detail"),
+    [
+        ("/nothing", [], 404, "Not Found"),
+        ("/healthz", ["--request", "TRACE"], 405, "Method Not Allowed"),
+        ("/" + "x" * 5000, [], 414, "Request URI Too Long"),
+        ("/" + "x" * 60_000, [], 414, "Request URI Too Long"),
+        ("/healthz", ["--header", "@{}/header"], 431, "Request Header Fields Too Large"),
+        ("/healthz", ["--header", "@{}/token"], 431, "Request Header Fields Too Large"),
+        ("/healthz", ["--header", "@{}/headers"], 431, "Request Header Fields Too Large"),
+        ("/nothing", ["--data-binary", "@{}/body"], 413, "Request Entity Too Large"),
+        (
+            "/nothing",
+            ["--data-binary", "@{}/body", "--header", "Transfer-Encoding: chunked"],
+            413,
+            "Request Entity Too Large",
+        ),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+def test_a_page_may_read_what_never_reached_the_app(
+    site: Site, files: Path, protocol: str, path: str, options: list[str], status: int, detail: str
+) -> None:
+    options = [option.format(files) for option in options]
+
+    answer = curl(site, protocol, path, *options)
+    strange = curl(site, protocol, path, *options, origin="https://evil.example")
+
+    assert (answer.status, answer.body) == (status, f'{{"detail":"{detail}"}}')
+    assert answer.headers["content-type"] == "application/json"
+    if path != "/nothing" or status != 404:  # which the app answers; it knows no origin here
+        assert answer.headers["access-control-allow-origin"] == ORIGIN
+    assert (strange.status, strange.body) == (answer.status, answer.body)
+    assert not [name for name in strange.headers if name.startswith("access-control")]
+
+
+ASKED = (
+    *("--request", "OPTIONS", "--header", "Access-Control-Request-Method: DELETE"),
+    *("--header", "Access-Control-Request-Headers: authorization, traceparent"),
+)
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("path", ["/api/tickets", "/nothing", "/" + "x" * 5000])
+def test_nginx_answers_preflights_as_the_app_does(
+    site: Site, app_with: Any, protocol: str, path: str
+) -> None:
+    asked = {"Origin": ORIGIN, "Access-Control-Request-Method": "DELETE"}
+    asked["Access-Control-Request-Headers"] = "authorization, traceparent"
+    by_the_app = Caller(app_with(CORS_ORIGINS=[ORIGIN])).options(path, headers=asked)
+
+    answer = curl(site, protocol, path, *ASKED)
+    strange = curl(site, protocol, path, *ASKED, origin="https://evil.example")
+
+    assert (answer.status, answer.body) == (by_the_app.status_code, by_the_app.text) == (204, "")
+    for name in ("allow-origin", "allow-methods", "allow-headers", "max-age"):
+        named = f"access-control-{name}"
+        assert answer.headers[named] == by_the_app.headers[named]
+    assert answer.headers["vary"] == by_the_app.headers["Vary"]
+    assert not [name for name in strange.headers if name.startswith("access-control")]
+
+
 def test_a_server_that_is_away_is_503(folder: Path) -> None:
     site, running = nginx(folder, str(free_port()))
     with running:
         wait_for(f"{site.url}/healthz", folder / f"{site.tls}/error.log", verify=site.certificate)
-        answer = requests.get(f"{site.url}/api/tickets", verify=site.certificate, timeout=5)
+        answers = [curl(site, protocol, "/api/tickets") for protocol in PROTOCOLS]
+        preflights = [curl(site, protocol, "/api/tickets", *ASKED) for protocol in PROTOCOLS]
 
-    assert (answer.status_code, answer.json()) == (503, {"detail": "Service Unavailable"})
-    assert answer.headers["Retry-After"] == "5"
+    for answer in answers:
+        assert (answer.status, answer.body) == (503, '{"detail":"Service Unavailable"}')
+        assert answer.headers["retry-after"] == "5"
+        assert answer.headers["access-control-allow-origin"] == ORIGIN
+        assert answer.headers["access-control-expose-headers"] == "Retry-After"
+    assert [answer.status for answer in preflights] == [204, 204]
 
 
 def test_a_database_without_a_schema_is_told_to_the_operator(
