@@ -22,6 +22,7 @@ PAGES = (
     "docs/operations.md",
     "docs/architecture.md",
     "docs/api.md",
+    "docs/clients.md",
     "docs/api/authentication.md",
     "docs/api/conventions.md",
     "docs/api/errors.md",

@@ -53,6 +53,12 @@ class ClientCreate(Schema):
 class ClientPatch(PatchSchema, ClientCreate):
     """The fields of a client that can be changed."""
 
+    external_id = TextField(
+        Client.external_id,
+        example="crm-55",  # the one that the client of the example has
+        description="The id of the client in another system",
+    )
+
 
 class ClientSchema(ResponseSchema, ClientCreate):
     """A client."""

@@ -101,8 +101,8 @@ class UserCreate(UserFields, NewPassword):
 class UserPatch(PatchSchema, NewPassword):
     """The fields of a user that can be changed."""
 
-    full_name = TextField(User.full_name, example="New Agent", description="The full name")
-    email = EmailField(User.email, example="newagent@example.com", description="The email address")
+    full_name = TextField(User.full_name, example="User One", description="The full name")
+    email = EmailField(User.email, example="user@example.com", description="The email address")
     role = EnumField(
         User.role,
         example="empleado",
