@@ -148,11 +148,18 @@ def require_session(first: Connection, parameters: dict[str, Any]) -> None:
     if database in known_sessions():
         return
     with Connection.connect_in_time(first.waits, parameters) as second:
-        for _ in range(5):
-            before = first.server_process()
-            second.execute("BEGIN")
-            taken, after = second.server_process(), first.server_process()
-            second.execute("ROLLBACK")
-            if taken == before or after != before:
-                raise SharedSessionError(POOL_MODE)
+        if any(shares_session(first, second) for _ in range(5)):
+            raise SharedSessionError(POOL_MODE)
     known_sessions().add(database)
+
+
+def shares_session(first: Connection, second: Connection) -> bool:
+    """Return whether a pooler gives one connection what another one has just left."""
+    before = first.server_process()
+    try:
+        second.execute("BEGIN")
+    except psycopg.errors.ProtocolViolation:  # pool_mode=statement knows no transactions
+        return True
+    taken, after = second.server_process(), first.server_process()
+    second.execute("ROLLBACK")
+    return taken == before or after != before
