@@ -86,6 +86,19 @@ def browser_host(host: str) -> str:
     return found
 
 
+def folder_fault(url: URL) -> str | None:
+    """Return why no file of SQLite can be at a URL, None where it can."""
+    if url.drivername != "sqlite":
+        return None
+    path = INSTANCE / str(url.database)
+    if path.parent == INSTANCE:
+        with suppress(OSError):
+            INSTANCE.mkdir(parents=True, exist_ok=True)
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        return f"names a file in {path.parent}, which is not a folder that can be written to"
+    return f"must name a file, and {path} is a folder" if path.is_dir() else None
+
+
 def validate_origin(text: str) -> None:
     """Refuse what no browser sends as an Origin, even if it is written in another way."""
     try:
@@ -378,8 +391,15 @@ def from_environment() -> Production:
     env = Env(eager=False)
     name = env.str("OMNIDESK_ENV", Production.ENV, validate=OneOf(ENVIRONMENTS))
     try:
-        return ENVIRONMENTS.get(name, Production)(env)
+        settings = ENVIRONMENTS.get(name, Production)(env)
+    except OSError as error:  # of the file with development's key
+        why = f"{error.filename}: {error.strerror}"
+        raise InvalidSettings(f"omnidesk cannot start: {why}") from None
     except EnvValidationError as error:
         faults: Any = error.error_messages
         lines = (f"{name} {reason(why)}" for name, why in faults.items())
         raise InvalidSettings(f"omnidesk cannot start: {'; '.join(lines)}") from None
+    if fault := folder_fault(settings.SQLALCHEMY_DATABASE_URI):
+        said = "DATABASE_URL" if "DATABASE_URL" in os.environ else "DATABASE_URL's default"
+        raise InvalidSettings(f"omnidesk cannot start: {said} {fault}; set DATABASE_URL")
+    return settings

@@ -6,7 +6,8 @@ import os
 import signal
 import socket
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from importlib import import_module
 from logging.config import dictConfig
 from pathlib import Path
@@ -15,6 +16,11 @@ from typing import Any
 
 from gunicorn import glogging, util
 from werkzeug.http import HTTP_STATUS_CODES
+
+# Where standard output or error is closed, no socket may take its number: the log would go there.
+while (opened := os.open(os.devnull, os.O_RDWR)) <= 2:
+    pass
+os.close(opened)
 
 sys.path.insert(0, str(Path(__file__).parent))
 settings = import_module("config").from_environment()  # an invalid one ends the start here
@@ -156,20 +162,25 @@ def require_free_ports(server: Any) -> None:
 
 def require_suitable_database(server: Any) -> None:
     """End the start where the database cannot be worked with, but not where it is away."""
-    from sqlalchemy.exc import DBAPIError
+    from sqlalchemy.exc import SQLAlchemyError
 
-    from omnidesk.db.constraints import error_message
-    from omnidesk.db.postgresql import within_deadline
     from omnidesk.db.requirements import require_suitable
+
+    with asking_database(server), suppress(SQLAlchemyError):
+        require_suitable()
+
+
+@contextmanager
+def asking_database(server: Any) -> Iterator[None]:
+    """Let the database be asked before the workers begin, which use no connection of others."""
+    from omnidesk.db.postgresql import within_deadline
     from omnidesk.db.statements import drop_idle_connections
 
     with server.app.wsgi().app_context(), within_deadline():
         try:
-            require_suitable()
-        except DBAPIError as error:
-            server.log.warning("The database does not answer: %s", error_message(error))
+            yield
         finally:
-            drop_idle_connections()  # workers use no connection of another process
+            drop_idle_connections()
 
 
 def when_ready(server: Any) -> None:
@@ -179,10 +190,27 @@ def when_ready(server: Any) -> None:
             # A connection without a request, as browsers open them, waits in the kernel and holds
             # no thread, for as many seconds at most.
             listener.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, keepalive)
+    report_database(server)
     gc.collect()
     gc.freeze()  # the collector would write to these objects, and so copy them in each worker
     readable = ", ".join(settings.PUBLIC_READS) or "nothing"
     server.log.info("%s mode; readable without a token: %s", settings.ENV, readable)
+
+
+def report_database(server: Any) -> None:
+    """Log why the database is not ready, if so; its workers then know the file of SQLite."""
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from omnidesk.db.constraints import error_message
+    from omnidesk.health import database_problem
+
+    with asking_database(server):
+        try:
+            problem = database_problem()
+        except SQLAlchemyError as error:
+            problem = error_message(error)
+    if problem:
+        server.log.error("The database is not ready. %s", problem)
 
 
 def post_fork(server: Any, _worker: Any) -> None:

@@ -28,23 +28,33 @@ class DeskCommand(click.Command):
             return super().invoke(ctx)
         except (DBAPIError, PoolTimeoutError) as error:
             raise click.ClickException(f"{error_message(error)} (has init-db been run?)") from None
+        except OSError as error:
+            raise click.ClickException(f"{error.filename}: {error.strerror}") from None
 
 
 @click.command(cls=DeskCommand)
 @click.option("--demo", is_flag=True, help="Add the demo data to a desk that has no users.")
 @click.option("--reset", is_flag=True, help="Delete everything first; only with --demo.")
+@click.option(
+    "--create/--no-create", default=True, help="Whether to make a SQLite file where there is none."
+)
 @with_appcontext
-def init_db(demo: bool, reset: bool) -> None:
+def init_db(demo: bool, reset: bool, create: bool) -> None:
     """Bring the database to the newest schema."""
     if demo and current_app.config["ENV"] == "production":
         raise click.UsageError("The demo's password is public: it is not for production.")
     if reset and not demo:
         raise click.UsageError("--reset deletes everything, and is for the demo: add --demo.")
+    if not create and db.engine.name == "sqlite" and migrations.revision() is None:
+        raise click.ClickException(f"{db.engine.url.database} is empty.")
     if reset:
         counts = migrations.drop_all()
         rows = ", ".join(f"{table} {count}" for table, count in counts.items() if count)
         click.echo(f"Deleted everything in {db.engine.url}. Rows by table: {rows or 'none'}.")
-    migrations.upgrade()
+    try:
+        migrations.upgrade()
+    except migrations.NewerSchemaError as error:
+        raise click.ClickException(f"The database is not ready. {error}") from None
     click.echo(f"The schema is at {migrations.NEWEST}.")
     if demo:
         from omnidesk.sample_data import demo as sample

@@ -10,7 +10,7 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from omnidesk import migrations
-from omnidesk.db import db
+from omnidesk.db import db, sqlite
 from omnidesk.db.requirements import unsuitable
 from omnidesk.db.session import READ
 from omnidesk.http import Blueprint, ResponseSchema
@@ -25,11 +25,20 @@ class HealthSchema(ResponseSchema):
     status = ma.fields.String(metadata={"description": "Always `ok`", "example": "ok"})
 
 
+def database_problem() -> str | None:
+    """Return why the database cannot be used, None if it can; raise the database's own error."""
+    if files := sqlite.files_of(db.engine):
+        if files.is_missing():
+            return "There is no database: run init-db."
+        sqlite.check_files(files, writable=True)
+    return unsuitable() or migrations.fault(migrations.revision())
+
+
 @lru_cache(maxsize=4)
-def fault_at(_second: int, _engine: Engine) -> str | SQLAlchemyError | None:
+def problem_at(_second: int, _engine: Engine) -> str | SQLAlchemyError | None:
     """Return why the database is not ready, or what it raises: it is asked once in a second."""
     try:
-        return unsuitable() or migrations.fault()
+        return database_problem()
     except SQLAlchemyError as error:
         return error
 
@@ -47,11 +56,11 @@ def live() -> dict[str, Any]:
 @blp.response(200, HealthSchema)
 @blp.alt_response(503, "SERVICE_UNAVAILABLE")
 def ready() -> dict[str, Any]:
-    """Tell whether the database answers and its schema is current"""
-    message = fault_at(int(monotonic()), db.engines[READ])
-    if isinstance(message, Exception):
-        raise message
-    if message is not None:
-        current_app.logger.error("The database is not ready. %s", message)
-        raise http_error(503, {"database": [message]})
+    """Tell whether the database can be read and written, and its schema is current"""
+    problem = problem_at(int(monotonic()), db.engines[READ])
+    if isinstance(problem, Exception):
+        raise problem
+    if problem is not None:
+        current_app.logger.error("The database is not ready. %s", problem)
+        raise http_error(503, {"database": [problem]})
     return {"status": "ok"}

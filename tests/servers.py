@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, Self
@@ -64,11 +64,13 @@ def process(command: list[Any], log: Path, **kwargs: Any) -> Iterator[subprocess
 
 
 @contextmanager
-def gunicorn(settings: dict[str, str], folder: Path, workers: int = 2) -> Iterator[str]:
-    """Serve the app with real workers; yield its address."""
+def gunicorn(
+    settings: dict[str, str], folder: Path, workers: int = 2, prefix: Sequence[str] = ()
+) -> Iterator[str]:
+    """Serve the app with real workers, as a command's that runs others; yield its address."""
     port, log = free_port(), folder / "gunicorn.log"
     env = environ({**settings, "PORT": str(port), "WEB_CONCURRENCY": str(workers)})
-    with process([BIN / "gunicorn", *STOP, "wsgi:app"], log, env=env, cwd=ROOT):
+    with process([*prefix, BIN / "gunicorn", *STOP, "wsgi:app"], log, env=env, cwd=ROOT):
         wait_for(f"http://127.0.0.1:{port}/healthz", log)
         yield f"http://127.0.0.1:{port}"
 

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, create_engine, text, update
 
 from omnidesk.clients.models import Client
 from omnidesk.conversations.models import Conversation
-from omnidesk.db import db
+from omnidesk.db import db, sqlite
 from omnidesk.db.session import READ
 from omnidesk.events.models import Event
 from omnidesk.tickets.models import Ticket
@@ -56,7 +56,12 @@ def impatient(options: dict[str, Any], **settings: object) -> dict[str, Any]:
 
 
 @pytest.fixture
-def hasty(app: Flask, app_with: Callable[..., Flask], agent: Caller) -> Caller:
+def hasty(
+    app: Flask,
+    app_with: Callable[..., Flask],
+    agent: Caller,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Caller:
     """The agent, calling an app that gives up on a busy database after a tenth of a second."""
     config = app.config
     other = app_with(
@@ -64,9 +69,7 @@ def hasty(app: Flask, app_with: Callable[..., Flask], agent: Caller) -> Caller:
         SQLALCHEMY_BINDS=config["SQLALCHEMY_BINDS"]
         | {READ: impatient(config["SQLALCHEMY_BINDS"][READ], statement_timeout=100)},
     )
-    if db.engine.name == "sqlite":
-        with other.app_context(), db.engine.connect() as connection:  # the only one that writes
-            connection.exec_driver_sql("PRAGMA busy_timeout=100")
+    monkeypatch.setattr(sqlite, "MAX_WAIT", 0.1)
     return Caller(other, agent.user)
 
 

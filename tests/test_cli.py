@@ -1,5 +1,6 @@
 """What an operator types."""
 
+from collections.abc import Iterator
 from contextvars import Context
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from omnidesk.tickets.models import Ticket
 from omnidesk.users.models import User
 from tests.conftest import PASSWORD, Caller, make_client, make_user, on_sqlite
 from tests.postgres import new_database
-from tests.servers import flask
+from tests.servers import flask, gunicorn
 
 
 def count(model: type[Base]) -> int:
@@ -38,6 +39,76 @@ def test_init_db_may_be_run_again(app: Any) -> None:
 
     assert result.exit_code == 0
     assert migrations.NEWEST in result.output
+
+
+@on_sqlite
+@pytest.mark.parametrize("exists", [True, False])
+def test_init_db_makes_no_database_where_it_is_told_not_to(
+    app: Any, app_with: Any, tmp_path: Path, exists: bool
+) -> None:
+    database = tmp_path / "desk.db"
+    if exists:
+        database.touch()
+
+    result = run(app_with(DATABASE_URL=f"sqlite:///{database}"), "init-db", "--no-create")
+
+    assert result.exit_code == 1
+    assert str(database) in result.output
+    assert len(result.output.splitlines()) == 1
+    assert database.exists() == exists
+
+
+def test_init_db_migrates_a_database_that_it_may_not_make(app: Any) -> None:
+    assert run(app, "init-db", "--no-create").exit_code == 0
+
+
+@on_sqlite
+def test_strangers_cannot_read_the_database(app: Any, app_with: Any, tmp_path: Path) -> None:
+    database, older = tmp_path / "desk.db", tmp_path / "older.db"
+    older.touch(0o664)
+    older.chmod(0o664)
+
+    for path in (database, older):
+        other = app_with(DATABASE_URL=f"sqlite:///{path}")
+        assert run(other, "init-db").exit_code == 0
+        with other.app_context():
+            make_client()
+            db.session.remove()
+
+    modes = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.iterdir()}
+    assert modes.pop("older.db") == 0o660
+    assert {name for name in modes if "desk" in name} == {"desk.db", "desk.db-wal", "desk.db-shm"}
+    assert {mode for name, mode in modes.items() if "desk" in name} == {0o600}
+    assert not any(mode & 0o007 for mode in modes.values())
+
+
+@pytest.fixture
+def newer_schema(app: Any) -> Iterator[None]:
+    """A database that newer code has migrated."""
+    version = text("UPDATE alembic_version SET version_num = :revision")
+    with db.engine.begin() as connection:
+        connection.execute(version, {"revision": "9999_newer"})
+    yield
+    with db.engine.begin() as connection:
+        connection.execute(version, {"revision": migrations.NEWEST})
+
+
+@pytest.mark.usefixtures("newer_schema")
+def test_a_newer_schema_is_told_in_one_line(
+    app: Any, anybody: Caller, environment: dict[str, str], tmp_path: Path
+) -> None:
+    command = run(app, "init-db")
+    with gunicorn(environment, tmp_path, workers=1):
+        log = (tmp_path / "gunicorn.log").read_text()
+    ready = anybody.get("/readyz")
+
+    assert command.exit_code == 1
+    assert "9999_newer, which is newer than this code" in command.output
+    assert len(command.output.splitlines()) == 1
+    assert len([line for line in log.splitlines() if "9999_newer" in line]) == 1
+    assert "Traceback" not in log
+    assert ready.status_code == 503
+    assert "9999_newer" in ready.json["errors"]["database"][0]
 
 
 def test_the_demo_is_added_once(app: Any) -> None:

@@ -178,6 +178,33 @@ def test_a_start_with_bad_settings_ends_with_one_line_that_names_them_all(
     assert [name for name in BAD if f" {name} " not in line] == []
 
 
+@pytest.mark.parametrize("name", ["nowhere/desk.db", "instance", "file/desk.db"])
+def test_a_file_that_cannot_be_is_named_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str
+) -> None:
+    (tmp_path / "instance").mkdir()
+    (tmp_path / "file").touch()
+
+    with pytest.raises(config.InvalidSettings, match=f"DATABASE_URL .*{tmp_path}") as refused:
+        settings(monkeypatch, SECRET_KEY=KEY, DATABASE_URL=f"sqlite:///{tmp_path}/{name}")
+
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("env", ["production", "development"])
+def test_an_instance_folder_that_cannot_be_made_is_named_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, env: str
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setattr(config, "INSTANCE", tmp_path / "file" / "instance")
+    given = {"SECRET_KEY": KEY} if env == "production" else {}
+
+    with pytest.raises(config.InvalidSettings, match=f"{tmp_path}/file") as refused:
+        settings(monkeypatch, OMNIDESK_ENV=env, **given)
+
+    assert "\n" not in str(refused.value)
+
+
 def test_all_bad_settings_are_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(config.InvalidSettings, match=r"SECRET_KEY.*DATABASE_URL.*THREADS"):
         settings(monkeypatch, SECRET_KEY="", DATABASE_URL="x", THREADS="x")

@@ -183,6 +183,34 @@ def test_no_connection_is_there_before_a_request_needs_one(
 
 
 @on_sqlite
+@pytest.mark.parametrize("env", ["production", "development"])
+@pytest.mark.parametrize("closed", ["2>&-", ">&- 2>&-", "2>/dev/full"])
+def test_a_log_that_cannot_be_written_stops_no_request(
+    environment: dict[str, str], tmp_path: Path, env: str, closed: str
+) -> None:
+    shell = ["sh", "-c", f'exec "$@" {closed}', "sh"]
+    with gunicorn(environment | {"OMNIDESK_ENV": env}, tmp_path, workers=1, prefix=shell) as url:
+        statuses = [requests.get(f"{url}{path}", timeout=5).status_code for path in LOGGED]
+
+    assert statuses == [200, 404, 401]
+
+
+LOGGED = ("/healthz", "/nowhere", "/api/me")
+
+
+@on_sqlite
+def test_a_log_whose_reader_has_ended_stops_no_request(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    production = environment | {"OMNIDESK_ENV": "production"}
+    shell = ["bash", "-c", 'exec "$@" 2> >(head -n 1 >/dev/null)', "bash"]
+    with gunicorn(production, tmp_path, workers=1, prefix=shell) as url:
+        statuses = [requests.get(f"{url}{path}", timeout=5).status_code for path in LOGGED]
+
+    assert statuses == [200, 404, 401]
+
+
+@on_sqlite
 def test_no_control_socket_is_opened(environment: dict[str, str], tmp_path: Path) -> None:
     home = {"HOME": str(tmp_path), "XDG_RUNTIME_DIR": str(tmp_path)}
     with gunicorn(environment | home, tmp_path):

@@ -53,6 +53,7 @@ def test_a_migration_imports_nothing_that_may_change(path: Path) -> None:
 def empty(app_with: Any, database_url: str, tmp_path: Any) -> Iterator[Flask]:
     """The app on a database of its own without tables."""
     if database_url.startswith("sqlite"):
+        (tmp_path / "empty.db").touch()
         app = app_with(DATABASE_URL=f"sqlite:///{tmp_path}/empty.db")
         with app.app_context():
             yield app

@@ -10,6 +10,8 @@ from sqlalchemy import ForeignKey, Index, Select, String, Text, bindparam, delet
 from sqlalchemy.orm import Mapped, mapped_column
 
 from omnidesk.db import Base, Filters, RuleViolation, db, utcnow
+from omnidesk.db.session import RATE_LIMITS
+from omnidesk.db.sqlite import wait_for_lock, waiting_at_most
 
 MAX_SESSION_AGE = timedelta(hours=12)  # since the login; then its token is not renewed any more
 TOKEN_PREFIX = "odk_"  # noqa: S105 - every API token begins so
@@ -165,9 +167,12 @@ class ApiToken(Base):
 
     @classmethod
     def record_use(cls, token_id: int) -> None:
-        """Note that a token is used now, in a transaction of its own."""
-        used = update(cls).where(cls.token_id == token_id).values(last_used_at=utcnow())
-        with db.engine.begin() as connection:
+        """Note that a token is used now, unless somebody is writing, whom nobody waits for."""
+        free = select(cls.token_id).where(cls.token_id == token_id)
+        free = free.with_for_update(skip_locked=True, key_share=True)
+        used = update(cls).where(cls.token_id.in_(free)).values(last_used_at=utcnow())
+        with waiting_at_most(0), db.engines[RATE_LIMITS].connect() as connection:
+            wait_for_lock(connection)
             connection.execute(used)
 
 

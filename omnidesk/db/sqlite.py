@@ -1,14 +1,26 @@
-"""SQLite: durable, checking references, and without lost updates."""
+"""SQLite: durable, checking references, without lost updates, and waiting for no more than a time.
+
+A request waits for the write lock for five seconds in all: first in its own process, for the one
+connection that writes, then for other processes.
+"""
 
 import re
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from time import monotonic
 from typing import Any
 
-from sqlalchemy import Connection, Engine, event, select
+from flask import g, has_app_context
+from sqlalchemy import Connection, Engine, PoolProxiedConnection, QueuePool, event, select
 from sqlalchemy.engine import ExceptionContext
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DatabaseError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.pool import Pool
 
 from omnidesk.db.session import acting_user
+from omnidesk.db.sqlite_files import DatabaseFiles, files_at, primary_code
 
 PRAGMAS = (
     "busy_timeout=5000",  # milliseconds
@@ -17,6 +29,75 @@ PRAGMAS = (
     "foreign_keys=ON",
     "temp_store=MEMORY",
 )
+MAX_WAIT = 5.0  # seconds that a request waits for the write lock
+STEP = 0.25  # seconds that a thread waits for the connection before it looks at the time
+MAX_COMMAND_WAIT = 60.0  # seconds that a command waits for it, each time
+# After these a connection is of no use, even when the file is mended: it was opened read-only, say.
+DISCONNECT_CODES = frozenset(
+    {
+        sqlite3.SQLITE_READONLY,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_CORRUPT,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_NOTADB,
+    }
+)
+longest_wait: ContextVar[float] = ContextVar("longest_wait", default=MAX_COMMAND_WAIT)
+
+
+@contextmanager
+def waiting_at_most(seconds: float) -> Iterator[None]:
+    """Let nothing inside wait longer than this for the write lock."""
+    token = longest_wait.set(seconds)
+    try:
+        yield
+    finally:
+        longest_wait.reset(token)
+
+
+def time_left() -> float:
+    """Return for how many seconds the write lock may be waited for now."""
+    longest = longest_wait.get()
+    if not has_app_context() or "user" not in g:  # it is no request, but a command
+        return longest
+    if "write_deadline" not in g:
+        g.write_deadline = monotonic() + MAX_WAIT
+    left: float = g.write_deadline - monotonic()
+    return max(0.0, min(longest, left))
+
+
+class WritePool(QueuePool):
+    """The one connection that writes: threads queue for it as long as they may wait.
+
+    The pool's own timeout is the same for all, so it is a short one, and repeated.
+    """
+
+    def connect(self) -> PoolProxiedConnection:
+        """Return the connection; raise TimeoutError."""
+        gives_up_at = monotonic() + time_left()
+        while True:
+            try:
+                return super().connect()
+            except PoolTimeoutError:
+                if monotonic() >= gives_up_at:
+                    raise PoolTimeoutError("other requests are waiting to write") from None
+
+
+def prepare(config: dict[str, Any]) -> None:
+    """Let the engine that writes have a WritePool, if the database of an app is SQLite."""
+    if config["SQLALCHEMY_DATABASE_URI"].drivername == "sqlite":
+        own = {"poolclass": WritePool, "pool_size": 1, "pool_timeout": STEP}
+        config["SQLALCHEMY_ENGINE_OPTIONS"] = config["SQLALCHEMY_ENGINE_OPTIONS"] | own
+
+
+@event.listens_for(Engine, "do_connect")
+def open_existing(dialect: Any, record: Any, arguments: list[Any], options: Any) -> None:
+    """Open the file that is there, and never create one."""
+    if dialect.name == "sqlite":
+        record.info["files"] = files = files_at(arguments[0])
+        files.check()
+        files.mend_modes()
+        arguments[0], options["uri"] = files.uri, True
 
 
 @event.listens_for(Engine, "connect")
@@ -26,24 +107,84 @@ def set_pragmas(connection: Any, _record: Any) -> None:
         return
     connection.isolation_level = None  # SQLAlchemy begins transactions, not the driver
     connection.create_function("acting_user", 0, acting_user)
-    for pragma in PRAGMAS:
-        connection.execute(f"PRAGMA {pragma}")
+    try:
+        for pragma in PRAGMAS:
+            connection.execute(f"PRAGMA {pragma}")
+    except sqlite3.Error:
+        connection.close()
+        raise
+
+
+def wait_for_lock(connection: Connection) -> None:
+    """Let the next statement of a connection wait for the write lock as long as it may."""
+    if connection.dialect.name == "sqlite":
+        driver: Any = connection.connection.driver_connection
+        driver.execute(f"PRAGMA busy_timeout={round(1000 * time_left())}")
 
 
 @event.listens_for(Engine, "begin")
 def begin_immediate(connection: Connection) -> None:
     """Take the write lock first: a transaction that reads and then writes loses no update."""
-    if connection.dialect.name == "sqlite" and not is_autocommit(connection):
-        driver: Any = connection.connection.driver_connection
-        try:
-            driver.execute("BEGIN IMMEDIATE")
-        except sqlite3.OperationalError as error:
-            raise OperationalError("BEGIN IMMEDIATE", None, error) from error
+    if not writes_to_sqlite(connection):
+        return
+    wait_for_lock(connection)
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
+    files: DatabaseFiles = connection.info["files"]
+    if files.beside is None:
+        files.beside = files.files_beside()
+        connection.info["writes"] = True
+    check_files(files)
+
+
+@event.listens_for(Engine, "commit")
+def check_before_commit(connection: Connection) -> None:
+    """Store nothing in a file that was deleted or replaced meanwhile."""
+    if writes_to_sqlite(connection):
+        check_files(connection.info["files"])
+
+
+@event.listens_for(Pool, "close")
+def forget_files_beside(_connection: Any, record: Any) -> None:
+    """Expect other files beside the database, once the connection that writes is closed."""
+    if "writes" in record.info:
+        record.info["files"].beside = None
+
+
+def writes_to_sqlite(connection: Connection) -> bool:
+    """Return whether a connection is one of the engine that writes, and to SQLite."""
+    return connection.dialect.name == "sqlite" and not is_autocommit(connection)
+
+
+def check_files(files: DatabaseFiles, *, writable: bool = False) -> None:
+    """Raise SQLAlchemy's error where the files are not those that were opened, or not writable."""
+    try:
+        files.check()
+        if writable:
+            files.check_writable()
+    except sqlite3.DatabaseError as error:
+        raise DatabaseError("", None, error) from error
+
+
+def files_of(engine: Engine) -> DatabaseFiles | None:
+    """Return the files of an engine's database, None on PostgreSQL."""
+    return files_at(str(engine.url.database)) if engine.name == "sqlite" else None
 
 
 def is_autocommit(connection: Connection) -> bool:
     """Return whether each statement is a transaction of its own, as on the engine for reading."""
     return bool(connection.get_execution_options().get("autocommit"))
+
+
+@event.listens_for(Engine, "handle_error")
+def mark_disconnect(context: ExceptionContext) -> None:
+    """Let SQLAlchemy drop a connection that is of no use any more."""
+    if is_lost(context.original_exception):
+        context.is_disconnect = True
+
+
+def is_lost(error: BaseException) -> bool:
+    """Return whether an error means that its connection is of no use any more."""
+    return primary_code(error) in DISCONNECT_CODES
 
 
 @event.listens_for(Engine, "handle_error")

@@ -15,6 +15,7 @@ from sqlalchemy import Engine, Select, event
 from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import DBAPIError
 
+from omnidesk.db import sqlite
 from omnidesk.db.postgresql import DISCONNECT_SQLSTATES
 from omnidesk.db.session import READ, db
 
@@ -110,10 +111,17 @@ class ReadPool:
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self.idle: deque[tuple[Any, float]] = deque()
+        self.files, self.check_files_at = sqlite.files_of(engine), 0.0
 
     def take(self) -> tuple[Any, float]:
-        """Return an idle connection or a new one, and when it expires (monotonic seconds)."""
+        """Return an idle connection or a new one, and when it expires (monotonic seconds).
+
+        Once a second, the files of SQLite are checked first: raises the driver's error.
+        """
         now = monotonic()
+        if self.files is not None and now >= self.check_files_at:
+            self.files.check()
+            self.check_files_at = now + 1
         while self.idle:
             try:
                 driver, expires_at = self.idle.pop()
@@ -161,7 +169,9 @@ def notice_disconnect(context: ExceptionContext) -> None:
 def is_lost(engine: Engine, error: Any, connection: Any) -> bool:
     """Return whether an error means that its connection can no longer be used."""
     sqlstate = getattr(error, "sqlstate", None)
-    return sqlstate in DISCONNECT_SQLSTATES or engine.dialect.is_disconnect(error, connection, None)
+    if sqlstate in DISCONNECT_SQLSTATES or sqlite.is_lost(error):
+        return True
+    return bool(engine.dialect.is_disconnect(error, connection, None))
 
 
 def translate_error(engine: Engine, error: Any, sql: str, *, lost: bool) -> BaseException:

@@ -116,7 +116,7 @@ def log_writer(env: str) -> Callable[[dict[str, Any], int, float], None]:
 
 def write_json(fields: dict[str, Any]) -> None:
     """Write a line in one system call; the logging module would take several times as long."""
-    with suppress(OSError, ValueError):
+    with suppress(OSError, ValueError, AttributeError):  # it is closed, or its disk is full
         os.write(sys.stderr.fileno(), orjson.dumps(fields) + b"\n")
 
 

@@ -7,7 +7,7 @@ from sqlalchemy import column, inspect, select, table, text
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import OperationalError, ProgrammingError
 
-from omnidesk.db import db
+from omnidesk.db import db, sqlite
 from omnidesk.db.change_log import renumber_restored
 from omnidesk.db.database_id import DatabaseId
 from omnidesk.db.postgresql import disable_timeouts
@@ -16,7 +16,8 @@ from omnidesk.db.statements import Statement
 
 HERE = Path(__file__).parent
 # Each file is named after its revision, and they are numbered in order.
-NEWEST = max(path.stem for path in (HERE / "versions").glob("[0-9]*.py"))
+KNOWN = {path.stem for path in (HERE / "versions").glob("[0-9]*.py")}
+NEWEST = max(KNOWN)
 LOCK = 7_401_055  # any number that nothing else of ours uses
 UNDEFINED_TABLE = "42P01"  # a SQLSTATE of PostgreSQL
 REVISION = Statement(select(column("version_num")).select_from(table("alembic_version")))
@@ -33,10 +34,12 @@ def revision() -> str | None:
     return str(rows[0][0]) if rows else None
 
 
-def fault() -> str | None:
-    """Return in a sentence why the server cannot work with the schema; None where it can."""
-    found = revision()
-    return None if found == NEWEST else f"Its schema is at {found}, not {NEWEST}: run init-db."
+def revision_of(connection: Connection) -> str | None:
+    """Return the revision of the schema that a connection sees."""
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    found: str | None = connection.scalar(text("SELECT version_num FROM alembic_version"))
+    return found
 
 
 def is_missing_table(error: Any) -> bool:
@@ -44,12 +47,29 @@ def is_missing_table(error: Any) -> bool:
     return getattr(error, "sqlstate", None) == UNDEFINED_TABLE or "no such table" in str(error)
 
 
+def fault(revision: str | None) -> str | None:
+    """Return what is wrong with a database at this revision, None at the newest."""
+    if revision == NEWEST:
+        return None
+    if revision is None or revision in KNOWN:
+        return f"Its schema is at {revision}, not {NEWEST}: run init-db."
+    return (
+        f"Its schema is at {revision}, which is newer than this code ({NEWEST}):"
+        " install the newer code, or restore the backup from before the upgrade."
+    )
+
+
+class NewerSchemaError(Exception):
+    """The database was migrated by newer code."""
+
+
 def upgrade(revision: str = "head") -> None:
     """Bring the database to a revision, the newest by default; a second caller waits.
 
-    Ends the process with one line for a database that the server cannot work with. At the newest, a
-    database that was restored from a backup gets an id of its own, and from a dump of PostgreSQL
-    its changes are renumbered.
+    A SQLite database is created if there is none. Raises NewerSchemaError; ends the process with
+    one line for a database that the server cannot work with. At the newest, a database that was
+    restored from a backup gets an id of its own, and from a dump of PostgreSQL its changes are
+    renumbered.
     """
     from alembic import command
     from alembic.config import Config
@@ -57,11 +77,15 @@ def upgrade(revision: str = "head") -> None:
     require_suitable()
     config = Config()
     config.set_main_option("script_location", str(HERE))
+    if files := sqlite.files_of(db.engine):
+        files.create()
     with db.engine.begin() as connection:
         if connection.dialect.name == "postgresql":
             disable_timeouts(connection)
             connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
         config.attributes["connection"] = connection
+        if (present := revision_of(connection)) and present not in KNOWN:
+            raise NewerSchemaError(fault(present))
         command.upgrade(config, revision)
         if revision == "head":
             DatabaseId.renew_if_copied(connection)
@@ -77,6 +101,8 @@ AND NOT EXISTS (SELECT FROM pg_depend WHERE objid = pg_proc.oid AND deptype = 'e
 
 def drop_all() -> dict[str, int]:
     """Drop all tables and functions; return how many rows each table had."""
+    if files := sqlite.files_of(db.engine):
+        files.create()
     with db.engine.begin() as connection:
         disable_timeouts(connection)
         names = [name for name, _ in inspect(connection).get_sorted_table_and_fkc_names() if name]

@@ -16,9 +16,12 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from omnidesk.db import Base, db
 from omnidesk.db.session import RATE_LIMITS
+from omnidesk.db.sqlite import wait_for_lock, waiting_at_most
 from omnidesk.db.statements import Statement
 
 MAX_WINDOWS = 10_000  # that a worker keeps before it removes those that have ended
+MAX_WAIT = 0.1  # seconds that a request waits for a writer, so that it is counted
+PAUSE = 1  # seconds in which a worker stores no count after one could not be stored
 FLUSH_FRACTION = 20  # a worker stores its count when it is a twentieth of what remains
 
 
@@ -59,7 +62,6 @@ def init_app(app: Flask) -> None:
         @event.listens_for(engine, "connect")
         def relax(connection: Any, _record: Any) -> None:
             connection.execute("PRAGMA synchronous=NORMAL")
-            connection.execute("PRAGMA busy_timeout=1000")
 
 
 class DatabaseStorage(Storage):
@@ -76,6 +78,7 @@ class DatabaseStorage(Storage):
         """Add to a key's count and return it; a new window lasts `expiry` seconds."""
         now = int(time())
         with db.engines[RATE_LIMITS].connect() as connection:
+            wait_for_lock(connection)
             insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
             new = insert(RateLimitWindow).values(key=key, count=amount, ends_at=now + expiry)
             ended = RateLimitWindow.ends_at <= now
@@ -152,6 +155,7 @@ class BufferedWindows:
         )
         self.windows: dict[str, Window] = {}
         self.lock = Lock()
+        self.paused_until = 0.0
 
     def hit(self, key: str) -> tuple[bool, Window]:
         """Count a request; return whether it is within the limit, and its window."""
@@ -159,16 +163,23 @@ class BufferedWindows:
         if window is None or window.ends_at <= time():
             window = self.open(key, window)
         with self.lock:
-            if window.stored >= window.quota:
+            if not window.remaining:
                 return False, window
             window.pending += 1
-            if window.pending * FLUSH_FRACTION < window.remaining:
+            if window.pending * FLUSH_FRACTION < window.remaining or time() < self.paused_until:
                 return True, window
             pending, window.pending = window.pending, 0
             window.stored += pending
-        # While the storage does not answer, the worker goes on by what it knows.
+        try:
+            with waiting_at_most(MAX_WAIT):
+                stored = self.storage.incr(window.key, self.item.get_expiry(), amount=pending)
+        except self.errors:  # the worker goes on by what it knows, and stores it later
+            self.paused_until = time() + PAUSE
+            with self.lock:
+                window.stored -= pending
+                window.pending += pending
+            return True, window
         with suppress(*self.errors):
-            stored = self.storage.incr(window.key, self.item.get_expiry(), amount=pending)
             window.stored = max(window.stored, stored)
             window.ends_at = self.storage.get_expiry(window.key)
         return window.stored <= window.quota, window

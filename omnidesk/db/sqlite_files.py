@@ -1,0 +1,146 @@
+"""The files of a SQLite database: whether they are still those that this process has opened.
+
+A connection goes on working after its file was deleted or replaced, and what it stores is lost.
+Another file in its place must not be opened either: SQLite would apply the `-wal` of the old one.
+"""
+
+import os
+import sqlite3
+from contextlib import closing, suppress
+from functools import cache
+from pathlib import Path
+from urllib.parse import quote
+
+BESIDE = ("-wal", "-shm")  # what recent changes are in, and the index to it
+MIN_FREE = 64 * 1024  # bytes on the disk that a write may need
+FileId = tuple[int, int] | None  # the device and the inode; None for no file
+
+
+class DatabaseFiles:
+    """What this process knows of the files at a path; a forked worker inherits it."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.names_beside = [path + suffix for suffix in BESIDE]
+        self.database: FileId = None  # as it was first seen
+        self.beside: tuple[FileId, ...] | None = None  # while a connection that writes is open
+        self.inspected = (0, 0)  # the file's time of change and size when it was last found intact
+
+    @property
+    def uri(self) -> str:
+        """Return the URI that opens the database and never creates it."""
+        return f"file:{quote(self.path)}?mode=rw"
+
+    def is_missing(self) -> bool:
+        """Return whether there is no file in the folder, and this process has not seen one yet."""
+        path = Path(self.path)
+        return self.database is None and path.parent.exists() and not path.exists()
+
+    def check(self) -> None:
+        """Raise OperationalError unless the files are those of before, and intact."""
+        try:
+            found = Path(self.path).stat()
+        except FileNotFoundError:
+            raise sqlite3.OperationalError(f"there is no file {self.path}") from None
+        except OSError as error:
+            raise sqlite3.OperationalError(f"{self.path}: {error.strerror}") from None
+        file = found.st_dev, found.st_ino
+        self.database = self.database or file
+        if file != self.database:
+            raise sqlite3.OperationalError(
+                f"{self.path} is another file than the one that was opened:"
+                " put that back, or restart the server"
+            )
+        if self.beside is not None and self.beside != self.files_beside():
+            raise sqlite3.OperationalError(
+                f"{self.path}-wal or -shm was deleted or replaced: restart the server"
+            )
+        if (found.st_mtime_ns, found.st_size) != self.inspected:
+            self.inspect(found)
+
+    def files_beside(self) -> tuple[FileId, ...]:
+        """Return which files lie beside the database now."""
+        return tuple(map(file_id, self.names_beside))
+
+    def inspect(self, found: os.stat_result) -> None:
+        """Raise an error of sqlite3 where the file is truncated or damaged, as far as one look can.
+
+        That is a new connection's: others may not see a change that no connection made.
+        """
+        shrunk = found.st_size < self.inspected[1]
+        with closing(sqlite3.connect(self.uri, uri=True, timeout=0)) as connection:
+            try:
+                if shrunk and found.st_size < stored_bytes(connection):
+                    raise sqlite3.DatabaseError(f"{self.path} is truncated")
+                for (table,) in connection.execute(TABLES).fetchall():
+                    connection.execute(f'SELECT 1 FROM "{table}" LIMIT 1').fetchall()  # noqa: S608 - its own name
+            except sqlite3.OperationalError as error:
+                if primary_code(error) == sqlite3.SQLITE_BUSY:
+                    return  # nobody can say now
+                raise
+        self.inspected = found.st_mtime_ns, found.st_size
+
+    def check_writable(self) -> None:
+        """Raise OperationalError where a write would fail: without trying, so nobody is waited for.
+
+        The folder, too, must be writable, since SQLite creates files there.
+        """
+        folder = Path(self.path).parent
+        self.mend_modes()
+        beside = [name for name in self.names_beside if Path(name).exists()]
+        for name in (self.path, str(folder), *beside):
+            if not os.access(name, os.W_OK):
+                raise sqlite3.OperationalError(f"{name} is not writable")
+        space = os.statvfs(folder)
+        if space.f_bavail * space.f_frsize < MIN_FREE:
+            raise sqlite3.OperationalError(f"the disk of {folder} is full")
+
+    def mend_modes(self) -> None:
+        """Let files beside a database be written that were made while it was read-only."""
+        if os.access(self.path, os.W_OK):
+            for name in self.names_beside:
+                with suppress(OSError):
+                    if not os.access(name, os.W_OK):
+                        Path(name).chmod(Path(self.path).stat().st_mode & 0o777)
+
+    def create(self) -> None:
+        """Make an empty database unless there is one, and let strangers read neither.
+
+        SQLite gives the files beside it the same mode. Raises OSError where it cannot be made.
+        """
+        with suppress(FileExistsError):
+            os.close(os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+        for file in map(Path, (self.path, *self.names_beside)):
+            with suppress(FileNotFoundError, PermissionError):
+                file.chmod(file.stat().st_mode & 0o660)
+
+
+TABLES = "SELECT name FROM sqlite_schema WHERE type = 'table' AND rootpage > 0"
+
+
+@cache
+def files_at(path: str) -> DatabaseFiles:
+    """Return the files of the database at an absolute path."""
+    return DatabaseFiles(path)
+
+
+def file_id(path: str) -> FileId:
+    """Return which file there is at a path."""
+    try:
+        found = Path(path).stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def stored_bytes(connection: sqlite3.Connection) -> int:
+    """Return how large a database is, with what its `-wal` holds."""
+    (pages,), (size,) = (
+        connection.execute(f"PRAGMA {name}").fetchone() for name in ("page_count", "page_size")
+    )
+    return int(pages * size)
+
+
+def primary_code(error: BaseException) -> int:
+    """Return SQLite's primary result code of an error, 0 where it has none."""
+    return (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF
