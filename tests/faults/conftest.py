@@ -25,7 +25,13 @@ class Desk:
         (folder / "data").mkdir()
         self.folder, self.database = folder, folder / "data" / "desk.db"
         url = f"sqlite:///{self.database}"
-        self.settings = {"DATABASE_URL": url, "SECRET_KEY": KEY, "OMNIDESK_ENV": "production"}
+        self.settings = {
+            "DATABASE_URL": url,
+            "SECRET_KEY": KEY,
+            "OMNIDESK_ENV": "production",
+            "RATE_LIMIT_TOKEN": "",
+            "RATE_LIMIT_ANONYMOUS": "",
+        }
         app = make_app(url)
         with app.app_context():
             migrations.upgrade()
@@ -36,7 +42,7 @@ class Desk:
 
     def serve(self) -> Any:
         """Return the running server, a context manager."""
-        return gunicorn(self.settings | NO_LIMITS, self.folder, prefix=PREFIX)
+        return gunicorn(self.settings, self.folder, prefix=PREFIX)
 
     def ready(self) -> int:
         """Return the status of the health check."""
@@ -71,9 +77,6 @@ class Desk:
     def log(self) -> str:
         """Return what the server has logged."""
         return (self.folder / "gunicorn.log").read_text()
-
-
-NO_LIMITS = {"RATE_LIMIT_TOKEN": "", "RATE_LIMIT_ANONYMOUS": ""}
 
 
 @pytest.fixture

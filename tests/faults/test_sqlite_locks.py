@@ -9,6 +9,7 @@ from typing import Any
 
 import requests
 
+from tests.conftest import PASSWORD
 from tests.faults.conftest import Desk, eventually
 from tests.servers import run_concurrently
 
@@ -54,32 +55,28 @@ def test_writers_are_told_to_retry_within_their_time(stopped_desk: Desk) -> None
 
     assert {status for status, _, _ in answers} == {503}
     assert all(retry_after for _, _, retry_after in answers)
-    assert max(seconds for _, seconds, _ in answers) < 5.5 + 1  # of a slow machine
+    assert max(seconds for _, seconds, _ in answers) < 7  # 5.5, and what a busy machine adds
 
 
-def test_readers_wait_for_no_writer(desk: Desk) -> None:
-    scopes = {"name": "bot", "scopes": ["clients:read"], "password": "correct horse"}
-    made = requests.post(
-        f"{desk.address}/api/tokens", json=scopes, headers=desk.headers, timeout=30
-    )
-    if made.status_code == 400:
-        scopes.pop("password")
-        made = requests.post(
-            f"{desk.address}/api/tokens", json=scopes, headers=desk.headers, timeout=30
-        )
-    bot = {"Authorization": f"Bearer {made.json()['token']}"}
-    clients = f"{desk.address}/api/clients"
-
-    with write_lock(desk):
-        answers = [
-            timed("GET", url, headers=headers)
-            for url, headers in (
-                (clients, desk.headers),
-                (clients, bot),
-                (f"{desk.address}/readyz", {}),
-            )
-            for _ in range(8)
-        ]
+def test_readers_wait_for_no_writer(stopped_desk: Desk) -> None:
+    desk = stopped_desk
+    desk.settings["RATE_LIMIT_TOKEN"] = "100 per minute"  # so small that each request is stored
+    with desk.serve() as desk.address:
+        clients, bot = f"{desk.address}/api/clients", api_token(desk)
+        calls = [(clients, desk.headers), (clients, bot), (f"{desk.address}/readyz", {})] * 8
+        with write_lock(desk):
+            answers = [timed("GET", url, headers=headers) for url, headers in calls]
 
     assert {status for status, _, _ in answers} == {200}
     assert max(seconds for _, seconds, _ in answers) < 1.5
+
+
+def api_token(desk: Desk) -> dict[str, str]:
+    """Return the header of an API token that was never used."""
+    body: dict[str, Any] = {"name": "bot", "scopes": ["clients:read"]}
+    url = f"{desk.address}/api/tokens"
+    made = requests.post(url, json=body, headers=desk.headers, timeout=30)
+    if made.status_code == 400:
+        body["password"] = PASSWORD
+        made = requests.post(url, json=body, headers=desk.headers, timeout=30)
+    return {"Authorization": f"Bearer {made.json()['token']}"}
