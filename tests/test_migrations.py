@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from alembic.migration import MigrationContext
+from alembic.operations import Operations
 from flask import Flask
 from sqlalchemy import inspect, select, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
@@ -18,10 +20,11 @@ from omnidesk import migrations
 from omnidesk.auth.models import ApiToken
 from omnidesk.clients.models import Client
 from omnidesk.db import Base, Filters, db
-from omnidesk.db.change_log import Change
+from omnidesk.db.change_log import ENTITIES, Change
 from omnidesk.db.counters import Counter
 from omnidesk.db.session import READ
 from omnidesk.http.idempotency import IdempotencyKey
+from omnidesk.migrations.frozen import change_log_v3
 from omnidesk.tickets.models import Ticket, TicketTag
 from omnidesk.users.models import User
 
@@ -387,3 +390,25 @@ def test_after_an_upgrade_longer_texts_fit_and_triggers_go_on() -> None:
     if db.engine.name == "sqlite":
         assert db.session.scalar(text("PRAGMA integrity_check")) == "ok"
     db.session.rollback()
+
+
+LOG_A_THING = """
+INSERT INTO change (at, entity, entity_id, op) VALUES ('2025-10-29 12:00:00', 'thing', 1, 'created')
+"""
+
+
+def test_a_migration_lets_the_change_log_hold_another_entity(empty: Flask) -> None:
+    migrations.upgrade()
+    with pytest.raises(IntegrityError), db.engine.begin() as connection:
+        connection.execute(text(LOG_A_THING))
+
+    with (
+        db.engine.begin() as connection,
+        Operations.context(MigrationContext.configure(connection)),
+    ):
+        change_log_v3.allow((*ENTITIES, "thing"))
+
+    with db.engine.begin() as connection:
+        connection.execute(text(LOG_A_THING))
+        connection.execute(text("UPDATE client SET phone = '1'"))  # its triggers are still there
+        assert connection.scalar(text("SELECT count(*) FROM change")) == 1
