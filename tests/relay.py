@@ -17,17 +17,22 @@ class Relay:
         self.open: set[socket.socket] = set()
         self.silent: set[socket.socket] = set()
         self.closing = threading.Event()
+        self.listen()
+
+    def listen(self) -> None:
+        """Accept connections from now on."""
         self.listener = socket.create_server(("127.0.0.1", self.port))
+        threading.Thread(target=self.serve, args=[self.listener], daemon=True).start()
 
     def silence(self) -> None:
         """Pass nothing on any more on the connections that are open now; new ones work."""
         self.silent |= self.open
 
-    def serve(self) -> None:
-        """Accept connections until the relay is closed."""
+    def serve(self, listener: socket.socket) -> None:
+        """Accept connections until the listener is closed."""
         with suppress(OSError):
             while True:
-                client, _ = self.listener.accept()
+                client, _ = listener.accept()
                 server = socket.create_connection(("127.0.0.1", self.target))
                 self.open |= {client, server}
                 for ends in ((client, server), (server, client)):
@@ -45,22 +50,24 @@ class Relay:
             with suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)
 
-    def close(self) -> None:
+    def refuse(self) -> None:
         """Close all connections, and accept no more."""
-        self.closing.set()
         with suppress(OSError):
             self.listener.shutdown(socket.SHUT_RDWR)
         self.listener.close()
         for end in self.open:
+            with suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
             end.close()
+        self.open.clear()
 
 
 @contextmanager
 def relay(target: int) -> Iterator[Relay]:
     """Run a relay to a port on loopback."""
     running = Relay(target)
-    threading.Thread(target=running.serve, daemon=True).start()
     try:
         yield running
     finally:
-        running.close()
+        running.closing.set()
+        running.refuse()

@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from sqlalchemy import Connection, create_engine, text, update
+from sqlalchemy import Connection, create_engine, select, text, update
 
+from omnidesk.auth.models import UserSession
 from omnidesk.clients.models import Client
 from omnidesk.conversations.models import Conversation
-from omnidesk.db import db, sqlite
+from omnidesk.db import db, sqlite, utcnow
 from omnidesk.db.session import READ
 from omnidesk.events.models import Event
 from omnidesk.tickets.models import Ticket
@@ -193,3 +194,22 @@ def test_a_read_that_took_too_long_is_not_sent_again(hasty: Caller) -> None:
     assert (answer.status_code, answer.json) == (503, UNAVAILABLE)
     assert len([sql for sql in run if "FROM ticket" in sql]) == 1
     assert hasty.get("/api/tickets").status_code == 200
+
+
+@on_postgresql
+def test_expired_sessions_are_pruned_without_waiting_for_those_who_end_them(agent: Caller) -> None:
+    assert agent.token, "and a second session with it"
+    ids = list(db.session.scalars(select(UserSession.session_id)))
+    db.session.execute(update(UserSession).values(expires_at=utcnow()))
+    db.session.commit()
+
+    with another_writer() as writer:
+        writer.execute(
+            select(UserSession).where(UserSession.session_id == ids[0]).with_for_update()
+        )
+        pruned = UserSession.prune()
+        db.session.commit()
+
+    assert (len(ids), pruned) == (2, 1)
+    assert UserSession.prune() == 1
+    db.session.commit()

@@ -16,9 +16,6 @@ POSTS = ["/api/login", "/api/events", "/api/tickets", "/api/users", "/api/client
 @pytest.mark.parametrize(
     "path",
     [
-        "/",
-        "/api",
-        "/api/",
         "/api/nothing",
         "/nothing",
         "/api/tickets/",
@@ -31,7 +28,6 @@ POSTS = ["/api/login", "/api/events", "/api/tickets", "/api/users", "/api/client
         "/api/tickets/%D9%A7",
         "/api/tickets/2147483648",
         "/api/tickets/99999999999",
-        "/api/tickets/%00",
         "/api/tickets/7%0A",
         "/api/../etc/passwd",
         "/api/docs/assets/../../../config.py",
@@ -114,7 +110,7 @@ def test_a_body_not_declared_as_json_is_415(admin: Caller, content_type: str | N
 
 @on_sqlite
 @pytest.mark.parametrize("coding", ["gzip", "br", "deflate, gzip", "identity, gzip", "GZIP"])
-@pytest.mark.parametrize("content", [b"{}", gzip.compress(b"{}")])
+@pytest.mark.parametrize("content", [b"{}", gzip.compress(b"{}", mtime=0)])
 def test_a_body_in_a_content_coding_is_415(admin: Caller, coding: str, content: bytes) -> None:
     headers = {"Content-Encoding": coding}
 

@@ -107,8 +107,11 @@ class UserSession(Base):
     @classmethod
     def prune(cls) -> int:
         """Delete the sessions whose last token has expired; return how many."""
-        expired = delete(cls).where(cls.expires_at <= utcnow()).returning(cls.session_id)
-        return len(db.session.execute(expired).all())
+        expired = select(cls.session_id).where(cls.expires_at <= utcnow())
+        # What is locked is being ended or renewed. Whoever does it may wait for one of the others.
+        free = expired.with_for_update(skip_locked=True)
+        pruned = delete(cls).where(cls.session_id.in_(free)).returning(cls.session_id)
+        return len(db.session.execute(pruned).all())
 
 
 class ApiToken(Base):

@@ -15,7 +15,7 @@ from omnidesk.db.postgresql import request_deadline
 
 INTERVAL = 0.1  # seconds; so often psycopg looks for a signal while it waits
 PATIENCE = 2.5  # seconds; longer than the server lets a statement wait for a lock
-PAUSE = 1  # seconds in which a worker asks nothing, once its last thread has given up
+PAUSE = 1  # seconds in which a worker asks nothing, once the server takes no connection
 POOL_MODE = (
     "A pooler such as PgBouncer gives the transactions of one connection different sessions: "
     "set pool_mode=session for this database."
@@ -35,6 +35,7 @@ class Waits:
 
     def __init__(self, threads: int) -> None:
         self.long = Semaphore(max(1, threads - 1))
+        self.connecting = Semaphore(max(1, threads - 1))
         self.paused_until = 0.0
 
     def pause(self) -> None:
@@ -76,7 +77,7 @@ class Connection(psycopg.Connection[Any]):
         deadline, now = request_deadline.get(), monotonic()
         if deadline is not None and (now < waits.paused_until or now >= deadline):
             raise GaveUpError("it was silent for too long")
-        if not waits.long.acquire(timeout=PAUSE):
+        if not waits.connecting.acquire(timeout=PAUSE):
             waits.pause()
             raise GaveUpError("too many requests are waiting for it")
         try:
@@ -85,7 +86,7 @@ class Connection(psycopg.Connection[Any]):
             waits.pause()
             raise
         finally:
-            waits.long.release()
+            waits.connecting.release()
         connection.waits = waits
         return connection
 
@@ -117,7 +118,6 @@ class Connection(psycopg.Connection[Any]):
     def wait_longer(self, gen: Any, interval: float, deadline: float) -> Any:
         """Wait until the deadline, but not in the last thread that is free."""
         if not self.waits.long.acquire(blocking=False):
-            self.waits.pause()
             raise self.give_up() from None
         try:
             return super().wait(gen, interval, max(0, deadline - monotonic()))
