@@ -18,7 +18,7 @@ PEOPLE: tuple[dict[str, Any], ...] = (
     {"full_name": "Grace Hopper", "phone": "+57 301 555 0177"},
     {"full_name": "José Núñez", "email": "jose.nunez@Example.com", "external_id": "CRM-55-7"},
     {"full_name": "Бьёрн Йонссон", "email": "user@münchen.example"},
-    {"full_name": "Straße Größe", "email": "user@xn--mnchen-3ya.example"},
+    {"full_name": "Straße Größe", "email": "user@XN--mnchen-3ya.example"},
     {"full_name": "Łukasz Øster", "phone": "(020) 7946-0958", "external_id": "100%_a\\b"},
     {"full_name": "İpek Işık ＡＤＡ"},
     {"full_name": "ガルシア हिन्दी 김민수"},

@@ -15,7 +15,7 @@ from omnidesk.db import db, utcnow
 from omnidesk.http.idempotency import IdempotencyKey
 from omnidesk.tickets.models import Ticket
 from omnidesk.users.models import User
-from tests.conftest import Caller, make_client, make_conversation
+from tests.conftest import PASSWORD, Caller, make_client, make_conversation
 from tests.servers import run_concurrently
 
 KEY = {"Idempotency-Key": "a-key"}
@@ -147,7 +147,7 @@ def test_the_same_body_written_otherwise_is_replayed(agent: Caller, body: Any, t
 
 
 def test_a_new_api_token_is_made_once_and_shown_once(agent: Caller) -> None:
-    new = {"name": "Relay", "scopes": ["tickets:read"]}
+    new = {"name": "Relay", "scopes": ["tickets:read"], "password": PASSWORD}
     first, again = (agent.post("/api/tokens", json=new, headers=KEY) for _ in range(2))
 
     token = first.json["token"]
@@ -159,6 +159,7 @@ def test_a_new_api_token_is_made_once_and_shown_once(agent: Caller) -> None:
     assert again.headers["Cache-Control"] == "no-store"
     assert count(ApiToken) == 1
     kept = db.session.scalars(select(IdempotencyKey)).one()
+    assert PASSWORD not in f"{kept.body} {kept.headers}"
     assert token not in f"{kept.body} {kept.headers} {kept.fingerprint}"
     db.session.rollback()
 

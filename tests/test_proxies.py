@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
-from urllib.parse import urljoin
+from urllib.parse import urljoin, urlsplit
 
 import pytest
 import requests
@@ -42,7 +42,7 @@ def addresses(caller: Caller, path: str, headers: dict[str, str] | None = None) 
         *re.findall("<([^>]*)>", page.headers["Link"]),
         new.headers["Location"],
         made.headers["Location"],
-        *(server["url"] for server in document["servers"]),
+        *(urlsplit(server["url"]).path or "/" for server in document["servers"]),
     ]
 
 

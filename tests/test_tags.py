@@ -174,7 +174,7 @@ def test_tags_of_any_script_are_followed_by_links(agent: Caller) -> None:
 @pytest.mark.parametrize(
     "tag",
     [
-        *("-vip", "a b", "a%00", "%F0%9F%94%91", "x" * 51, "a%0A", "a%CC%81" * 26 + "x" * 25),
+        *("-vip", "a b", "%F0%9F%94%91", "x" * 51, "a%0A", "a%CC%81" * 26 + "x" * 25),
         *("\u0301a", "a\u200b", "a\ufe0f", "a\u200d", "½", "a%FF", "\u3164", "İ" * 26, "x" * 9000),
     ],
 )

@@ -101,7 +101,6 @@ def test_many_users_may_have_no_email(admin: Caller) -> None:
         ("email", "x" * 250 + "@example.com"),
         ("email", '"a b"@example.com'),
         ("email", "a@example.com\r\nBcc: b@example.com"),
-        ("email", "añ@example.com"),
         ("password", None),
         ("password", "seven77"),
         ("password", "x" * 129),

@@ -38,6 +38,8 @@ def nfc(text: str) -> str:
 
 def fold(text: str) -> str:
     """Return a text without the differences of case, accents and compatibility forms."""
+    if text.isascii():
+        return text.lower()
     decomposed = unicodedata.normalize("NFKD", text).casefold()
     kept = (
         sign
@@ -70,6 +72,8 @@ def search_words(text: str) -> list[str]:
 
 def unicode_domain(email: str) -> str:
     """Return an e-mail address with its domain in Unicode; as it is where that cannot be."""
+    if "xn--" not in email.lower():
+        return email
     local, at, domain = email.rpartition("@")
     try:
         return local + at + domain.encode("ascii").decode("idna")

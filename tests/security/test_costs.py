@@ -80,7 +80,12 @@ def test_a_refusal_is_quick_and_short(admin: Caller, name: str) -> None:
     [
         ("patch", "/api/tickets", {"ticket_ids": [0] * 101, "set": {}}, "ticket_ids"),
         ("patch", "/api/tickets", {"ticket_ids": [0] * 300_000, "set": {}}, "ticket_ids"),
-        ("post", "/api/tokens", {"name": "x", "scopes": ["nonsense"] * 20}, "scopes"),
+        (
+            "post",
+            "/api/tokens",
+            {"name": "x", "password": "x", "scopes": ["a"] * 20},
+            "scopes",
+        ),
     ],
 )
 def test_a_list_that_is_too_long_has_one_fault(

@@ -11,6 +11,8 @@ LETTER_MARKS = (7, 8, 9)
 
 def fold(text: str) -> str:
     """Return a text without the differences of case, accents and compatibility forms."""
+    if text.isascii():
+        return text.lower()
     decomposed = unicodedata.normalize("NFKD", text).casefold()
     kept = (
         sign
@@ -30,6 +32,8 @@ def search_text(full_name: str, email: str | None, phone: str | None, other: str
 
 def unicode_domain(email: str) -> str:
     """Return an e-mail address with its domain in Unicode; as it is where that cannot be."""
+    if "xn--" not in email.lower():
+        return email
     local, at, domain = email.rpartition("@")
     try:
         return local + at + domain.encode("ascii").decode("idna")
