@@ -16,8 +16,10 @@ POSTS = ["/api/login", "/api/events", "/api/tickets", "/api/users", "/api/client
 @pytest.mark.parametrize(
     "path",
     [
-        "/api/nothing",
         "/nothing",
+        "/apis",
+        "/api//",
+        "/api/nothing",
         "/api/tickets/",
         "//api/tickets",
         "/api/tickets/0",

@@ -4,9 +4,8 @@ import re
 import socket
 import subprocess
 from collections.abc import Iterator
-from itertools import takewhile
 from pathlib import Path
-from tempfile import gettempdir
+from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 import pytest
@@ -68,14 +67,13 @@ def shipped_site(folder: Path, gunicorn_port: str, tls: int, plain: int) -> str:
 
 
 @pytest.fixture(scope="module")
-def folder(database_url: str, tmp_path_factory: Any) -> Path:
-    """A folder that nginx's own user may enter."""
-    path: Path = tmp_path_factory.mktemp("nginx")
-    ours = takewhile(lambda parent: parent != Path(gettempdir()), path.parents)
-    for parent in (path, *ours):
-        parent.chmod(0o755)
-    certify(path)
-    return path
+def folder(database_url: str) -> Iterator[Path]:
+    """A folder that nginx's own user may enter; pytest closes its own to others."""
+    with TemporaryDirectory() as name:
+        path = Path(name)
+        path.chmod(0o755)
+        certify(path)
+        yield path
 
 
 def nginx(folder: Path, upstream: str) -> Any:
