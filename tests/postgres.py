@@ -17,7 +17,7 @@ from sqlalchemy.exc import OperationalError
 # autovacuum: its ANALYZE, at any moment, would change plans and hold transactions up.
 FAST = (
     *("fsync=off", "synchronous_commit=off", "full_page_writes=off"),
-    *("max_connections=60", "autovacuum=off"),
+    *("max_connections=100", "autovacuum=off"),
 )
 
 

@@ -16,6 +16,7 @@ from sqlalchemy.exc import IntegrityError
 
 from omnidesk.db import db
 from omnidesk.db.database_id import DatabaseId
+from omnidesk.db.sqlite_files import files_at
 from tests.conftest import (
     Caller,
     dispose_engines,
@@ -167,6 +168,7 @@ class Desk:
             shutil.copyfile(self.folder / "backup.db", self.file)
         else:
             (self.folder / "backup.db").replace(self.file)
+        files_at.cache_clear()  # the server is another process than the one before
         self.init_db()
 
 

@@ -86,7 +86,8 @@ def nginx(folder: Path, upstream: str) -> Any:
 @pytest.fixture(scope="module")
 def production(environment: dict[str, str]) -> dict[str, str]:
     """What an operator would set."""
-    return {"DATABASE_URL": environment["DATABASE_URL"], "SECRET_KEY": KEY}
+    limits = {"RATE_LIMIT_ANONYMOUS": "", "RATE_LIMIT_TOKEN": ""}
+    return {"DATABASE_URL": environment["DATABASE_URL"], "SECRET_KEY": KEY, **limits}
 
 
 @pytest.fixture(scope="module")
