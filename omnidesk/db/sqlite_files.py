@@ -24,6 +24,8 @@ class DatabaseFiles:
         self.names_beside = [path + suffix for suffix in BESIDE]
         self.database: FileId = None  # as it was first seen
         self.beside: tuple[FileId, ...] | None = None  # while a connection that writes is open
+        self.descriptor: int | None = None  # of the file, open until the process ends
+        self.counter = 0  # of changes, in the file's header
         self.inspected = (0, 0)  # the file's time of change and size when it was last found intact
 
     @property
@@ -56,7 +58,10 @@ class DatabaseFiles:
                 f"{self.path}-wal or -shm was deleted or replaced: restart the server"
             )
         if (found.st_mtime_ns, found.st_size) != self.inspected:
-            self.inspect(found)
+            try:
+                self.inspect(found)
+            except OSError as error:
+                raise sqlite3.OperationalError(f"{self.path}: {error.strerror}") from None
 
     def files_beside(self) -> tuple[FileId, ...]:
         """Return which files lie beside the database now."""
@@ -67,6 +72,9 @@ class DatabaseFiles:
 
         That is a new connection's: others may not see a change that no connection made.
         """
+        counter = self.change_counter()
+        if counter < self.counter:
+            raise sqlite3.DatabaseError(f"an older copy was written over {self.path}")
         shrunk = found.st_size < self.inspected[1]
         with closing(sqlite3.connect(self.uri, uri=True, timeout=0)) as connection:
             try:
@@ -78,7 +86,17 @@ class DatabaseFiles:
                 if primary_code(error) == sqlite3.SQLITE_BUSY:
                     return  # nobody can say now
                 raise
-        self.inspected = found.st_mtime_ns, found.st_size
+        self.inspected, self.counter = (found.st_mtime_ns, found.st_size), counter
+
+    def change_counter(self) -> int:
+        """Return the counter in the file's header, which never decreases; 0 for an empty file.
+
+        It is not what connections see, but what the file has without its `-wal`. A copy that SQLite
+        has made begins to count anew. (https://sqlite.org/fileformat.html, section 1.3.7)
+        """
+        if self.descriptor is None:  # closing it would end SQLite's own locks on the file
+            self.descriptor = os.open(self.path, os.O_RDONLY)
+        return int.from_bytes(os.pread(self.descriptor, 4, 24), "big")
 
     def check_writable(self) -> None:
         """Raise OperationalError where a write would fail: without trying, so nobody is waited for.

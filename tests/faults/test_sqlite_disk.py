@@ -20,17 +20,17 @@ ROUNDS = 6
 
 
 def workers(desk: Desk) -> list[int]:
-    """Return the processes that have the database open."""
-    found = []
+    """Return the workers: the processes that have the database open, as their parent has."""
+    parents = {}
     for process in Path("/proc").iterdir():
-        if process.name.isdigit() and int(process.name) != os.getpid():
-            try:
-                opened = [str(number.readlink()) for number in (process / "fd").iterdir()]
-            except OSError:
-                continue
+        with suppress(OSError):
+            opened = {str(number.readlink()) for number in (process / "fd").iterdir()}
             if str(desk.database) in opened:
-                found.append(int(process.name))
-    return found
+                state = (process / "stat").read_text().rpartition(")")[2].split()
+                parents[int(process.name)] = int(state[1])
+    return [
+        number for number, parent in parents.items() if parent in parents.keys() - {os.getpid()}
+    ]
 
 
 @contextmanager
@@ -65,7 +65,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     if os.geteuid() != 0 or subprocess.run(mounted, check=False).returncode:
         pytest.skip("a file system can only be mounted by root")
     yield tmp_path
-    subprocess.run(["umount", tmp_path], check=True)
+    subprocess.run(["umount", "--lazy", str(tmp_path)], check=True)
 
 
 def fill(ballast: Path) -> None:

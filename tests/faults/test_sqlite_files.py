@@ -1,6 +1,7 @@
 """The files of a SQLite database are deleted, replaced, damaged or closed to the server."""
 
 import os
+import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -94,10 +95,17 @@ def fill_with_garbage(database: Path) -> None:
         file.write(os.urandom(database.stat().st_size))
 
 
+def copy_over(database: Path) -> None:
+    """Overwrite a database in place with a backup, as `cp` does."""
+    backup(database, Path(f"{database}.backup"))
+    shutil.copyfile(f"{database}.backup", database)
+
+
 DAMAGES: dict[str, Callable[[Path], None]] = {
     "truncated": truncate,
     "emptied": lambda database: os.truncate(database, 0),
     "garbage": fill_with_garbage,
+    "backup copied over it": copy_over,
 }
 
 
@@ -115,13 +123,15 @@ def test_a_damaged_file_is_noticed(desk: Desk, damage: Callable[[Path], None]) -
     assert "Traceback" not in desk.log()
 
 
-@pytest.mark.parametrize("closed", ["file", "folder"])
+@pytest.mark.parametrize("closed", ["file", "file that is read", "folder"])
 def test_a_read_only_database_is_written_again_once_it_is_mended(
     stopped_desk: Desk, closed: str
 ) -> None:
     desk = stopped_desk
     with desk.serve() as desk.address:
-        path = desk.database if closed == "file" else desk.database.parent
+        path = desk.database.parent if closed == "folder" else desk.database
+        if closed == "file that is read":
+            eventually(desk.read, 200)
         mode = path.stat().st_mode
         path.chmod(mode & ~0o222)
         ready = desk.ready()
