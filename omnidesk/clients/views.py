@@ -35,6 +35,7 @@ def get_client(client_id: int) -> PreparedSelect:
 @blp.patch("/clients/<id(example=55):client_id>")
 @blp.arguments(ClientPatch)
 @blp.changed(Client, ClientSchema)
+@blp.alt_response(409, "CONFLICT")
 def update_client(client: Client, data: dict[str, Any]) -> None:
     """Change a client"""
     client.change(**data)

@@ -20,17 +20,21 @@ ETAG = {
         "example": '"0.1.0-9f86d081884c7d65-100-3"',
     }
 }
+CONDITION = {
+    "type": "string",
+    "pattern": r'^(\*|(W/)?"[!#-~]*"(, *(W/)?"[!#-~]*")*)$',
+}
 IF_MATCH = {
     "in": "header",
     "name": "If-Match",
     "description": "The ETag of the row as you know it: 412 if it has been changed since",
-    "schema": {"type": "string"},
+    "schema": CONDITION,
 }
 IF_NONE_MATCH = {
     "in": "header",
     "name": "If-None-Match",
     "description": "The ETag of the answer that you have: 304 if it is still the same",
-    "schema": {"type": "string"},
+    "schema": CONDITION,
 }
 
 # An entity tag, and a list of them (RFC 9110, sections 8.8.3 and 5.6.1).

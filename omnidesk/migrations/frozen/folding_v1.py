@@ -36,6 +36,6 @@ def unicode_domain(email: str) -> str:
         return email
     local, at, domain = email.rpartition("@")
     try:
-        return local + at + domain.encode("ascii").decode("idna")
+        return local + at + domain.lower().encode("ascii").decode("idna")
     except UnicodeError:
         return email
