@@ -18,9 +18,7 @@ from omnidesk.db.session import acting_user, db
 
 # Read-only after a failover, or shutting down: the connection still answers, but is of no use.
 DISCONNECT_SQLSTATES = frozenset({"25006", "57P01", "57P02", "57P03"})
-MAX_WAIT = (
-    11  # seconds that a request waits for the server; a second more than a statement may take
-)
+MAX_WAIT = 11  # seconds that a request waits for the server; a statement may take one less
 
 # Until when the present request waits, in monotonic seconds; None outside of requests.
 request_deadline: ContextVar[float | None] = ContextVar("request_deadline", default=None)

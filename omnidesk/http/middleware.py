@@ -8,10 +8,10 @@ import os
 import re
 from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
-from time import monotonic, time
+from time import time
 from typing import Any
 
-from omnidesk.db.postgresql import MAX_WAIT, request_deadline
+from omnidesk.db.postgresql import within_deadline
 from omnidesk.http.rate_limits.policy import RATE_LIMIT_HEADERS
 from omnidesk.http.request_log import REQUEST_ID, log_writer
 
@@ -55,11 +55,8 @@ class HeadersAndLog:
             self.log(environ, int(status[:3]), started_at)
             return start_response(status, headers, exc_info)
 
-        deadline = request_deadline.set(monotonic() + MAX_WAIT)
-        try:
+        with within_deadline():
             answer: Iterable[bytes] = self.wsgi_app(environ, start)
-        finally:
-            request_deadline.reset(deadline)
         return answer
 
     def complete(self, environ: Environ, status: str, headers: Headers) -> None:
