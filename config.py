@@ -152,78 +152,6 @@ def stored_key(path: Path) -> str:
     return path.read_text()
 
 
-# What a connection to PostgreSQL relies on, whatever is set for its role or its database.
-WRITE_SETTINGS = {
-    "statement_timeout": 10_000,  # milliseconds
-    "lock_timeout": 2_000,
-    "idle_in_transaction_session_timeout": 15_000,
-    "timezone": "UTC",
-    "datestyle": "ISO",  # the only one that the driver reads
-    "intervalstyle": "postgres",
-    "bytea_output": "hex",
-    "standard_conforming_strings": "on",
-    "transform_null_equals": "off",
-    "default_transaction_isolation": "read committed",
-    "default_transaction_read_only": "off",
-    "default_transaction_deferrable": "off",
-}
-# A list reads off the index that begins with its filters. PostgreSQL would plan it anew for each
-# request, which costs more than running it; and where a value is common, such as a status, it
-# would walk all tickets from the newest, as if those of the status were spread evenly.
-READ_SETTINGS = WRITE_SETTINGS | {
-    "plan_cache_mode": "force_generic_plan",
-    "cpu_operator_cost": 1,  # rows that are read and then filtered out are expensive
-    "enable_hashjoin": "off",
-    "enable_mergejoin": "off",
-    "max_parallel_workers_per_gather": 0,
-    "jit": "off",
-}
-# How soon the kernel notices that the server's host is gone.
-DEAD_HOST = {
-    "connect_timeout": 3,  # seconds
-    "keepalives_idle": 10,
-    "keepalives_interval": 3,
-    "keepalives_count": 3,
-    "tcp_user_timeout": 11_000,  # milliseconds
-}
-
-
-def engine_options(url: URL, size: int, threads: int, settings: dict[str, Any]) -> dict[str, Any]:
-    """Return the options of an engine with so many connections, for a worker's threads.
-
-    `settings` are those of PostgreSQL that `omnidesk.db.connection` sets.
-    """
-    options: dict[str, Any] = {
-        "pool_size": size,
-        "max_overflow": 0,
-        "pool_timeout": 5,  # seconds
-        "hide_parameters": True,  # what clients send belongs in no log
-    }
-    if url.drivername == "sqlite":
-        return options
-    session = {"autocommit": True, "client_encoding": "utf8", "settings": settings}
-    connect_args = DEAD_HOST | session | {"threads": threads}
-    begin = {"explicit_begin": True}  # by omnidesk.db.postgresql, not by the driver
-    return {
-        **options,
-        "pool_recycle": 600,
-        "connect_args": connect_args,
-        "execution_options": begin,
-    }
-
-
-def autocommit_options(
-    url: URL, size: int, threads: int, settings: dict[str, Any]
-) -> dict[str, Any]:
-    """Return the options of an engine on which each statement is a transaction of its own."""
-    return engine_options(url, size, threads, settings) | {
-        "url": url,
-        "isolation_level": "AUTOCOMMIT",
-        "execution_options": {"autocommit": True},
-        "pool_reset_on_return": None,
-    }
-
-
 def validate_rate(text: str) -> None:
     """Refuse what is not a rate limit; an empty text means no limit."""
     if text:
@@ -328,16 +256,7 @@ class Production:
         ]
         self.TRUSTED_PROXIES: Networks = [network(item) for item in proxies]
         self.SCRIPT_NAME = path_prefix(script_name)
-        self.SQLALCHEMY_DATABASE_URI = url = database_url(database)
-        # SQLite has one writer at a time: threads queue for its connection, not for its lock.
-        writers = 1 if url.drivername == "sqlite" else self.THREADS
-        threads = self.THREADS
-        self.SQLALCHEMY_ENGINE_OPTIONS = engine_options(url, writers, threads, WRITE_SETTINGS)
-        counts = WRITE_SETTINGS | {"synchronous_commit": "off"}
-        self.SQLALCHEMY_BINDS = {
-            "read": autocommit_options(url, threads, threads, READ_SETTINGS),
-            "rate_limits": autocommit_options(url, 1, threads, counts) | {"max_overflow": 4},
-        }
+        self.SQLALCHEMY_DATABASE_URI = database_url(database)
 
     @staticmethod
     def validate_origin(text: str) -> None:

@@ -10,7 +10,7 @@ from omnidesk.auth.models import SCOPES
 from omnidesk.clients import views as clients_views
 from omnidesk.comments import views as comments_views
 from omnidesk.conversations import views as conversations_views
-from omnidesk.db import session, sqlite
+from omnidesk.db import engines, session
 from omnidesk.events import views as events_views
 from omnidesk.http import Api, App
 from omnidesk.tickets import views as tickets_views
@@ -39,7 +39,7 @@ def create_app(settings: config.Production | None = None) -> Flask:
     app = App(__name__, instance_path=str(config.INSTANCE), static_folder=None)
     app.config.from_object(settings or config.from_environment())
     http.cors.init_app(app)  # first: preflights are asked nothing, and all responses get headers
-    sqlite.prepare(app.config)
+    engines.prepare(app.config)
     session.db.init_app(app)
     http.app.init_app(app)
     tokens.manager.init_app(app)

@@ -83,13 +83,6 @@ class WritePool(QueuePool):
                     raise PoolTimeoutError("other requests are waiting to write") from None
 
 
-def prepare(config: dict[str, Any]) -> None:
-    """Let the engine that writes have a WritePool, if the database of an app is SQLite."""
-    if config["SQLALCHEMY_DATABASE_URI"].drivername == "sqlite":
-        own = {"poolclass": WritePool, "pool_size": 1, "pool_timeout": STEP}
-        config["SQLALCHEMY_ENGINE_OPTIONS"] = config["SQLALCHEMY_ENGINE_OPTIONS"] | own
-
-
 @event.listens_for(Engine, "do_connect")
 def open_existing(dialect: Any, record: Any, arguments: list[Any], options: Any) -> None:
     """Open the file that is there, and never create one."""
