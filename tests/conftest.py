@@ -4,6 +4,8 @@ import secrets
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from contextvars import Context
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -110,14 +112,15 @@ def server(migrated_app: Any, environment: dict[str, str], tmp_path_factory: Any
 
 
 @pytest.fixture(scope="session")
-def proxied_server(server: str, tmp_path_factory: Any) -> Iterator[str]:
+def proxied_server(server: str) -> Iterator[str]:
     """The address of nginx in front of that server, with the site that is shipped, without TLS."""
-    port, folder = free_port(), tmp_path_factory.mktemp("nginx") / "files"
-    for parent in folder.parents[1:3]:
-        parent.chmod(0o755)  # nginx's own user may enter
-    with start_nginx(plain_site(port, urlsplit(server).port), folder):
-        wait_for(f"http://127.0.0.1:{port}/healthz", folder / "error.log")
-        yield f"http://127.0.0.1:{port}"
+    port, upstream = free_port(), urlsplit(server).port
+    # Not in a folder of pytest's, which closes its own to others: nginx's workers are others.
+    with TemporaryDirectory() as name:
+        folder = Path(name) / "nginx"
+        with start_nginx(plain_site(port, upstream), folder):
+            wait_for(f"http://127.0.0.1:{port}/healthz", folder / "error.log")
+            yield f"http://127.0.0.1:{port}"
 
 
 @pytest.fixture

@@ -16,7 +16,9 @@ from sqlalchemy.exc import IntegrityError
 
 from omnidesk.db import db
 from omnidesk.db.database_id import DatabaseId
+from omnidesk.db.sqlite import files_of
 from omnidesk.db.sqlite_files import files_at
+from omnidesk.db.statements import read_pool
 from tests.conftest import (
     Caller,
     dispose_engines,
@@ -139,8 +141,12 @@ class Desk:
         return Caller(self.app, make_user("admin1", role="admin"))
 
     def init_db(self) -> None:
-        """Run the command that an operator runs before each start."""
+        """Run the command that an operator runs before each start, as a process of its own."""
         db.session.remove()
+        dispose_engines()
+        files_at.cache_clear()
+        for engine in db.engines.values():
+            read_pool(engine).files = files_of(engine)
         result = Context().run(self.app.test_cli_runner().invoke, args=["init-db"])
         assert result.exit_code == 0, result.output
 
@@ -168,7 +174,6 @@ class Desk:
             shutil.copyfile(self.folder / "backup.db", self.file)
         else:
             (self.folder / "backup.db").replace(self.file)
-        files_at.cache_clear()  # the server is another process than the one before
         self.init_db()
 
 
