@@ -42,7 +42,7 @@ class ClientCreate(Schema):
     external_id = TextField(
         Client.external_id,
         load_default=None,
-        example="crm-55",
+        example="crm-1029",
         description="The id of the client in another system",
     )
     active = BooleanField(

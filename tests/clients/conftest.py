@@ -7,9 +7,11 @@ from typing import Any, NamedTuple
 
 import pytest
 import requests
+from playwright.sync_api import Browser
 from sqlalchemy import create_engine, text
 
 from omnidesk.sample_data import demo
+from tests.clients.chromium import chromium
 from tests.postgres import free_port
 from tests.servers import BIN, environ, flask, gunicorn, process, wait_for
 
@@ -46,6 +48,13 @@ class Desk(NamedTuple):
         credentials = {"username": username, "password": demo.PASSWORD}
         answer = requests.post(f"{self.address}/api/login", json=credentials, timeout=30)
         return str(answer.json()["access_token"])
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """One browser for all tests; each test has a profile of its own in it."""
+    with chromium() as browser:
+        yield browser
 
 
 @pytest.fixture

@@ -17,20 +17,12 @@ from tests.clients.chromium import (
     PLACES,
     FrontEnd,
     address_of,
-    chromium,
     is_free,
 )
 from tests.conftest import on_sqlite
 from tests.servers import gunicorn
 
 AWAY = {"DATABASE_URL": "postgresql://nobody@127.0.0.1:1/nothing"}
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    """One browser for all tests; each test has a profile of its own in it."""
-    with chromium() as browser:
-        yield browser
 
 
 @pytest.fixture

@@ -6,10 +6,10 @@ from typing import Any, NamedTuple
 
 import pytest
 import requests
-from playwright.sync_api import Locator, Page, Request
+from playwright.sync_api import Browser, Locator, Page, Request
 
 from omnidesk.sample_data import demo
-from tests.clients.chromium import PATIENCE, chromium
+from tests.clients.chromium import PATIENCE
 from tests.conftest import on_sqlite
 
 # A browser takes half a minute for all operations: what is shown does not depend on the database.
@@ -45,10 +45,9 @@ def token(app: Any, server: str) -> str:
 
 
 @pytest.fixture
-def swagger_ui(server: str) -> Iterator[Page]:
+def swagger_ui(browser: Browser, server: str) -> Iterator[Page]:
     """Swagger UI, as a developer who opens the server's address gets it."""
-    with chromium() as browser:
-        page = browser.new_page()
+    with browser.new_page() as page:
         page.set_default_timeout(PATIENCE)
         page.goto(server)
         page.wait_for_selector(".opblock")
