@@ -13,6 +13,9 @@ known = B105,B108,B311,B608
 sync = $(bin)/uv pip install --quiet --system-certs --compile-bytecode --python $(1) -r $(2) || \
 	$(pip) --python $(1) install -r $(2)
 
+# The system's certificates, for npm too, which has its own.
+ca = /etc/ssl/certs/ca-certificates.crt
+
 .PHONY: run demo install test test-clients test-faults needs lint format bench clean
 
 run: .venv/runtime  ## Serve the demo on 127.0.0.1:8000
@@ -74,7 +77,7 @@ clean:  ## Remove what was made, but for the databases
 .venv/clients: tests/clients/requirements.txt tests/clients/package-lock.json .venv/dev
 	@.ci/need clients
 	$(call sync,$(bin)/python,tests/clients/requirements.txt)
-	npm --prefix tests/clients ci --no-fund --no-audit
+	NODE_EXTRA_CA_CERTS=$${NODE_EXTRA_CA_CERTS:-$(ca)} npm --prefix tests/clients ci --no-fund --no-audit
 	@touch $@
 
 .venv/bench: benchmarks/requirements.txt .venv/dev

@@ -6,7 +6,7 @@ from typing import Self
 from sqlalchemy import Boolean, Index, Select, String, Text, select
 from sqlalchemy.orm import Mapped, mapped_column
 
-from omnidesk.db import Base, Filters, Versioned, utcnow
+from omnidesk.db import Base, Filters, Versioned, unique_where_given, utcnow
 from omnidesk.db.folding import derived, search_text
 from omnidesk.db.json_sql import Contains
 
@@ -32,7 +32,7 @@ class Client(Versioned, Base):
 
     __table_args__ = (
         Index(None, "active", "client_id"),
-        Index("uq_client_external_id", "external_id", unique=True, info={"field": "external_id"}),
+        unique_where_given("client", "external_id", "external_id"),
         {"sqlite_autoincrement": True},
     )
 

@@ -1,7 +1,7 @@
 """The database: its session, its base class, and what SQLite and PostgreSQL do differently."""
 
 from omnidesk.db import postgresql, sqlite  # their event listeners
-from omnidesk.db.base import Base
+from omnidesk.db.base import Base, unique_where_given
 from omnidesk.db.constraints import RuleViolation
 from omnidesk.db.filters import Filters
 from omnidesk.db.session import db
@@ -20,5 +20,6 @@ __all__ = [
     "enum_type",
     "postgresql",
     "sqlite",
+    "unique_where_given",
     "utcnow",
 ]

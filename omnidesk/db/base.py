@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any, ClassVar
 
-from sqlalchemy import CheckConstraint, Column, MetaData, String, Table, event, func
+from sqlalchemy import CheckConstraint, Column, Index, MetaData, String, Table, event, func, text
 from sqlalchemy.orm import DeclarativeBase
 
 from omnidesk.db.types import UtcDateTime
@@ -46,6 +46,23 @@ def derive(_mapper: Any, _connection: Any, row: Base) -> None:
         if "derived" in column.info:
             make, names = column.info["derived"]
             setattr(row, column.name, make(*(getattr(row, name) for name in names)))
+
+
+def unique_where_given(table: str, column: str, field: str) -> Index:
+    """Return the index that lets no two rows have the same value; `field` is to blame for it.
+
+    Partial, since PostgreSQL locks a row against references to it while a column changes that
+    others could refer to, as one with a whole unique index.
+    """
+    given = text(f"{column} IS NOT NULL")
+    return Index(
+        f"uq_{table}_{column}",
+        column,
+        unique=True,
+        postgresql_where=given,
+        sqlite_where=given,
+        info={"field": field},
+    )
 
 
 def length_constraint(column: Column[str]) -> CheckConstraint:

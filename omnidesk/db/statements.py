@@ -95,7 +95,8 @@ def run(engine: Engine, sql: str, arguments: Any) -> Sequence[Any]:
     finally:
         if driver is not None and lost:
             driver.close()
-            drop_idle_connections()
+            pool.clear()
+            drop_lost_connections(engine.name)
         elif driver is not None:
             pool.give_back(driver, expires_at)
     return rows
@@ -154,16 +155,25 @@ def read_pool(engine: Engine) -> ReadPool:
 
 
 def drop_idle_connections() -> None:
-    """Close what is idle, for reading and for writing: it was probably lost with another one."""
+    """Close what is idle, for reading and for writing."""
     for engine in db.engines.values():
         read_pool(engine).clear()
 
 
+def drop_lost_connections(database: str) -> None:
+    """Close what is idle where a server was lost, since it was probably lost, too.
+
+    A connection to SQLite is lost alone: others go on reading where one cannot write.
+    """
+    if database == "postgresql":
+        drop_idle_connections()
+
+
 @event.listens_for(Engine, "handle_error")
 def notice_disconnect(context: ExceptionContext) -> None:
-    """Drop all idle connections where SQLAlchemy has lost one."""
+    """Drop all that was lost with a connection of SQLAlchemy's."""
     if context.is_disconnect and has_app_context():
-        drop_idle_connections()
+        drop_lost_connections(context.dialect.name)
 
 
 def is_lost(engine: Engine, error: Any, connection: Any) -> bool:

@@ -14,6 +14,7 @@ from omnidesk.db import (
     bytewise_text,
     db,
     enum_type,
+    unique_where_given,
     utcnow,
 )
 from omnidesk.db.folding import derived, email_key
@@ -48,7 +49,7 @@ class User(Versioned, Base):
             unique=True,
             info={"field": "username"},
         ),
-        Index("uq_app_user_email_key", "email_key", unique=True, info={"field": "email"}),
+        unique_where_given("app_user", "email_key", "email"),
         Index(None, "active", "user_id"),
         Index(None, "role", "user_id"),
         Index(None, "role", "active", "user_id"),

@@ -99,7 +99,24 @@ def compare_emails(*, postgresql: bool) -> None:
     ascii_email = 'email COLLATE "C"' if postgresql else "email"
     op.execute(f"UPDATE app_user SET email_key = lower({ascii_email})")  # noqa: S608 - ours
     op.drop_index("uq_app_user_email", "app_user")
-    op.create_index("uq_app_user_email_key", "app_user", ["email_key"], unique=True)
+    unique_where_given("app_user", "email_key")
+
+
+def unique_where_given(table: str, column: str) -> None:
+    """Let no two rows of a table have the same value.
+
+    Partial, since PostgreSQL locks a row against references to it while a column changes that
+    others could refer to, as one with a whole unique index.
+    """
+    given = sa.text(f"{column} IS NOT NULL")
+    op.create_index(
+        f"uq_{table}_{column}",
+        table,
+        [column],
+        unique=True,
+        postgresql_where=given,
+        sqlite_where=given,
+    )
 
 
 def tell_clients_apart() -> None:
@@ -117,7 +134,7 @@ def tell_clients_apart() -> None:
             f"their histories show what it was: {listed}\n"
         )
     op.drop_index(op.f("ix_client_external_id_client_id"), "client")
-    op.create_index("uq_client_external_id", "client", ["external_id"], unique=True)
+    unique_where_given("client", "external_id")
 
 
 def fold_clients(*, postgresql: bool) -> None:
