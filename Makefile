@@ -16,7 +16,7 @@ sync = $(bin)/uv pip install --quiet --system-certs --compile-bytecode --python 
 # The system's certificates, for npm too, which has its own.
 ca = /etc/ssl/certs/ca-certificates.crt
 
-.PHONY: run demo install test test-clients test-faults needs lint format bench clean
+.PHONY: run demo install test test-clients test-faults test-bench needs lint format bench clean
 
 run: .venv/runtime  ## Serve the demo on 127.0.0.1:8000
 	$(if $(is_busy),$(error Port $(PORT) is in use. Choose another, such as: make run PORT=8001))
@@ -30,8 +30,7 @@ demo: .venv/runtime  ## Delete all rows, and add the demo data again
 
 install: .venv/runtime  ## Make .venv with what the server needs
 
-test: needs .venv/dev  ## Check everything, on SQLite and PostgreSQL, through nginx
-	@$(MAKE) --no-print-directory --jobs 2 lint .venv/bench
+test: needs lint  ## Check everything, on SQLite and PostgreSQL, through nginx
 	$(bin)/pytest --numprocesses 2 --dist worksteal
 
 test-clients: .venv/clients  ## Check with headless Chromium and with generated clients
@@ -40,6 +39,10 @@ test-clients: .venv/clients  ## Check with headless Chromium and with generated 
 test-faults: .venv/dev  ## Check with databases that stop, go silent or lose their files
 	@.ci/need faults
 	$(bin)/pytest --numprocesses 2 tests/faults
+
+test-bench: .venv/bench  ## Check that every benchmark runs, in small
+	@.ci/need bench
+	$(bin)/pytest tests/benchmarks
 
 needs:
 	@.ci/need test

@@ -11,7 +11,7 @@ from flask import Flask
 
 from omnidesk.auth.models import SCOPES
 from omnidesk.http.openapi import NEAR_THE_DOCS
-from tests.conftest import PASSWORD, Caller, make_user, on_postgresql, on_sqlite
+from tests.conftest import PASSWORD, Caller, make_app, make_user, on_postgresql, on_sqlite
 from tests.servers import gunicorn
 
 PUBLIC, PEOPLE = "public", "people"  # instead of a scope: for anybody; for sessions alone
@@ -143,6 +143,12 @@ def opened(
         yield Opened(address, words.split(",") if words else [])
 
 
+@pytest.fixture(scope="module")
+def expired_app(migrated_app: Flask, database_url: str) -> Flask:
+    """An app whose access tokens have expired when they are made."""
+    return make_app(database_url, JWT_ACCESS_TOKEN_EXPIRES=timedelta(seconds=-1))
+
+
 def bot(owner: Caller, scopes: list[str]) -> str:
     """Return an API token of a user's."""
     made = owner.post("/api/tokens", json={"name": "Bot", "scopes": scopes, "password": PASSWORD})
@@ -150,10 +156,9 @@ def bot(owner: Caller, scopes: list[str]) -> str:
 
 
 def wrong_statuses(
-    row: Row, app_with: Callable[..., Flask], opened: Opened, admin: Caller, agent: Caller
+    row: Row, expired_app: Flask, opened: Opened, admin: Caller, agent: Caller
 ) -> dict[str, int]:
     """Return who is answered a route otherwise than its row says, and how."""
-    expired = app_with(JWT_ACCESS_TOKEN_EXPIRES=timedelta(seconds=-1))
     inactive = Caller(agent.app, make_user("off1", active=False))
     public = row.scope == PUBLIC
     is_open = public or row.opened_by in opened.words
@@ -166,7 +171,7 @@ def wrong_statuses(
     expected = {
         "anonymous": ("", may(is_open, 401)),
         "a bad token": ("a.b.c", may(public, 401)),
-        "an expired token": (Caller(expired, agent.user).token, may(public, 401)),
+        "an expired token": (Caller(expired_app, agent.user).token, may(public, 401)),
         "an inactive user": (inactive.token, may(public, 401)),
         "an empleado": (agent.token, may(not row.admins, 403)),
         "an admin": (admin.token, may(True, 0)),
@@ -185,14 +190,14 @@ def wrong_statuses(
 @on_sqlite
 @pytest.mark.parametrize("row", MATRIX, ids=lambda row: row.route)
 def test_who_is_let_in(
-    app_with: Any, opened: Opened, admin: Caller, agent: Caller, row: Row
+    expired_app: Flask, opened: Opened, admin: Caller, agent: Caller, row: Row
 ) -> None:
-    assert wrong_statuses(row, app_with, opened, admin, agent) == {}
+    assert wrong_statuses(row, expired_app, opened, admin, agent) == {}
 
 
 @on_postgresql
 @pytest.mark.parametrize("row", SAMPLE, ids=lambda row: row.route)
 def test_who_is_let_in_on_postgresql(
-    app_with: Any, opened: Opened, admin: Caller, agent: Caller, row: Row
+    expired_app: Flask, opened: Opened, admin: Caller, agent: Caller, row: Row
 ) -> None:
-    assert wrong_statuses(row, app_with, opened, admin, agent) == {}
+    assert wrong_statuses(row, expired_app, opened, admin, agent) == {}

@@ -5,11 +5,8 @@ import re
 import subprocess
 from pathlib import Path
 
-import pytest
-
 from tests.servers import ROOT, environ
 
-pytestmark = pytest.mark.slow
 PEERS = ROOT / ".venv" / "peers"
 ROWS = (
     "list of 50, open",

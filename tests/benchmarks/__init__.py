@@ -1,0 +1,1 @@
+"""Whether every benchmark still runs, in small: `make test-bench`."""
