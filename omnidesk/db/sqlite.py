@@ -17,10 +17,9 @@ from sqlalchemy import Connection, Engine, PoolProxiedConnection, QueuePool, eve
 from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import DatabaseError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
-from sqlalchemy.pool import Pool
 
 from omnidesk.db.session import acting_user
-from omnidesk.db.sqlite_files import DatabaseFiles, files_at, primary_code
+from omnidesk.db.sqlite_files import CountedConnection, DatabaseFiles, files_at, primary_code
 
 PRAGMAS = (
     "busy_timeout=5000",  # milliseconds
@@ -90,13 +89,14 @@ def open_existing(dialect: Any, record: Any, arguments: list[Any], options: Any)
         record.info["files"] = files = files_at(arguments[0])
         files.check()
         files.mend_modes()
-        arguments[0], options["uri"] = files.uri, True
+        arguments[0] = files.uri
+        options |= {"uri": True, "factory": CountedConnection}
 
 
 @event.listens_for(Engine, "connect")
-def set_pragmas(connection: Any, _record: Any) -> None:
+def set_pragmas(connection: Any, record: Any) -> None:
     """Prepare a new connection; triggers call `acting_user()` for the change log."""
-    if not isinstance(connection, sqlite3.Connection):
+    if not isinstance(connection, CountedConnection):
         return
     connection.isolation_level = None  # SQLAlchemy begins transactions, not the driver
     connection.create_function("acting_user", 0, acting_user)
@@ -106,6 +106,7 @@ def set_pragmas(connection: Any, _record: Any) -> None:
     except sqlite3.Error:
         connection.close()
         raise
+    record.info["files"].add(connection)
 
 
 def wait_for_lock(connection: Connection) -> None:
@@ -122,11 +123,7 @@ def begin_immediate(connection: Connection) -> None:
         return
     wait_for_lock(connection)
     connection.exec_driver_sql("BEGIN IMMEDIATE")
-    files: DatabaseFiles = connection.info["files"]
-    if files.beside is None:
-        files.beside = files.files_beside()
-        connection.info["writes"] = True
-    check_files(files)
+    check_files(connection.info["files"])
 
 
 @event.listens_for(Engine, "commit")
@@ -134,13 +131,6 @@ def check_before_commit(connection: Connection) -> None:
     """Store nothing in a file that was deleted or replaced meanwhile."""
     if writes_to_sqlite(connection):
         check_files(connection.info["files"])
-
-
-@event.listens_for(Pool, "close")
-def forget_files_beside(_connection: Any, record: Any) -> None:
-    """Expect other files beside the database, once the connection that writes is closed."""
-    if "writes" in record.info:
-        record.info["files"].beside = None
 
 
 def writes_to_sqlite(connection: Connection) -> bool:

@@ -4,16 +4,25 @@ A connection goes on working after its file was deleted or replaced, and what it
 Another file in its place must not be opened either: SQLite would apply the `-wal` of the old one.
 """
 
+import fcntl
 import os
 import sqlite3
+import struct
 from contextlib import closing, suppress
 from functools import cache
 from pathlib import Path
+from time import sleep
 from urllib.parse import quote
+from weakref import WeakSet
 
 BESIDE = ("-wal", "-shm")  # what recent changes are in, and the index to it
 MIN_FREE = 64 * 1024  # bytes on the disk that a write may need
 FileId = tuple[int, int] | None  # the device and the inode; None for no file
+# The bytes that each connection locks while it is open (https://sqlite.org/src/file/src/os.h).
+SHARED_FIRST, SHARED_SIZE = 0x40000000 + 2, 510
+LOCK = struct.Struct("hhlli")  # struct flock: type, whence, start, length, process
+WAL_MODE = 2  # in the header, at offset 18
+MOMENTS = 10  # of 20 ms: for so long another process may be about to make or delete its files
 
 
 class DatabaseFiles:
@@ -23,8 +32,9 @@ class DatabaseFiles:
         self.path = path
         self.names_beside = [path + suffix for suffix in BESIDE]
         self.database: FileId = None  # as it was first seen
-        self.beside: tuple[FileId, ...] | None = None  # while a connection that writes is open
-        self.descriptor: int | None = None  # of the file, open until the process ends
+        self.connections: WeakSet[CountedConnection] = WeakSet()  # this process's, while open
+        self.beside: tuple[FileId, ...] | None = None  # as those connections have them
+        self.opened: int | None = None  # a descriptor of the file
         self.counter = 0  # of changes, in the file's header
         self.inspected = (0, 0)  # the file's time of change and size when it was last found intact
 
@@ -53,19 +63,51 @@ class DatabaseFiles:
                 f"{self.path} is another file than the one that was opened:"
                 " put that back, or restart the server"
             )
-        if self.beside is not None and self.beside != self.files_beside():
-            raise sqlite3.OperationalError(
-                f"{self.path}-wal or -shm was deleted or replaced: restart the server"
-            )
-        if (found.st_mtime_ns, found.st_size) != self.inspected:
-            try:
+        try:
+            if self.are_others_beside():
+                raise sqlite3.OperationalError(
+                    f"{self.path}-wal or -shm was deleted or replaced: restart the server"
+                )
+            if (found.st_mtime_ns, found.st_size) != self.inspected:
                 self.inspect(found)
-            except OSError as error:
-                raise sqlite3.OperationalError(f"{self.path}: {error.strerror}") from None
+        except OSError as error:
+            raise sqlite3.OperationalError(f"{self.path}: {error.strerror}") from None
+
+    def are_others_beside(self) -> bool:
+        """Return whether open connections have other files beside the database than lie there now.
+
+        A new connection would make what is missing, and two processes would overwrite each other's
+        changes.
+        """
+        found = self.files_beside()
+        if self.connections:
+            return self.beside not in (None, found)
+        self.beside = None
+        for _ in range(MOMENTS):
+            if None not in self.files_beside() or not self.is_open_elsewhere():
+                return False
+            sleep(0.02)
+        return True
 
     def files_beside(self) -> tuple[FileId, ...]:
         """Return which files lie beside the database now."""
         return tuple(map(file_id, self.names_beside))
+
+    def is_open_elsewhere(self) -> bool:
+        """Return whether another process has connections to the database."""
+        if os.pread(self.descriptor, 1, 18) != bytes([WAL_MODE]):
+            return False
+        asked = LOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, SHARED_FIRST, SHARED_SIZE, 0)
+        kind, *_ = LOCK.unpack(fcntl.fcntl(self.descriptor, fcntl.F_GETLK, asked))
+        return bool(kind != fcntl.F_UNLCK)
+
+    def add(self, connection: "CountedConnection") -> None:
+        """Know of a connection that was opened."""
+        self.connections.add(connection)
+        connection.files = self
+        found = self.files_beside()
+        if self.beside is None and None not in found:
+            self.beside = found
 
     def inspect(self, found: os.stat_result) -> None:
         """Raise an error of sqlite3 where the file is truncated or damaged, as far as one look can.
@@ -94,9 +136,17 @@ class DatabaseFiles:
         It is not what connections see, but what the file has without its `-wal`. A copy that SQLite
         has made begins to count anew. (https://sqlite.org/fileformat.html, section 1.3.7)
         """
-        if self.descriptor is None:  # closing it would end SQLite's own locks on the file
-            self.descriptor = os.open(self.path, os.O_RDONLY)
         return int.from_bytes(os.pread(self.descriptor, 4, 24), "big")
+
+    @property
+    def descriptor(self) -> int:
+        """Return a descriptor of the file, open until the process ends.
+
+        Closing it would end SQLite's own locks on the file.
+        """
+        if self.opened is None:
+            self.opened = os.open(self.path, os.O_RDONLY)
+        return self.opened
 
     def check_writable(self) -> None:
         """Raise OperationalError where a write would fail: without trying, so nobody is waited for.
@@ -131,6 +181,18 @@ class DatabaseFiles:
         for file in map(Path, (self.path, *self.names_beside)):
             with suppress(FileNotFoundError, PermissionError):
                 file.chmod(file.stat().st_mode & 0o660)
+
+
+class CountedConnection(sqlite3.Connection):
+    """A connection that its database's files know of while it is open."""
+
+    files: DatabaseFiles | None = None
+
+    def close(self) -> None:
+        """Close it: when it was the last, SQLite deletes the files beside the database."""
+        if self.files:
+            self.files.connections.discard(self)
+        super().close()
 
 
 TABLES = "SELECT name FROM sqlite_schema WHERE type = 'table' AND rootpage > 0"

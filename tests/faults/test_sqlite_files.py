@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests.conftest import PASSWORD
 from tests.faults.conftest import Desk, eventually
 from tests.servers import flask
 
@@ -66,6 +67,20 @@ def test_nothing_is_stored_in_files_that_are_not_there(desk: Desk, fault: Any) -
     assert reads <= {200, 503}
     eventually(desk.ready, 200)
     eventually(desk.read, 200)
+    eventually(desk.write, 201)
+    assert desk.lost() == []
+
+
+@pytest.mark.parametrize("fault", ["log deleted", "index deleted"])
+def test_no_other_process_makes_the_files_that_a_server_misses(desk: Desk, fault: str) -> None:
+    with FAULTS[fault](desk.database):
+        command = flask(desk.settings, "create-user", "new", "--password", PASSWORD)
+
+        assert not all(path.exists() for path in beside(desk.database))
+
+    assert command.returncode == 1
+    assert command.stderr.count("\n") == 1
+    assert "-wal or -shm was deleted or replaced" in command.stderr
     eventually(desk.write, 201)
     assert desk.lost() == []
 

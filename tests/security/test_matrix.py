@@ -11,7 +11,15 @@ from flask import Flask
 
 from omnidesk.auth.models import SCOPES
 from omnidesk.http.openapi import NEAR_THE_DOCS
-from tests.conftest import PASSWORD, Caller, make_app, make_user, on_postgresql, on_sqlite
+from tests.conftest import (
+    PASSWORD,
+    Caller,
+    dispose_engines,
+    make_app,
+    make_user,
+    on_postgresql,
+    on_sqlite,
+)
 from tests.servers import gunicorn
 
 PUBLIC, PEOPLE = "public", "people"  # instead of a scope: for anybody; for sessions alone
@@ -144,9 +152,12 @@ def opened(
 
 
 @pytest.fixture(scope="module")
-def expired_app(migrated_app: Flask, database_url: str) -> Flask:
+def expired_app(migrated_app: Flask, database_url: str) -> Iterator[Flask]:
     """An app whose access tokens have expired when they are made."""
-    return make_app(database_url, JWT_ACCESS_TOKEN_EXPIRES=timedelta(seconds=-1))
+    app = make_app(database_url, JWT_ACCESS_TOKEN_EXPIRES=timedelta(seconds=-1))
+    yield app
+    with app.app_context():
+        dispose_engines()
 
 
 def bot(owner: Caller, scopes: list[str]) -> str:
