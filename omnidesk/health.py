@@ -30,7 +30,9 @@ def database_problem() -> str | None:
     if files := sqlite.files_of(db.engine):
         if files.is_missing():
             return "There is no database: run init-db."
-        sqlite.check_files(files, writable=True)
+        with sqlite.sqlalchemy_errors():
+            files.check()
+            files.check_writable()
     return unsuitable() or migrations.fault(migrations.revision())
 
 

@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from threading import Thread
+from time import sleep
 from typing import Any
 
 import pytest
 from flask import Flask
-from sqlalchemy import Connection, create_engine, select, text, update
+from sqlalchemy import Connection, QueuePool, create_engine, select, text, update
 
 from omnidesk import health
 from omnidesk.auth.models import UserSession
@@ -25,6 +27,7 @@ from tests.conftest import (
     make_message,
     make_ticket,
     on_postgresql,
+    on_sqlite,
     recorded_statements,
 )
 
@@ -93,6 +96,26 @@ def another_writer() -> Iterator[Connection]:
         yield connection
         connection.rollback()
     engine.dispose()
+
+
+@on_sqlite
+def test_who_waits_for_the_writer_sleeps(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: list[int] = []
+    get = QueuePool._do_get
+
+    def counted(pool: Any) -> Any:
+        looked.append(1)
+        return get(pool)
+
+    monkeypatch.setattr(QueuePool, "_do_get", counted)
+    engine, held = db.engine, db.engine.raw_connection()
+    waiting = Thread(target=lambda: engine.raw_connection().close())
+    waiting.start()
+    sleep(3 * sqlite.STEP)
+    held.close()
+    waiting.join()
+
+    assert 2 < len(looked) < 10
 
 
 @pytest.mark.parametrize("path", ["/api/tickets", "/api/tickets/1", "/api/summary", "/readyz"])

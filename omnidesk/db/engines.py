@@ -5,7 +5,7 @@ from typing import Any
 from sqlalchemy.engine import URL
 
 from omnidesk.db.session import RATE_LIMITS, READ
-from omnidesk.db.sqlite import STEP, WritePool
+from omnidesk.db.sqlite import WritePool
 
 # What a connection to PostgreSQL relies on, whatever is set for its role or its database.
 WRITE_SETTINGS = {
@@ -86,8 +86,7 @@ def write_options(url: URL, threads: int) -> dict[str, Any]:
     """
     if url.drivername != "sqlite":
         return engine_options(url, threads, threads, WRITE_SETTINGS)
-    queue = {"poolclass": WritePool, "pool_timeout": STEP}
-    return engine_options(url, 1, threads, WRITE_SETTINGS) | queue
+    return engine_options(url, 1, threads, WRITE_SETTINGS) | {"poolclass": WritePool}
 
 
 def prepare(config: dict[str, Any]) -> None:

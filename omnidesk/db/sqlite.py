@@ -9,6 +9,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from math import ceil
 from time import monotonic
 from typing import Any
 
@@ -71,6 +72,10 @@ class WritePool(QueuePool):
     The pool's own timeout is the same for all, so it is a short one, and repeated.
     """
 
+    def __init__(self, creator: Any, **options: Any) -> None:
+        # Set here, since create_engine() would round it down to 0, and threads would not sleep.
+        super().__init__(creator, **options | {"timeout": STEP})
+
     def connect(self) -> PoolProxiedConnection:
         """Return the connection; raise TimeoutError."""
         gives_up_at = monotonic() + time_left()
@@ -113,7 +118,10 @@ def wait_for_lock(connection: Connection) -> None:
     """Let the next statement of a connection wait for the write lock as long as it may."""
     if connection.dialect.name == "sqlite":
         driver: Any = connection.connection.driver_connection
-        driver.execute(f"PRAGMA busy_timeout={round(1000 * time_left())}")
+        timeout = 100 * ceil(10 * time_left())  # milliseconds: roughly, so that it seldom changes
+        if driver.busy_timeout != timeout:
+            driver.execute(f"PRAGMA busy_timeout={timeout}")
+            driver.busy_timeout = timeout
 
 
 @event.listens_for(Engine, "begin")
@@ -123,14 +131,15 @@ def begin_immediate(connection: Connection) -> None:
         return
     wait_for_lock(connection)
     connection.exec_driver_sql("BEGIN IMMEDIATE")
-    check_files(connection.info["files"])
 
 
 @event.listens_for(Engine, "commit")
 def check_before_commit(connection: Connection) -> None:
     """Store nothing in a file that was deleted or replaced meanwhile."""
     if writes_to_sqlite(connection):
-        check_files(connection.info["files"])
+        files: DatabaseFiles = connection.info["files"]
+        with sqlalchemy_errors():
+            files.check_quickly()
 
 
 def writes_to_sqlite(connection: Connection) -> bool:
@@ -138,12 +147,11 @@ def writes_to_sqlite(connection: Connection) -> bool:
     return connection.dialect.name == "sqlite" and not is_autocommit(connection)
 
 
-def check_files(files: DatabaseFiles, *, writable: bool = False) -> None:
-    """Raise SQLAlchemy's error where the files are not those that were opened, or not writable."""
+@contextmanager
+def sqlalchemy_errors() -> Iterator[None]:
+    """Raise SQLAlchemy's error where the files are not as they should be."""
     try:
-        files.check()
-        if writable:
-            files.check_writable()
+        yield
     except sqlite3.DatabaseError as error:
         raise DatabaseError("", None, error) from error
 

@@ -11,7 +11,7 @@ import struct
 from contextlib import closing, suppress
 from functools import cache
 from pathlib import Path
-from time import sleep
+from time import monotonic, sleep, time_ns
 from urllib.parse import quote
 from weakref import WeakSet
 
@@ -22,6 +22,7 @@ FileId = tuple[int, int] | None  # the device and the inode; None for no file
 SHARED_FIRST, SHARED_SIZE = 0x40000000 + 2, 510
 LOCK = struct.Struct("hhlli")  # struct flock: type, whence, start, length, process
 WAL_MODE = 2  # in the header, at offset 18
+COARSE = 50_000_000  # nanoseconds; in less, a folder may be changed twice and look the same
 MOMENTS = 10  # of 20 ms: for so long another process may be about to make or delete its files
 
 
@@ -35,6 +36,10 @@ class DatabaseFiles:
         self.connections: WeakSet[CountedConnection] = WeakSet()  # this process's, while open
         self.beside: tuple[FileId, ...] | None = None  # as those connections have them
         self.opened: int | None = None  # a descriptor of the file
+        # Its folder when all was as it should be: the inode, and when it was changed. Until then
+        # (monotonic seconds), nothing else is looked at.
+        self.folder: tuple[int, int] | None = None
+        self.unchanged_until = 0.0
         self.counter = 0  # of changes, in the file's header
         self.inspected = (0, 0)  # the file's time of change and size when it was last found intact
 
@@ -72,6 +77,25 @@ class DatabaseFiles:
                 self.inspect(found)
         except OSError as error:
             raise sqlite3.OperationalError(f"{self.path}: {error.strerror}") from None
+
+    def check_quickly(self) -> None:
+        """Do what `check` does, but once a second only, or when a file was made or deleted.
+
+        That is one system call for each transaction: others would wait at each of six.
+        """
+        try:
+            found = Path(self.path).parent.stat()
+        except OSError:
+            return self.check()  # which raises it in its own words
+        folder, now = (found.st_ino, found.st_mtime_ns), monotonic()
+        if folder == self.folder and now < self.unchanged_until:
+            return None
+        self.folder = None
+        self.check()
+        # If it was changed just now, it may be again and look the same: the clock is coarse.
+        self.folder = folder if time_ns() - found.st_mtime_ns > COARSE else None
+        self.unchanged_until = now + 1
+        return None
 
     def are_others_beside(self) -> bool:
         """Return whether open connections have other files beside the database than lie there now.
@@ -187,6 +211,7 @@ class CountedConnection(sqlite3.Connection):
     """A connection that its database's files know of while it is open."""
 
     files: DatabaseFiles | None = None
+    busy_timeout = -1  # milliseconds; unknown at first
 
     def close(self) -> None:
         """Close it: when it was the last, SQLite deletes the files beside the database."""

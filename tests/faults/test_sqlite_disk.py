@@ -108,13 +108,16 @@ def test_what_was_acknowledged_survives_the_death_of_its_worker(desk: Desk) -> N
     threads = [threading.Thread(target=write) for _ in range(4)]
     for thread in threads:
         thread.start()
-    for _ in range(ROUNDS):
-        time.sleep(0.5)
-        for process in workers(desk):
-            os.kill(process, signal.SIGKILL)
-    done.set()
-    for thread in threads:
-        thread.join()
+    try:
+        for _ in range(ROUNDS):
+            time.sleep(0.5)
+            for process in workers(desk):
+                with suppress(ProcessLookupError):  # gone meanwhile
+                    os.kill(process, signal.SIGKILL)
+    finally:
+        done.set()
+        for thread in threads:
+            thread.join()
 
     eventually(desk.write, 201)
     assert len(desk.stored) > 20
