@@ -110,6 +110,12 @@ PROBES = (
         "tag + client_id",
         listing(TICKETS, 1, tag="vip", client_id=assigned("client_id", tag="vip")),
     ),
+    Probe("status, two", listing(TICKETS, status="abierto,en_progreso")),
+    Probe(
+        "status, two + assigned_to, two",
+        listing(TICKETS, status="cerrado,en_progreso", assigned_to="3,none"),
+    ),
+    Probe("tickets with client and assignee", listing(TICKETS, include="client,assignee")),
     Probe("tags", listing("/api/tags")),
     Probe("one ticket", lambda _: f"{TICKETS}/100"),
     Probe("events", listing(EVENTS)),
@@ -123,6 +129,15 @@ PROBES = (
     Probe("users, role + active", listing(USERS, role="empleado", active="true")),
     Probe("clients", listing("/api/clients")),
     Probe("conversations", listing("/api/conversations")),
+    Probe(
+        "conversations with client and last message",
+        listing("/api/conversations", include="client,last_message"),
+    ),
+    Probe("conversations, active", listing("/api/conversations", active="true")),
+    Probe(
+        "messages of the longest conversation, newest first",
+        listing("/api/conversations/1/messages", order="desc"),
+    ),
     Probe("messages of the longest conversation", listing("/api/conversations/1/messages")),
     Probe("summary", lambda _: "/api/summary"),
     Probe("login", lambda _: "/api/login", LOGIN, most=4),

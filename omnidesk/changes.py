@@ -10,7 +10,15 @@ from omnidesk.db import MAX_ID
 from omnidesk.db.change_log import ENTITIES, Change
 from omnidesk.db.statements import Statement
 from omnidesk.http import Blueprint, PageQuery, PreparedSelect, ResponseSchema, current_user
-from omnidesk.http.fields import EnumField, IdField, IntegerParameter, JsonField, TimeField
+from omnidesk.http.fields import (
+    EnumField,
+    IdField,
+    JsonField,
+    TimeField,
+)
+from omnidesk.http.parameters import (
+    IntegerParameter,
+)
 
 blp = Blueprint("changes", description="What changed, and who changed it")
 
@@ -74,11 +82,13 @@ HISTORY_EXISTS = {
 
 @blp.get("/changes")
 @blp.arguments(ChangeQuery, location="query")
-@blp.page(ChangeSchema, endless=True)
+@blp.page(ChangeSchema)
 def list_changes(filters: dict[str, Any]) -> PreparedSelect:
     """List changes in the order they were committed, of all that the caller may read"""
     hidden = tuple(entity for entity in ENTITIES if not current_user.may_read(entity))
-    return PreparedSelect(Change.feed, filters, hidden=hidden)
+    found = PreparedSelect(Change.feed, filters, hidden=hidden)
+    found.endless = True
+    return found
 
 
 def add_history(path: str, entity: str, who: Callable[..., Any], what: str) -> None:

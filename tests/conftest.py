@@ -186,6 +186,8 @@ class Caller:
 
     def __getattr__(self, method: str) -> Callable[..., Any]:
         """Call with any method: `caller.get("/api/tickets")`."""
+        if method.startswith("_"):
+            raise AttributeError(method)
 
         def call(path: str, headers: dict[str, str] | None = None, **kwargs: Any) -> Any:
             headers = self.headers | (headers or {})

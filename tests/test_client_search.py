@@ -9,8 +9,8 @@ from sqlalchemy import insert, select
 
 from omnidesk.clients.models import Client
 from omnidesk.db import db, utcnow
-from omnidesk.db.folding import search_text
-from omnidesk.migrations.frozen import folding_v1
+from omnidesk.db.folding import email_key, phone_key, search_text
+from omnidesk.migrations.frozen import folding_v1, folding_v2
 from omnidesk.sample_data import rows
 from tests.conftest import Caller, make_client
 
@@ -124,6 +124,10 @@ def test_an_upgrade_folds_as_the_server_does() -> None:
         (unicodedata.normalize("NFD", "Ñandú ŭ"), "a@xn--nonsense-.example", None, "1/2"),
     ]
 
+    emails = [some[1] for some in texts] + ["Ñu@GROẞ.example", "not an address", None]
+    phones = [some[2] for some in texts] + ["0057 1", "+", "٣", None]
+    assert [folding_v2.email_key(email) for email in emails] == [*map(email_key, emails)]
+    assert [folding_v2.phone_key(phone) for phone in phones] == [*map(phone_key, phones)]
     assert [folding_v1.search_text(*some) for some in texts] == [
         search_text(*some) for some in texts
     ]

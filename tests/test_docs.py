@@ -11,7 +11,7 @@ import requests
 
 import config
 from omnidesk.sample_data import demo
-from tests.conftest import Caller
+from tests.conftest import Caller, make_user
 from tests.servers import ROOT, gunicorn
 
 # In the order in which their examples are run, since these change rows.
@@ -32,6 +32,7 @@ PAGES = (
     "docs/api/summary.md",
     "docs/api/events.md",
     "docs/api/tickets.md",
+    "docs/api/screens.md",
     "docs/api/users.md",
     "docs/api/clients.md",
     "docs/api/conversations.md",
@@ -187,3 +188,13 @@ def test_no_line_is_longer_than_100_characters(page: str) -> None:
     lines = [line for line in prose(page).splitlines() if not line.startswith("|")]
 
     assert [line for line in lines if len(line) > 100] == []
+
+
+@pytest.mark.parametrize("page", ["docs/api/screens.md"])
+def test_every_request_of_a_screen_is_answered(app: Any, page: str) -> None:
+    demo.add()
+    admin = Caller(app, make_user("tester", role="admin"))
+    paths = [path for path in re.findall("`(/api/[^`]*)`", prose(page)) if "login" not in path]
+
+    assert len(paths) > 10
+    assert {path: admin.get(path).status_code for path in paths} == dict.fromkeys(paths, 200)

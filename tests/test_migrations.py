@@ -22,6 +22,7 @@ from omnidesk.clients.models import Client
 from omnidesk.db import Base, Filters, db
 from omnidesk.db.change_log import ENTITIES, Change
 from omnidesk.db.counters import Counter
+from omnidesk.db.folding import email_key, phone_key
 from omnidesk.db.session import READ
 from omnidesk.http.idempotency import IdempotencyKey
 from omnidesk.migrations.frozen import change_log_v3
@@ -362,8 +363,12 @@ def test_an_upgrade_leaves_an_external_id_to_the_oldest_client_and_says_so(capsy
 def test_after_an_upgrade_old_clients_are_found_and_old_addresses_are_taken() -> None:
     migrations.upgrade()
 
-    texts = set(db.session.scalars(select(Client.search_text).where(Client.client_id > 1)))
+    clients = db.session.scalars(select(Client)).all()
+    texts = {client.search_text for client in clients if client.client_id > 1}
     assert all(word in shown for shown in texts for word in ("jose", "+57301555", "munchen."))
+    keys = db.session.execute(select(Client.email_key, Client.phone_key)).all()
+    assert {(email_key(client.email), phone_key(client.phone)) for client in clients} == {*keys}
+    assert db.session.scalar(select(User.search_text)) == "ana\nana@example.com"
     db.session.add(
         User.new(username="b", full_name="B", email="ANA@example.com", password_hash="x")
     )

@@ -13,6 +13,7 @@ from tests.test_openapi import document, operations
 assert document  # a fixture
 
 ENUMS = {
+    "Order": "desc",
     "Scope": "messages:relay",
     "Status": "abierto",
     "Priority": "alta",

@@ -111,27 +111,66 @@ ENUMS = {"status": STATUSES, "priority": PRIORITIES, "role": ("admin", "empleado
 IDS = st.integers(1, 4).map(str)
 BOOLEANS = st.sampled_from(["true", "false", "1", "0"])
 MOMENTS = st.sampled_from(["2025-11-01T00:00:00Z", "2025-11-02T00:00:00Z", "2030-01-01T00:00:00Z"])
-CHOICES = {name: st.sampled_from(values) for name, values in ENUMS.items()}
+INCLUDES = {
+    name: st.sampled_from(names)
+    for name, names in {
+        "tickets": ["client", "assignee,etag", "client,assignee"],
+        "events": ["ticket", "creator", "ticket,creator"],
+        "conversations": ["client", "last_message", "client,last_message"],
+        "comments": ["user"],
+    }.items()
+}
+
+
+def several(values: Any) -> st.SearchStrategy[str]:
+    """Return a strategy for one or several of some values, separated by commas."""
+    return st.lists(st.sampled_from(values), min_size=1, max_size=3).map(",".join)
+
+
 TICKETS = {
-    **{name: CHOICES[name] for name in ("status", "priority")},
-    **dict.fromkeys(("assigned_to", "client_id"), IDS),
-    "tag": st.sampled_from(["vip", "bug"]),
+    **{name: several(ENUMS[name]) for name in ("status", "priority")},
+    **dict.fromkeys(("ticket_id", "client_id"), several("1234")),
+    "assigned_to": several(["1", "2", "me", "none"]),
+    "tag": several(["vip", "bug"]),
+    "include": INCLUDES["tickets"],
 }
 LISTS: dict[str, dict[str, st.SearchStrategy[str]]] = {
     "/api/tickets": TICKETS,
     "/api/events": {
         **dict.fromkeys(("start", "end"), MOMENTS),
-        **dict.fromkeys(("ticket_id", "created_by"), IDS),
+        **dict.fromkeys(("ticket_id", "client_id", "created_by"), IDS),
+        "overlaps": BOOLEANS,
+        "include": INCLUDES["events"],
     },
-    "/api/users": {"active": BOOLEANS, "role": CHOICES["role"]},
+    "/api/users": {
+        "user_id": several("1234"),
+        "q": st.sampled_from(["agent", "2", "@"]),
+        "include": st.just("etag"),
+        "active": BOOLEANS,
+        "role": several(ENUMS["role"]),
+    },
     "/api/clients": {
         "q": st.sampled_from(["ada", "A", "@", "%", "1"]),
         "active": BOOLEANS,
         "external_id": st.sampled_from(["crm-1", "crm-2"]),
+        "client_id": several("1234"),
+        "email": st.just("Ada1@example.com"),
+        "phone": st.just("1"),
+        "include": st.just("etag"),
     },
-    "/api/conversations": {},
-    "/api/conversations/1/messages": {},
-    "/api/tickets/1/comments": {},
+    "/api/conversations": {
+        **dict.fromkeys(("conversation_id", "client_id"), several("1234")),
+        **dict.fromkeys(("active", "handled_by_bot"), BOOLEANS),
+        "channel": st.sampled_from(["web", "other"]),
+        "external_chat_id": st.just("chat"),
+        "include": INCLUDES["conversations"],
+    },
+    "/api/conversations/4/messages": {
+        "order": st.sampled_from(["asc", "desc"]),
+        "sender": several(["client", "user", "bot"]),
+        **dict.fromkeys(("after", "before"), st.integers(1, 7).map(str)),
+    },
+    "/api/tickets/1/comments": {"include": INCLUDES["comments"]},
     "/api/tickets/1/history": {},
     "/api/tags": {},
     "/api/changes": {

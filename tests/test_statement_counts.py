@@ -43,6 +43,9 @@ def fifty_rows(agent: Caller) -> None:
     [
         ("/api/tickets", 2),
         ("/api/tickets?status=abierto&priority=media&assigned_to=1&client_id=1", 2),
+        ("/api/tickets?status=abierto,cerrado&assigned_to=1,none&include=client,assignee", 2),
+        ("/api/conversations?include=client,last_message", 2),
+        ("/api/events?include=ticket,creator", 2),
         ("/api/events", 2),
         ("/api/users", 2),
         ("/api/clients", 2),

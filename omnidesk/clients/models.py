@@ -7,9 +7,10 @@ from sqlalchemy import Boolean, Index, Select, String, Text, select
 from sqlalchemy.orm import Mapped, mapped_column
 
 from omnidesk.db import Base, Filters, Versioned, unique_where_given, utcnow
-from omnidesk.db.folding import derived, search_text
+from omnidesk.db.folding import derived, email_key, phone_key, search_text
 from omnidesk.db.json_sql import Contains
 
+KEYS = ("email", "phone")  # compared in a form of their own
 FOUND_BY = ("full_name", "email", "phone", "external_id")
 
 
@@ -29,9 +30,13 @@ class Client(Versioned, Base):
     search_text: Mapped[str] = derived(
         search_text, FOUND_BY, type_=Text, server_default="", sort_order=101
     )
+    email_key: Mapped[str | None] = derived(email_key, ("email",), type_=Text, sort_order=102)
+    phone_key: Mapped[str | None] = derived(phone_key, ("phone",), type_=Text, sort_order=103)
 
     __table_args__ = (
         Index(None, "active", "client_id"),
+        Index(None, "email_key", "client_id"),
+        Index(None, "phone_key", "client_id"),
         unique_where_given("client", "external_id", "external_id"),
         {"sqlite_autoincrement": True},
     )
@@ -39,5 +44,8 @@ class Client(Versioned, Base):
     @classmethod
     def matching(cls, filters: Filters) -> Select[Self]:
         """Select the clients that meet the filters, oldest first; all words of `q` are in one."""
-        clients = select(cls).where(*filters.conditions(cls, "q")).order_by(cls.client_id)
+        clients = select(cls).where(*filters.conditions(cls, "q", *KEYS)).order_by(cls.client_id)
+        for name in KEYS:
+            if name in filters:
+                clients = clients.where(filters.condition(name, getattr(cls, f"{name}_key")))
         return clients.where(*(Contains(cls.search_text, word) for word in filters.items("q")))

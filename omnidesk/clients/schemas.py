@@ -1,27 +1,22 @@
 """Clients as JSON."""
 
 from omnidesk.clients.models import Client
-from omnidesk.http import PageQuery, PatchSchema, ResponseSchema, Schema
+from omnidesk.db.folding import email_key, phone_key
+from omnidesk.http import PageQuery, PatchSchema, ResponseSchema, RowEtag, Schema
 from omnidesk.http.fields import (
     BooleanField,
-    BooleanParameter,
     EmailField,
     IdField,
-    SearchField,
     TextField,
     TimeField,
 )
-
-
-class ClientQuery(PageQuery):
-    """The filters of clients."""
-
-    q = SearchField(max_length=255, description="Only clients with these words, such as `ada`")
-    active = BooleanParameter(description="Only active clients, or only others")
-    external_id = TextField(
-        max_length=255,
-        description="Only the client with this id in another system, such as `crm-55`",
-    )
+from omnidesk.http.parameters import (
+    BooleanParameter,
+    IdsParameter,
+    IncludeField,
+    KeyField,
+    SearchField,
+)
 
 
 class ClientCreate(Schema):
@@ -69,7 +64,7 @@ class ClientSchema(ResponseSchema, ClientCreate):
     class Meta:
         """The order of the columns."""
 
-        fields = (
+        fields: tuple[str, ...] = (
             "client_id",
             "full_name",
             "email",
@@ -78,3 +73,37 @@ class ClientSchema(ResponseSchema, ClientCreate):
             "active",
             "created_at",
         )
+
+    related = {"etag": RowEtag()}
+
+
+class RelatedClient(ClientSchema):
+    """What other rows show of their client."""
+
+    class Meta:
+        """The order of the columns."""
+
+        fields = ("client_id", "full_name", "email", "phone", "active")
+
+    related = {}
+
+
+class ClientQuery(PageQuery):
+    """The filters of clients."""
+
+    client_id = IdsParameter(description="Only these clients, such as `55,56`")
+    q = SearchField(max_length=255, description="Only clients with these words, such as `ada`")
+    active = BooleanParameter(description="Only active clients, or only others")
+    email = KeyField(
+        email_key, max_length=254, description="Only clients with this email address, in any case"
+    )
+    phone = KeyField(
+        phone_key,
+        max_length=32,
+        description="Only clients with this phone number, such as `576015550155`",
+    )
+    external_id = TextField(
+        max_length=255,
+        description="Only the client with this id in another system, such as `crm-55`",
+    )
+    include = IncludeField(ClientSchema)

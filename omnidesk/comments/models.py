@@ -4,9 +4,10 @@ from datetime import datetime
 from typing import Any, Self
 
 from sqlalchemy import ForeignKey, Index, Select, String, select
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from omnidesk.db import Base, Filters, Versioned, utcnow
+from omnidesk.users.models import User
 
 
 class Comment(Versioned, Base):
@@ -21,6 +22,8 @@ class Comment(Versioned, Base):
     body: Mapped[str] = mapped_column(String(65_536))
     created_at: Mapped[datetime] = mapped_column(default=utcnow)
     edited_at: Mapped[datetime | None]
+
+    user: Mapped[User] = relationship(viewonly=True, lazy="raise")
 
     __table_args__ = (
         Index(None, "ticket_id", "comment_id"),

@@ -1,8 +1,16 @@
 """Comments as JSON."""
 
 from omnidesk.comments.models import Comment
-from omnidesk.http import PatchSchema, ResponseSchema, Schema
-from omnidesk.http.fields import IdField, TextField, TimeField
+from omnidesk.http import PageQuery, PatchSchema, Related, ResponseSchema, RowEtag, Schema
+from omnidesk.http.fields import (
+    IdField,
+    TextField,
+    TimeField,
+)
+from omnidesk.http.parameters import (
+    IncludeField,
+)
+from omnidesk.users.schemas import RelatedUser
 
 
 class CommentCreate(Schema):
@@ -37,3 +45,11 @@ class CommentSchema(ResponseSchema, CommentCreate):
         """The order of the columns."""
 
         fields = ("comment_id", "ticket_id", "user_id", "body", "created_at", "edited_at")
+
+    related = {"user": Related(RelatedUser, "users", "The author"), "etag": RowEtag()}
+
+
+class CommentQuery(PageQuery):
+    """What a list of comments shows."""
+
+    include = IncludeField(CommentSchema)

@@ -3,8 +3,8 @@
 from typing import Any
 
 from omnidesk.comments.models import Comment
-from omnidesk.comments.schemas import CommentCreate, CommentPatch, CommentSchema
-from omnidesk.http import Blueprint, PageQuery, PreparedSelect, current_user
+from omnidesk.comments.schemas import CommentCreate, CommentPatch, CommentQuery, CommentSchema
+from omnidesk.http import Blueprint, PreparedSelect, current_user
 from omnidesk.http.errors import http_error
 from omnidesk.tickets.models import TICKET_EXISTS
 
@@ -12,7 +12,7 @@ blp = Blueprint("comments", description="Comments on tickets, by staff for staff
 
 
 @blp.get("/tickets/<id(example=100):ticket_id>/comments")
-@blp.arguments(PageQuery, location="query")
+@blp.arguments(CommentQuery, location="query")
 @blp.page(CommentSchema, parent=TICKET_EXISTS)
 def list_comments(filters: dict[str, Any], ticket_id: int) -> PreparedSelect:
     """List the comments on a ticket, oldest first"""

@@ -8,17 +8,20 @@ from sqlalchemy import (
     ColumnElement,
     ForeignKey,
     Index,
+    ScalarSelect,
     Select,
     String,
     UniqueConstraint,
     and_,
     bindparam,
+    func,
     select,
     update,
 )
 from sqlalchemy.ext.hybrid import hybrid_property
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import Mapped, aliased, mapped_column, relationship
 
+from omnidesk.clients.models import Client
 from omnidesk.db import Base, Filters, RuleViolation, Versioned, db, enum_type, utcnow
 from omnidesk.db.statements import Statement
 
@@ -43,9 +46,24 @@ class Conversation(Versioned, Base):
     updated_at: Mapped[datetime] = mapped_column(default=utcnow)
     last_message_at: Mapped[datetime | None]
 
+    client: Mapped[Client] = relationship(viewonly=True, lazy="raise")
+    last_message: Mapped["Message | None"] = relationship(
+        primaryjoin=lambda: and_(
+            Message.conversation_id == Conversation.conversation_id,
+            Message.message_id == newest_message_id(),
+        ),
+        viewonly=True,
+        lazy="raise",
+        uselist=False,
+    )
+
     __table_args__ = (
         Index(None, "updated_at", "conversation_id"),
-        Index(None, "client_id"),
+        Index(None, "client_id", "updated_at", "conversation_id"),
+        Index(None, "channel", "updated_at", "conversation_id"),
+        Index(None, "external_chat_id", "updated_at", "conversation_id"),
+        Index(None, "active", "updated_at", "conversation_id"),
+        Index(None, "handled_by_bot", "updated_at", "conversation_id"),
         {"sqlite_autoincrement": True},
     )
 
@@ -141,9 +159,25 @@ class Message(Base):
         db.session.execute(unread.values(read_at=utcnow()))
 
     @classmethod
-    def matching(cls, filters: Filters) -> Select[Self]:
-        """Select the messages that meet the filters, oldest first."""
-        return select(cls).where(*filters.conditions(cls)).order_by(cls.message_id)
+    def matching(cls, filters: Filters, *, order: str) -> Select[Self]:
+        """Select the messages that meet the filters, oldest first, or newest with `desc`.
+
+        `after` and `before` are the ids of messages that they follow and precede.
+        """
+        found = select(cls).where(*filters.conditions(cls, "after", "before"))
+        if "after" in filters:
+            found = found.where(cls.message_id > bindparam("after"))
+        if "before" in filters:
+            found = found.where(cls.message_id < bindparam("before"))
+        return found.order_by(cls.message_id.desc() if order == "desc" else cls.message_id.asc())
+
+
+def newest_message_id() -> ScalarSelect[int]:
+    """Return the subquery of the id of a conversation's last message."""
+    message = aliased(Message)
+    newest = select(func.max(message.message_id))
+    newest = newest.where(message.conversation_id == Conversation.conversation_id)
+    return newest.correlate(Conversation).scalar_subquery()
 
 
 Index(

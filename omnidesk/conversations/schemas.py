@@ -1,8 +1,32 @@
 """Conversations and their messages as JSON."""
 
+from sqlalchemy import Enum
+
+from omnidesk.clients.schemas import RelatedClient
 from omnidesk.conversations.models import Conversation, Message
-from omnidesk.http import PatchSchema, ResponseSchema, Schema
-from omnidesk.http.fields import BooleanField, EnumField, IdField, TextField, TimeField
+from omnidesk.http import (
+    PageQuery,
+    PatchSchema,
+    Related,
+    ResponseSchema,
+    RowEtag,
+    Schema,
+    TimePageQuery,
+)
+from omnidesk.http.fields import (
+    BooleanField,
+    EnumField,
+    IdField,
+    TextField,
+    TimeField,
+)
+from omnidesk.http.parameters import (
+    BooleanParameter,
+    EnumsParameter,
+    IdParameter,
+    IdsParameter,
+    IncludeField,
+)
 
 
 class ConversationCreate(Schema):
@@ -33,6 +57,70 @@ class ConversationPatch(PatchSchema):
     handled_by_bot = BooleanField(
         example=False, description="Whether a bot answers, and not a user"
     )
+
+
+class MessageCreate(Schema):
+    """A new message."""
+
+    sender = EnumField(
+        Message.sender, load_default="user", example="user", description="Who wrote it"
+    )
+    content = TextField(
+        Message.content,
+        required=True,
+        example="Good morning, how can I help?",
+        description="The text",
+    )
+    external_message_id = TextField(
+        Message.external_message_id,
+        load_default=None,
+        example="wamid.1029",
+        description="The id of the message on its channel. Sent again, it is not stored twice",
+    )
+
+
+class MessageSchema(ResponseSchema, MessageCreate):
+    """A message."""
+
+    message_id = IdField(example=1, description="The id of the message")
+    conversation_id = IdField(example=1, description="The conversation that the message is in")
+    created_at = TimeField(
+        example="2025-10-29T09:12:00Z", description="When the message was stored"
+    )
+
+    class Meta:
+        """The contract's order."""
+
+        fields: tuple[str, ...] = (
+            "message_id",
+            "conversation_id",
+            "sender",
+            "content",
+            "external_message_id",
+            "created_at",
+        )
+
+
+class MessageQuery(PageQuery):
+    """The filters of messages."""
+
+    order = EnumField(
+        Enum("asc", "desc", name="order"),
+        description="`desc` is newest first. `asc` is oldest first, as without it, and links to a"
+        " `next` page even from the last, for the messages that are yet to come",
+    )
+    sender = EnumsParameter(Message.sender, description="Only messages by these senders")
+    after = IdParameter(description="Only messages after the one with this id")
+    before = IdParameter(description="Only messages before the one with this id")
+
+
+class LastMessage(MessageSchema):
+    """What a conversation shows of its last message."""
+
+    class Meta:
+        """The order of the columns."""
+
+        fields = ("message_id", "sender", "content", "created_at")
 
 
 class ConversationSchema(ResponseSchema, ConversationCreate):
@@ -71,44 +159,26 @@ class ConversationSchema(ResponseSchema, ConversationCreate):
             "last_message_at",
         )
 
+    related = {
+        "client": Related(RelatedClient, "clients", "The client whom it is with"),
+        "last_message": Related(
+            LastMessage, "conversations", "The last message; null for none", nullable=True
+        ),
+        "etag": RowEtag(),
+    }
 
-class MessageCreate(Schema):
-    """A new message."""
 
-    sender = EnumField(
-        Message.sender, load_default="user", example="user", description="Who wrote it"
+class ConversationQuery(TimePageQuery):
+    """The filters of conversations. One that has several values finds those with any of them."""
+
+    conversation_id = IdsParameter(description="Only these conversations, such as `1,2`")
+    client_id = IdsParameter(description="Only conversations with these clients")
+    channel = TextField(max_length=32, description="Only conversations on this channel")
+    external_chat_id = TextField(
+        max_length=255, description="Only the conversation with this id on its channel"
     )
-    content = TextField(
-        Message.content,
-        required=True,
-        example="Good morning, how can I help?",
-        description="The text",
+    active = BooleanParameter(description="Only conversations that go on, or only others")
+    handled_by_bot = BooleanParameter(
+        description="Only conversations that a bot answers, or only others"
     )
-    external_message_id = TextField(
-        Message.external_message_id,
-        load_default=None,
-        example="wamid.1029",
-        description="The id of the message on its channel. Sent again, it is not stored twice",
-    )
-
-
-class MessageSchema(ResponseSchema, MessageCreate):
-    """A message."""
-
-    message_id = IdField(example=1, description="The id of the message")
-    conversation_id = IdField(example=1, description="The conversation that the message is in")
-    created_at = TimeField(
-        example="2025-10-29T09:12:00Z", description="When the message was stored"
-    )
-
-    class Meta:
-        """The contract's order."""
-
-        fields = (
-            "message_id",
-            "conversation_id",
-            "sender",
-            "content",
-            "external_message_id",
-            "created_at",
-        )
+    include = IncludeField(ConversationSchema)

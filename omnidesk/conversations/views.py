@@ -6,12 +6,14 @@ from omnidesk.conversations.models import CONVERSATION_EXISTS, Conversation, Mes
 from omnidesk.conversations.schemas import (
     ConversationCreate,
     ConversationPatch,
+    ConversationQuery,
     ConversationSchema,
     MessageCreate,
+    MessageQuery,
     MessageSchema,
 )
 from omnidesk.db import db
-from omnidesk.http import Blueprint, PageQuery, PreparedSelect, TimePageQuery, current_user
+from omnidesk.http import Blueprint, PreparedSelect, current_user
 from omnidesk.http.errors import http_error, insufficient_scope
 
 RELAY = "messages:relay"
@@ -20,7 +22,7 @@ blp = Blueprint("conversations", description="Conversations with clients, and th
 
 
 @blp.get("/conversations")
-@blp.arguments(TimePageQuery, location="query")
+@blp.arguments(ConversationQuery, location="query")
 @blp.page(ConversationSchema)
 def list_conversations(filters: dict[str, Any]) -> PreparedSelect:
     """List conversations, latest activity first"""
@@ -51,11 +53,15 @@ def update_conversation(conversation: Conversation, data: dict[str, Any]) -> Non
 
 
 @blp.get("/conversations/<id:conversation_id>/messages")
-@blp.arguments(PageQuery, location="query")
+@blp.arguments(MessageQuery, location="query")
 @blp.page(MessageSchema, parent=CONVERSATION_EXISTS)
 def list_messages(filters: dict[str, Any], conversation_id: int) -> PreparedSelect:
     """List the messages of a conversation, oldest first"""
-    return PreparedSelect(Message.matching, {**filters, "conversation_id": conversation_id})
+    order = filters.pop("order", None)
+    values = {**filters, "conversation_id": conversation_id}
+    found = PreparedSelect(Message.matching, values, order=order or "asc")
+    found.endless = order == "asc"
+    return found
 
 
 @blp.post("/conversations/<id:conversation_id>/messages")
@@ -78,4 +84,4 @@ def create_message(data: dict[str, Any], conversation_id: int) -> Message:
 def get_message(conversation_id: int, message_id: int) -> PreparedSelect:
     """Show a message"""
     ids = {"conversation_id": conversation_id, "message_id": message_id}
-    return PreparedSelect(Message.matching, ids)
+    return PreparedSelect(Message.matching, ids, order="asc")

@@ -145,25 +145,30 @@ class Change(Base):
         return cls.of(entity).where(*filters.conditions(cls)).order_by(cls.seq.desc())
 
     @classmethod
-    def last(cls, entity: type[Base]) -> Select[str] | None:
-        """Select a text that differs whenever other changes of an entity's rows are committed.
+    def last(cls, *entities: type[Base]) -> Select[str] | None:
+        """Select a text that differs whenever other changes of the entities' rows are committed.
 
-        It is the database's id and the seq of the last in the order of commits, "0" before any;
-        while transactions run on PostgreSQL, a digest of which ones follows. None where rows change
-        that are not logged.
+        It is the database's id and for each entity the seq of the last in the order of commits, "0"
+        before any; while transactions run on PostgreSQL, a digest of which ones follows. None where
+        rows change that are not logged.
         """
-        name = entity.logged_as
-        if name is None:
+        names = [entity.logged_as for entity in entities]
+        newest = [func.coalesce(cls._newest(name).scalar_subquery(), 0) for name in names if name]
+        if len(newest) < len(names):
             return None
+        last = DatabaseId.joined_to(*newest)
+        return select(ByDialect(postgresql=last + RUNNING, sqlite=last))
+
+    @classmethod
+    def _newest(cls, name: str) -> Select[int]:
+        """Select the seq of the last change of an entity in the order of commits."""
         newest, order = select(cls.seq), [CommitOrder.of(cls).desc(), cls.seq.desc()]
         if name != ALL_ENTITIES:
             # Ordered by the entity, too, or PostgreSQL would walk the changes of all entities.
             named: ColumnElement[str] = literal_column(f"'{name}'")
             newest = newest.where(cls.entity.between(named, named))
             order = [cls.entity.desc(), *order]
-        newest = newest.order_by(*order).limit(ONE)
-        last = DatabaseId.joined_to(func.coalesce(newest.scalar_subquery(), 0))
-        return select(ByDialect(postgresql=last + RUNNING, sqlite=last))
+        return newest.order_by(*order).limit(ONE)
 
     @classmethod
     def of(cls, entity: str) -> Select[Self]:

@@ -1,11 +1,36 @@
 """Which filters a select has, without their values: the same select then serves every value."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from itertools import product
+from math import prod
+from typing import Any, NamedTuple, Self
 
-from sqlalchemy import BindParameter, ColumnElement, String, bindparam, false
+from sqlalchemy import BindParameter, ColumnElement, String, bindparam, false, or_
 
-SCALAR, NULL = -1, -2
+MAX_BRANCHES = 32  # selects that are merged; each adds to what a statement costs
+VALUE, NULL = "value", "null"
+
+
+class AnyOf(NamedTuple):
+    """A list, one of whose values a column has: which of them are null."""
+
+    nulls: tuple[bool, ...]
+
+
+class Each(NamedTuple):
+    """A tuple whose values are used one by one."""
+
+    length: int
+
+
+class Item(NamedTuple):
+    """One value of a list."""
+
+    position: int
+    null: bool
+
+
+Kind = str | AnyOf | Each | Item
 
 
 class Filters:
@@ -16,56 +41,95 @@ class Filters:
     its value is None, and by `IN` when its value is a list, by as many parameters as it has items.
     """
 
-    __slots__ = ("_hash", "_sizes")
+    __slots__ = ("_hash", "_kinds")
 
     def __init__(self, **values: object) -> None:
-        self._sizes = {name: size(value) for name, value in values.items()}
-        self._hash = hash(frozenset(self._sizes.items()))
+        self._set({name: kind(value) for name, value in values.items()})
+
+    def _set(self, kinds: dict[str, Kind]) -> Self:
+        self._kinds = kinds
+        self._hash = hash(frozenset(kinds.items()))
+        return self
 
     def __contains__(self, name: str) -> bool:
-        return name in self._sizes
+        return name in self._kinds
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Filters) and self._sizes == other._sizes
+        return isinstance(other, Filters) and self._kinds == other._kinds
 
     def __hash__(self) -> int:
         return self._hash
 
     def __repr__(self) -> str:
-        return f"Filters({self._sizes})"
+        return f"Filters({self._kinds})"
 
     def condition(self, name: str, column: ColumnElement[Any] | Any) -> ColumnElement[bool]:
         """Return the condition that a column has the value of a filter, or one of its values."""
-        number = self._sizes[name]
-        if number == SCALAR:
+        kind = self._kinds[name]
+        if kind == VALUE:
             return column == bindparam(name)
-        if number == NULL:
+        if kind == NULL or (isinstance(kind, Item) and kind.null):
             return column.is_(None)
-        items = [bindparam(f"{name}_{n}", type_=column.type) for n in range(number)]
-        return column.in_(items) if items else false()
+        items = [bindparam(key, type_=column.type) for key in parameter_names(name, kind)]
+        if isinstance(kind, Item):
+            return column == items[0]
+        found = column.in_(items) if items else false()
+        return (
+            or_(found, column.is_(None)) if isinstance(kind, AnyOf) and any(kind.nulls) else found
+        )
 
     def items(self, name: str) -> list[BindParameter[str]]:
-        """Return the parameter of each item of a filter whose value is a list of texts, if any."""
-        return [bindparam(f"{name}_{n}", type_=String()) for n in range(self._sizes.get(name, 0))]
+        """Return the parameter of each text of a filter whose value is a tuple, if there is one."""
+        kind = self._kinds.get(name, Each(0))
+        return [bindparam(key, type_=String()) for key in parameter_names(name, kind)]
 
     def conditions(self, entity: Any, *others: str) -> list[ColumnElement[bool]]:
         """Return a condition for each filter but `others`: on the entity's column of its name."""
-        names = (name for name in self._sizes if name not in others)
+        names = (name for name in self._kinds if name not in others)
         return [self.condition(name, getattr(entity, name)) for name in names]
 
     def parameter_names(self) -> Iterator[str]:
         """Return the names of the parameters that the filters need."""
-        for name, number in self._sizes.items():
-            if number == SCALAR:
-                yield name
-            yield from (f"{name}_{n}" for n in range(number))
+        for name, kind in self._kinds.items():
+            yield from parameter_names(name, kind)
+
+    def branches(self) -> list["Filters"]:
+        """Return filters without lists, which together find the same rows, each row once.
+
+        An index has the rows of each in order, where those of a list would be sorted. Where that
+        would be too many, the longest lists stay.
+        """
+        lists = {name: kind for name, kind in self._kinds.items() if isinstance(kind, AnyOf)}
+        choices: dict[str, list[Item]] = {}
+        for name in sorted(lists, key=lambda name: len(lists[name].nulls)):
+            items = [Item(*pair) for pair in enumerate(lists[name].nulls)]
+            if prod(map(len, choices.values())) * len(items) <= MAX_BRANCHES:
+                choices[name] = items
+        return [
+            Filters()._set(self._kinds | dict(zip(choices, chosen, strict=True)))
+            for chosen in product(*choices.values())
+        ]
 
 
-def size(value: object) -> int:
-    """Return how many items a list has; SCALAR for any other value and NULL for None."""
+def kind(value: object) -> Kind:
+    """Return what a value changes in the SQL of its filter."""
     if value is None:
         return NULL
-    return len(value) if isinstance(value, list | tuple) else SCALAR
+    if isinstance(value, list):
+        return AnyOf(tuple(item is None for item in value))
+    return Each(len(value)) if isinstance(value, tuple) else VALUE
+
+
+def parameter_names(name: str, kind: Kind) -> list[str]:
+    """Return the names of the parameters that a filter needs."""
+    match kind:
+        case AnyOf(nulls):
+            return [f"{name}_{n}" for n, null in enumerate(nulls) if not null]
+        case Each(length):
+            return [f"{name}_{n}" for n in range(length)]
+        case Item(position, null):
+            return [] if null else [f"{name}_{position}"]
+    return [name] if kind == VALUE else []
 
 
 def parameter_values(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -74,9 +138,9 @@ def parameter_values(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def expanded(values: Mapping[str, Any]) -> Iterable[tuple[str, Any]]:
-    """Return a pair for each parameter: none for None, one for each item of a list."""
+    """Return a pair for each parameter: none for None, one for each item of a list or tuple."""
     for name, value in values.items():
         if isinstance(value, list | tuple):
-            yield from ((f"{name}_{n}", item) for n, item in enumerate(value))
+            yield from ((f"{name}_{n}", item) for n, item in enumerate(value) if item is not None)
         elif value is not None:
             yield name, value

@@ -57,6 +57,11 @@ def search_text(full_name: str, email: str | None, phone: str | None, other: str
     return "\n".join(dict.fromkeys(filter(None, texts)))
 
 
+def user_search_text(full_name: str, username: str, email: str | None) -> str:
+    """Return the same for a user."""
+    return search_text(full_name, email, None, username)
+
+
 def search_words(text: str) -> list[str]:
     """Return the folded words of a text to look for; of a number only its digits and a plus.
 
@@ -109,6 +114,17 @@ def email_key(email: str | None) -> str | None:
     except EmailNotValidError:  # stored before there was this check
         return email.lower()
     return f"{nfc(parts.local_part.casefold())}@{parts.ascii_domain.lower()}"
+
+
+def phone_key(phone: str | None) -> str | None:
+    """Return the form in which phone numbers are compared: its digits, from the country's code on.
+
+    A text without digits is compared as it is.
+    """
+    if phone is None:
+        return None
+    digits = "".join(sign for sign in unicodedata.normalize("NFKC", phone) if sign in "0123456789")
+    return digits.removeprefix("00") or phone
 
 
 def derived(make: Callable[..., Any], names: Iterable[str], **kwargs: Any) -> MappedColumn[Any]:

@@ -79,10 +79,7 @@ class DatabaseFiles:
             raise sqlite3.OperationalError(f"{self.path}: {error.strerror}") from None
 
     def check_quickly(self) -> None:
-        """Do what `check` does, but once a second only, or when a file was made or deleted.
-
-        That is one system call for each transaction: others would wait at each of six.
-        """
+        """Do what `check` does, but only once a second, or when the folder was changed."""
         try:
             found = Path(self.path).parent.stat()
         except OSError:

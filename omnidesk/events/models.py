@@ -1,14 +1,28 @@
 """Events of the calendar."""
 
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any, Self
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, Select, String, bindparam, select
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy import (
+    CheckConstraint,
+    ColumnElement,
+    ForeignKey,
+    Index,
+    Select,
+    String,
+    bindparam,
+    or_,
+    select,
+)
+from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from omnidesk.db import Base, Filters, RuleViolation, Versioned
+from omnidesk.tickets.models import Ticket
+from omnidesk.users.models import User
 
 MAX_LENGTH = timedelta(days=366)
+COMPARED_OTHERWISE = ("start", "end", "earliest", "client_id")  # than by a column of the name
 
 
 class Event(Versioned, Base):
@@ -24,6 +38,9 @@ class Event(Versioned, Base):
     end_time: Mapped[datetime]
     created_by: Mapped[int | None] = mapped_column(ForeignKey("app_user.user_id"))
     ticket_id: Mapped[int | None] = mapped_column(ForeignKey("ticket.ticket_id"))
+
+    ticket: Mapped[Ticket | None] = relationship(viewonly=True, lazy="raise")
+    creator: Mapped[User | None] = relationship(viewonly=True, lazy="raise")
 
     __table_args__ = (
         CheckConstraint(
@@ -56,16 +73,41 @@ class Event(Versioned, Base):
             raise RuleViolation("end_time", "Must be within a year of start_time.")
 
     @classmethod
-    def matching(cls, filters: Filters) -> Select[Self]:
+    def matching(cls, filters: Filters, *, overlaps: bool = False) -> Select[Self]:
         """Select the events that meet the filters, earliest first.
 
         `start` and `end` are a window that the events start and end in, both inclusive.
+        `client_id` is that of their tickets.
         """
-        events = select(cls).where(*filters.conditions(cls, "start", "end"))
+        events = select(cls).where(*filters.conditions(cls, *COMPARED_OTHERWISE))
+        if "client_id" in filters:
+            asked = select(Ticket.ticket_id).where(filters.condition("client_id", Ticket.client_id))
+            events = events.where(cls.ticket_id.in_(asked))
+        conditions = cls.overlapping(filters) if overlaps else cls.within(filters)
+        return events.where(*conditions).order_by(cls.start_time, cls.event_id)
+
+    @classmethod
+    def within(cls, filters: Filters) -> Iterator[ColumnElement[bool]]:
+        """Yield the conditions that an event starts and ends in the window."""
         if "start" in filters:
-            events = events.where(cls.start_time >= bindparam("start"))
+            yield cls.start_time >= bindparam("start")
         if "end" in filters:
             end: Any = bindparam("end")
             # What starts later does not end in time either: the index is walked no further.
-            events = events.where(cls.end_time <= end, cls.start_time <= end)
-        return events.order_by(cls.start_time, cls.event_id)
+            yield from (cls.end_time <= end, cls.start_time <= end)
+
+    @classmethod
+    def overlapping(cls, filters: Filters) -> Iterator[ColumnElement[bool]]:
+        """Yield the conditions that an event has any moment in the window, whose end is excluded.
+
+        An event without length has the moment at which it starts. `earliest` is when an event may
+        start that still goes on at the start of the window.
+        """
+        start, end = (bindparam(name, type_=cls.start_time.type) for name in ("start", "end"))
+        if "start" in filters:
+            yield cls.start_time >= bindparam("earliest")
+            yield or_(cls.start_time >= start, cls.end_time > start)
+        if "end" in filters:
+            yield cls.start_time < end
+        if "start" in filters and "end" in filters:
+            yield start < end  # or there is no moment in it

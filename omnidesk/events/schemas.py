@@ -1,21 +1,20 @@
 """Events as JSON."""
 
 from omnidesk.events.models import Event
-from omnidesk.http import PatchSchema, ResponseSchema, Schema, TimePageQuery
-from omnidesk.http.fields import ANY_TEXT, IdField, IdParameter, TextField, TimeField
-
-
-class EventQuery(TimePageQuery):
-    """The filters of events: those that start and end within a window."""
-
-    start = TimeField(
-        description="Only events that start at this time or later, such as `2025-11-01T00:00:00Z`"
-    )
-    end = TimeField(
-        description="Only events that end at this time or earlier, such as `2025-11-30T23:59:59Z`"
-    )
-    ticket_id = IdParameter(description="Only events about this ticket")
-    created_by = IdParameter(description="Only events that this user made")
+from omnidesk.http import PatchSchema, Related, ResponseSchema, RowEtag, Schema, TimePageQuery
+from omnidesk.http.fields import (
+    ANY_TEXT,
+    IdField,
+    TextField,
+    TimeField,
+)
+from omnidesk.http.parameters import (
+    BooleanParameter,
+    IdParameter,
+    IncludeField,
+)
+from omnidesk.tickets.schemas import RelatedTicket
+from omnidesk.users.schemas import RelatedUser
 
 
 class EventCreate(Schema):
@@ -72,3 +71,27 @@ class EventSchema(ResponseSchema, EventCreate):
             "created_by",
             "ticket_id",
         )
+
+    related = {
+        "ticket": Related(RelatedTicket, "tickets", "The ticket it is about", nullable=True),
+        "creator": Related(RelatedUser, "users", "The user who made it", nullable=True),
+        "etag": RowEtag(),
+    }
+
+
+class EventQuery(TimePageQuery):
+    """The filters of events: those that start and end within a window."""
+
+    start = TimeField(
+        description="Only events that start at this time or later, such as `2025-11-01T00:00:00Z`"
+    )
+    end = TimeField(
+        description="Only events that end at this time or earlier, such as `2025-11-30T23:59:59Z`"
+    )
+    overlaps = BooleanParameter(
+        description="`true`: also events that only overlap the window from `start` to before `end`"
+    )
+    ticket_id = IdParameter(description="Only events about this ticket")
+    client_id = IdParameter(description="Only events about tickets of this client")
+    created_by = IdParameter(description="Only events that this user made")
+    include = IncludeField(EventSchema)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from omnidesk.events.models import Event
+from omnidesk.events.models import MAX_LENGTH, Event
 from omnidesk.events.schemas import EventCreate, EventPatch, EventQuery, EventSchema
 from omnidesk.http import Blueprint, PreparedSelect, current_user
 
@@ -14,7 +14,10 @@ blp = Blueprint("events", description="Events of the calendar")
 @blp.page(EventSchema)
 def list_events(filters: dict[str, Any]) -> PreparedSelect:
     """List events, earliest first"""
-    return PreparedSelect(Event.matching, filters)
+    overlaps = filters.pop("overlaps", False)
+    if overlaps and "start" in filters:
+        filters["earliest"] = filters["start"] - MAX_LENGTH
+    return PreparedSelect(Event.matching, filters, overlaps=overlaps)
 
 
 @blp.post("/events")

@@ -3,7 +3,9 @@
 from omnidesk.http import app, cors
 from omnidesk.http.blueprint import Blueprint
 from omnidesk.http.openapi import Api
+from omnidesk.http.parameters import ME, with_caller
 from omnidesk.http.queries import PreparedSelect
+from omnidesk.http.related import Related, RowEtag
 from omnidesk.http.responses import current_user
 from omnidesk.http.schemas import (
     PageQuery,
@@ -16,17 +18,21 @@ from omnidesk.http.schemas import (
 from omnidesk.http.shortcuts import App
 
 __all__ = [
+    "ME",
     "Api",
     "App",
     "Blueprint",
     "PageQuery",
     "PatchSchema",
     "PreparedSelect",
+    "Related",
     "ResponseSchema",
+    "RowEtag",
     "Schema",
     "TextPageQuery",
     "TimePageQuery",
     "app",
     "cors",
     "current_user",
+    "with_caller",
 ]

@@ -10,6 +10,9 @@ from werkzeug.exceptions import PreconditionFailed
 from werkzeug.http import quote_etag
 
 from omnidesk.http.errors import http_error
+from omnidesk.http.fields import (
+    etag_of,
+)
 from omnidesk.http.schemas import Schema
 from omnidesk.http.serialization import dump
 
@@ -46,11 +49,6 @@ UNSUPPORTED = ["Not supported here."]
 # 13.1.4) is no reason to make a change that was meant for an unchanged row alone.
 BY_TIME = "If-Unmodified-Since"
 CONDITIONS = "If-Match", "If-None-Match", BY_TIME
-
-
-def etag_of(text: str) -> str:
-    """Return the ETag of an answer: the API's version, and a text that no other answer has."""
-    return f"{current_app.config['API_VERSION']}-{text}"
 
 
 def digest(body: str) -> str:

@@ -6,13 +6,15 @@ from datetime import UTC, datetime
 from typing import Any
 
 from email_validator import EmailNotValidError
+from flask import current_app
 from marshmallow import ValidationError, fields, missing
 from marshmallow.validate import Length, OneOf, Range
 from sqlalchemy import Enum
 from sqlalchemy.orm import InstrumentedAttribute
+from werkzeug.http import quote_etag
 
 from omnidesk.db import MAX_ID
-from omnidesk.db.folding import search_words, validated_email
+from omnidesk.db.folding import validated_email
 
 Column = InstrumentedAttribute[Any]
 
@@ -31,6 +33,11 @@ EMAIL = r"[^\s@]+@[^\s@]+\.[^\s@]+"
 DATE = "[0-9]{4}(-?)[0-9]{2}\\1[0-9]{2}"
 CLOCK = "[0-9]{2}(:?)[0-9]{2}(\\2[0-9]{2}([.,][0-9]{1,30})?)?"
 DATETIME = f"{DATE}[T ]{CLOCK}(Z|[+-][0-9]{{2}}(:?[0-9]{{2}})?)"
+
+
+def etag_of(text: str) -> str:
+    """Return the ETag of an answer: the API's version, and a text that no other answer has."""
+    return f"{current_app.config['API_VERSION']}-{text}"
 
 
 class DocumentedField(fields.Field[Any]):
@@ -101,16 +108,6 @@ class EmailField(TextField):
         return email
 
 
-class SearchField(TextField):
-    """Words to look for, loaded as a list of their folded forms."""
-
-    def _deserialize(self, value: object, *args: Any, **kwargs: Any) -> Any:
-        words = search_words(super()._deserialize(value, *args, **kwargs))
-        if not words:
-            raise self.make_error("blank")
-        return words
-
-
 class ListField(DocumentedField, fields.List[Any]):
     """A list whose length is checked before its items are."""
 
@@ -146,12 +143,6 @@ class BooleanField(DocumentedField, fields.Boolean):
         raise self.make_error("invalid", input=value)
 
 
-class BooleanParameter(BooleanField):
-    """A boolean in a query string: `true`, `1`, `false` or `0`."""
-
-    words = {"true": True, "1": True, "false": False, "0": False}
-
-
 class IdField(DocumentedField, fields.Integer):
     """The id of a row: a JSON integer from 1 to 2147483647."""
 
@@ -165,20 +156,11 @@ class CountField(DocumentedField, fields.Integer):
     keywords = {"minimum": 0}
 
 
-class IntegerParameter(DocumentedField, fields.Integer):
-    """An integer in a query string: decimal digits and nothing else."""
+class EtagField(DocumentedField, fields.String):
+    """The ETag of a row, in its quotes."""
 
-    def _deserialize(self, value: object, *args: Any, **kwargs: Any) -> int:
-        if not re.fullmatch("-?[0-9]{1,19}", str(value)):
-            raise self.make_error("invalid", input=value)
-        return super()._deserialize(value, *args, **kwargs)
-
-
-class IdParameter(IntegerParameter):
-    """The id of a row in a query string."""
-
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(validate=Range(min=1, max=MAX_ID), **kwargs)
+    def _serialize(self, value: Any, *args: Any, **kwargs: Any) -> str:
+        return quote_etag(etag_of(value))
 
 
 class JsonField(DocumentedField, fields.Field[Any]):

@@ -15,14 +15,17 @@ from omnidesk.http.etags import (
     client_has,
     conditional,
     digest,
-    etag_of,
     is_conditional,
     json_response,
     not_modified,
 )
+from omnidesk.http.fields import (
+    etag_of,
+)
 from omnidesk.http.pagination import Page
 from omnidesk.http.parsing import query_pairs
 from omnidesk.http.queries import PageRows, PreparedSelect
+from omnidesk.http.related import check_readable
 from omnidesk.http.schemas import Schema
 
 HEADERS = ETAG | {
@@ -53,22 +56,26 @@ class ListRoute(NamedTuple):
 
     schema: type[Schema]
     parent: Statement | None  # finds the row whose address the list is below
-    endless: bool  # whether the last page links to a next one, too
 
 
 def list_response(
     route: ListRoute, view: Callable[..., Any], query: dict[str, Any], path: dict[str, Any]
 ) -> Response:
-    """Answer with a page of what the view selects; raise 400 for a cursor, 404 for no parent."""
+    """Answer with a page of what the view selects; raise 400 for a cursor, 404 for no parent.
+
+    Raises 401 or 403 for related rows that the caller may not read.
+    """
     page = Page(**{name: query.pop(name) for name in Page._fields if name in query})
-    select: PreparedSelect = view(query, **path)
+    include = query.pop("include", ())
+    check_readable(route.schema, include)
+    select: PreparedSelect = view(query, **path).including(include)
     counts = "HTTP_PREFER" in request.environ and prefers_count(request.environ["HTTP_PREFER"])
     response = unchanged(route, select, page, path, counts=counts) if is_conditional() else None
     if response is None:
         rows = select.page(route.schema, page)
         if not rows.rows:
             check_parent(route, path)
-        response = page_response(route, select, page, rows, counts=counts)
+        response = page_response(select, page, rows, counts=counts)
     response.headers["Vary"] = "Prefer"
     return response
 
@@ -86,13 +93,11 @@ def unchanged(
     return not_modified(etag, weak=True) if client_has(etag) else None
 
 
-def page_response(
-    route: ListRoute, select: PreparedSelect, page: Page, rows: PageRows, *, counts: bool
-) -> Response:
+def page_response(select: PreparedSelect, page: Page, rows: PageRows, *, counts: bool) -> Response:
     """Return a page with its links and its ETag, or 304 to a client that has it already."""
     body = f"[{','.join(page.cut(rows.rows))}]"
     response = json_response(body)
-    add_links(response, page, rows, endless=route.endless)
+    add_links(response, page, rows, endless=select.endless)
     if counts:
         response.headers["X-Total-Count"] = str(select.count())
         response.headers["Preference-Applied"] = "count=exact"

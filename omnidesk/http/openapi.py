@@ -24,7 +24,7 @@ from werkzeug.routing import BaseConverter, Map
 from omnidesk.db import MAX_ID
 from omnidesk.http import errors
 from omnidesk.http.error_schemas import FIELD_ERRORS, ErrorSchema
-from omnidesk.http.openapi_fields import PathPlugin, add_functions
+from omnidesk.http.openapi_fields import PathPlugin, SchemaPlugin, add_functions
 
 ASSETS = "/api/docs/assets"
 NEAR_THE_DOCS = ("/", "/docs", "/docs/", "/api", "/api/", "/api/docs/")
@@ -142,7 +142,8 @@ class Api(SmorestApi):  # type: ignore[misc]
                 "schemas": {"FieldErrors": FIELD_ERRORS},
             },
         }
-        super().__init__(app, spec_kwargs={"flask_plugin": PathPlugin(), **document})
+        plugins = {"flask_plugin": PathPlugin(), "marshmallow_plugin": SchemaPlugin()}
+        super().__init__(app, spec_kwargs=plugins | document)
         add_functions(self.ma_plugin.converter)
         self.register_converter(IdConverter, IdConverter.schema)
 

@@ -3,12 +3,16 @@
 import json
 from typing import Any
 
+from apispec.ext.marshmallow import MarshmallowPlugin
 from apispec.ext.marshmallow.openapi import OpenAPIConverter
 from flask_smorest.spec.plugins import FlaskPlugin
 from marshmallow import fields
 from werkzeug.routing import Rule
 
-from omnidesk.http.fields import EnumField
+from omnidesk.http.fields import (
+    EnumField,
+)
+from omnidesk.http.related import related_of
 
 
 def describe_default(
@@ -42,6 +46,25 @@ def refer_plainly(
 ) -> dict[str, Any]:
     """Refer to an enum without `allOf` in a parameter, where nothing else stands beside it."""
     return {"schema": ret["schema"]["allOf"][0]} if "allOf" in ret["schema"] else {}
+
+
+class Converter(OpenAPIConverter):
+    """Describes schemas as apispec does, and the related rows that they can show."""
+
+    def schema2jsonschema(self, schema: Any) -> dict[str, Any]:
+        """Return a schema, with a property for each related row, which is not always there."""
+        described: dict[str, Any] = super().schema2jsonschema(schema)  # type: ignore[no-untyped-call]
+        for name, related in related_of(schema).items():
+            field = self.field2property(related.field())
+            field["description"] += f". Only where `include` has `{name}`"
+            described["properties"][name] = field
+        return described
+
+
+class SchemaPlugin(MarshmallowPlugin):
+    """Describes schemas by the converter above."""
+
+    Converter = Converter
 
 
 def add_functions(converter: OpenAPIConverter) -> None:

@@ -3,80 +3,25 @@
 A cursor holds the sort keys of the row that it points at, so a page costs the same at any depth.
 """
 
-import re
-from collections.abc import Callable, Sequence
-from datetime import UTC, datetime, timedelta
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-import orjson
 from sqlalchemy import (
+    CTE,
     BigInteger,
     ColumnElement,
-    Integer,
     Select,
-    String,
-    UnaryExpression,
     and_,
     bindparam,
-    false,
     or_,
+    select,
     tuple_,
+    union_all,
 )
-from sqlalchemy.sql import operators
 
-from omnidesk.db import UtcDateTime
 from omnidesk.db.change_log import CommitOrder
-from omnidesk.http.errors import http_error
-from omnidesk.http.schemas import CURSOR_INTEGER, CURSOR_TEXT, CURSOR_TIME
-
-AFTER, BEFORE, NULL = "a", "b", "~"
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-MICROSECOND = timedelta(microseconds=1)
-
-
-class SortKey(NamedTuple):
-    """A column that a list is ordered by."""
-
-    column: Any
-    descending: bool = False
-    nulls_last: bool = False
-
-    def clause(self, *, backwards: bool) -> Any:
-        """Return the ORDER BY clause in the list's own direction, or in the other."""
-        clause = self.column.desc() if self.descending != backwards else self.column.asc()
-        if not self.nulls_last:
-            return clause
-        return clause.nulls_first() if backwards else clause.nulls_last()
-
-    def beyond(self, value: Any, *, null: bool, backwards: bool) -> ColumnElement[bool]:
-        """Return whether a row's key comes after a value, or before it."""
-        if null:
-            return self.column.is_not(None) if backwards else false()
-        lower: ColumnElement[bool] = self.column < value
-        found = lower if self.descending != backwards else self.column > value
-        return or_(found, self.column.is_(None)) if self.nulls_last and not backwards else found
-
-    def equal(self, value: Any, *, null: bool) -> ColumnElement[bool]:
-        """Return whether a row's key is a value."""
-        found: ColumnElement[bool] = self.column.is_(None) if null else self.column == value
-        return found
-
-
-def sort_keys(rows: Select[Any]) -> list[SortKey]:
-    """Return what a select is ordered by; together the columns must be unique."""
-    return [sort_key(clause) for clause in rows._order_by_clauses]
-
-
-def sort_key(clause: Any) -> SortKey:
-    """Return a sort key; raise TypeError unless nulls come last: else the databases differ."""
-    modifiers = []
-    while isinstance(clause, UnaryExpression) and clause.modifier is not None:
-        modifiers.append(clause.modifier)
-        clause = clause.element
-    nulls_last = operators.nulls_last_op in modifiers
-    if operators.nulls_first_op in modifiers or (getattr(clause, "nullable", False) > nulls_last):
-        raise TypeError(f"{clause} must be ordered with nulls last")
-    return SortKey(clause, operators.desc_op in modifiers, nulls_last)
+from omnidesk.http.cursors import AFTER, BEFORE, write_cursor
+from omnidesk.http.sorting import SortKey, cursor_keys, sort_keys
 
 
 class PageShape(NamedTuple):
@@ -98,9 +43,27 @@ def page_select(rows: Select[Any], keys: list[SortKey], shape: PageShape) -> Sel
     return page.limit(bindparam("limit"))
 
 
-def cursor_keys(keys: list[SortKey]) -> list[SortKey]:
-    """Return the sort keys that a cursor holds; a `CommitOrder` is looked up by the others."""
-    return [key for key in keys if not isinstance(key.column, CommitOrder)]
+def merged_page(branches: Sequence[Select[Any]], shape: PageShape) -> CTE:
+    """Return the sort keys of a page whose rows several selects find, each in the same order.
+
+    The parameters are those of `Page.parameters`. Of each select, only as many rows are read as the
+    page may need.
+    """
+    limit, offset = (bindparam(name, type_=BigInteger()) for name in ("limit", "offset"))
+    parts = []
+    for rows in branches:
+        keys = sort_keys(rows)
+        part = page_select(rows, keys, shape._replace(skips=False))
+        columns = [key.column.label(f"key_{n}") for n, key in enumerate(keys)]
+        read = limit + offset if shape.skips else limit
+        parts.append(select(part.with_only_columns(*columns).limit(read).subquery()))
+    found = union_all(*parts).subquery()
+    merged = [key._replace(column=column) for key, column in zip(keys, found.c, strict=True)]
+    page = select(found).order_by(*(key.clause(backwards=shape.backwards) for key in merged))
+    if shape.skips:
+        page = page.offset(offset)
+    # Materialized, or the rows would be written as JSON before they are sorted and cut.
+    return page.limit(limit).cte("page").prefix_with("MATERIALIZED")
 
 
 def place(keys: list[SortKey]) -> list[Any]:
@@ -190,60 +153,3 @@ class Page(NamedTuple):
         elif self.offset and not self.cursor:
             found["prev"] = ("offset", max(0, self.offset - self.limit))
         return found
-
-
-class CursorPart(NamedTuple):
-    """How a cursor holds the value of a column of one type."""
-
-    pattern: str
-    write: Callable[[Any], str]
-    read: Callable[[str], Any]
-
-
-def write_time(text: str) -> str:
-    """Return a time that the database wrote as 14 hexadecimal digits of microseconds since 1970."""
-    return f"{(datetime.fromisoformat(text).replace(tzinfo=UTC) - EPOCH) // MICROSECOND:014x}"
-
-
-def read_time(digits: str) -> datetime:
-    """Return the time in a cursor."""
-    return EPOCH + int(digits, 16) * MICROSECOND
-
-
-def read_integer(digits: str) -> int:
-    """Return the integer in a cursor."""
-    return int(digits, 16)
-
-
-# By column type, the first that fits. A text, which has no fixed length, can only come last.
-CURSOR_PARTS: dict[type, CursorPart] = {
-    BigInteger: CursorPart("[0-7][0-9a-f]{15}", "{:016x}".format, read_integer),
-    Integer: CursorPart(CURSOR_INTEGER, "{:08x}".format, read_integer),
-    UtcDateTime: CursorPart(CURSOR_TIME, write_time, read_time),
-    String: CursorPart(CURSOR_TEXT, ".{}".format, lambda text: text[1:]),
-}
-
-
-def cursor_part(key: SortKey) -> CursorPart:
-    """Return how a cursor holds the values of a sort key."""
-    return next(part for kind, part in CURSOR_PARTS.items() if isinstance(key.column.type, kind))
-
-
-def write_cursor(direction: str, position: str, keys: list[SortKey]) -> str:
-    """Return the cursor that points at a row, from its sort keys as a JSON array."""
-    values = orjson.loads(position)
-    parts = (
-        NULL if value is None else cursor_part(key).write(value)
-        for key, value in zip(keys, values, strict=True)
-    )
-    return direction + "".join(parts)
-
-
-def read_cursor(cursor: str, keys: list[SortKey]) -> list[Any]:
-    """Return the sort keys in a cursor, None for null; raise 400 where it is none of this list."""
-    parts = [cursor_part(key) for key in keys]
-    found = re.fullmatch("[ab]" + "".join(f"({NULL}|{part.pattern})" for part in parts), cursor)
-    if found is None:
-        raise http_error(400, {"cursor": ["Not a cursor of this list."]})
-    texts = zip(parts, found.groups(), strict=True)
-    return [None if text == NULL else part.read(text) for part, text in texts]

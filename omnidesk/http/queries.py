@@ -2,48 +2,37 @@
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 from zlib import crc32
 
 import orjson
-from sqlalchemy import BindParameter, Select, Text, cast, func, literal, select
+from sqlalchemy import (
+    CTE,
+    ColumnElement,
+    Select,
+    Subquery,
+    Text,
+    cast,
+    func,
+    literal,
+    select,
+)
 from sqlalchemy.orm import Session
-from sqlalchemy.sql.visitors import iterate
 
 from omnidesk.db import Base, Filters, db, json_sql
 from omnidesk.db.change_log import Change
 from omnidesk.db.filters import parameter_values
 from omnidesk.db.session import READ
 from omnidesk.db.statements import Statement
-from omnidesk.http.pagination import (
-    Page,
-    PageShape,
-    SortKey,
-    cursor_keys,
-    page_select,
-    read_cursor,
-    sort_keys,
-)
+from omnidesk.http.cursors import read_cursor
+from omnidesk.http.pagination import Page, PageShape, merged_page, page_select
+from omnidesk.http.related import with_related
 from omnidesk.http.schemas import Schema
 from omnidesk.http.serialization import json_object, nests
+from omnidesk.http.sorting import SortKey, cursor_keys, sort_keys
+from omnidesk.http.sources import Source, entity_of
 
 MAX_STATEMENTS = 1024  # that are kept of each kind; each is a few kilobytes
-
-
-class Source(NamedTuple):
-    """What a select is built from: everything that it may depend on."""
-
-    build: Callable[..., Select[Any]]
-    filters: Filters
-    shape: tuple[tuple[str, Hashable], ...]
-
-    def select(self) -> Select[Any]:
-        """Build the select; raise TypeError where it leaves a filter out."""
-        rows = self.build(self.filters, **dict(self.shape))
-        used = {part.key for part in iterate(rows) if isinstance(part, BindParameter)}
-        if missing := set(self.filters.parameter_names()) - used:
-            raise TypeError(f"{self.build.__qualname__} does not filter by {sorted(missing)}")
-        return rows
 
 
 class PreparedSelect:
@@ -59,6 +48,12 @@ class PreparedSelect:
     ) -> None:
         self.source = Source(build, Filters(**values), tuple(shape.items()))
         self.parameters = parameter_values(values)
+        self.endless = False  # whether the last page links to a next one, for rows yet to come
+
+    def including(self, names: tuple[str, ...]) -> Self:
+        """Return the same with the related rows of these names."""
+        self.source = self.source._replace(include=names)
+        return self
 
     def row(self, schema: type[Schema]) -> tuple[str, str | None] | None:
         """Return the JSON of the only row and its ETag, if it has one; None for no row."""
@@ -95,7 +90,7 @@ class PreparedSelect:
         """Return the same as `page`, written by marshmallow."""
         position = json_sql.JsonArray(*(key.column for key in prepared.keys))
         found = fetch_entities(prepared.select.add_columns(position), values)
-        rows = dump_all([row[0] for row in found], schema)
+        rows = dump_all([row[0] for row in found], with_related(schema, self.source.include))
         return PageRows(rows, [row[1] for row in found], prepared.keys)
 
     def last_change(self, schema: type[Schema], page: Page) -> str | None:
@@ -105,7 +100,8 @@ class PreparedSelect:
 
     def digest(self) -> str:
         """Return a digest of what its rows depend on beside the database, such as the caller."""
-        return f"{crc32(repr((self.source.shape, self.parameters)).encode()):08x}"
+        depends_on = self.source.shape, self.source.include, self.parameters
+        return f"{crc32(repr(depends_on).encode()):08x}"
 
     def count(self) -> int:
         """Return how many rows there are in all."""
@@ -133,12 +129,6 @@ class PageStatement(NamedTuple):
 def lines(text: str | None) -> list[str]:
     """Return the lines that the database joined; none for no rows."""
     return text.split("\n") if text else []
-
-
-def entity_of(rows: Select[Any]) -> type[Base]:
-    """Return the entity that a select returns the rows of."""
-    entity: type[Base] = rows.column_descriptions[0]["entity"]
-    return entity
 
 
 def fetch_entities(rows: Select[Any], values: dict[str, Any]) -> Sequence[Any]:
@@ -180,17 +170,36 @@ def page_statement(source: Source, schema: type[Schema], shape: PageShape) -> Pa
     rows = source.select()
     entity, keys = entity_of(rows), sort_keys(rows)
     rows, keys = page_select(rows, keys, shape), cursor_keys(keys)
-    shown = json_object(schema, entity)
+    shown = json_object(with_related(schema, source.include), entity)
     if shown is None:
         return PageStatement(rows, keys, None, None)
-    last = None if nests(schema) else Change.last(entity)
-    position = json_sql.JsonArray(*(key.column for key in keys))
-    found = rows.with_only_columns(shown.label("shown"), position.label("position")).subquery()
+    relationships = source.relationships(entity)
+    others = [related.property.mapper.class_ for related in relationships]
+    last = None if nests(schema) else Change.last(entity, *others)
+    branches = source.branches()
+    if len(branches) > 1:
+        found = merged_rows(merged_page(branches, shape), shown, entity, relationships)
+    else:
+        position = json_sql.JsonArray(*(key.column for key in keys))
+        found = rows.with_only_columns(shown.label("shown"), position.label("position")).subquery()
     joined = select(json_sql.JsonLines(found.c.shown), json_sql.JsonLines(found.c.position))
     if last is None:
         return PageStatement(rows, keys, Statement(joined), None)
     joined = joined.add_columns(last.scalar_subquery())
     return PageStatement(rows, keys, Statement(joined), Statement(last))
+
+
+def merged_rows(
+    page: CTE, shown: ColumnElement[Any], entity: type[Base], relationships: list[Any]
+) -> Subquery:
+    """Return the rows of a page as JSON, each found by its id, the last of the page's sort keys."""
+    *_, row_id = page.c
+    row = select(shown).select_from(entity).where(entity.primary_key() == row_id)
+    for relationship in relationships:
+        row = row.outerjoin(relationship)
+    position = json_sql.JsonArray(*page.c)
+    row_json = row.correlate(page).scalar_subquery()
+    return select(row_json.label("shown"), position.label("position")).subquery()
 
 
 @lru_cache(maxsize=MAX_STATEMENTS)

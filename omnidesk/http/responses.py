@@ -26,10 +26,12 @@ from omnidesk.http.etags import (
     check_conditions,
     conditional,
     digest,
-    etag_of,
     is_conditional,
     json_response,
     refuse_conditions,
+)
+from omnidesk.http.fields import (
+    etag_of,
 )
 from omnidesk.http.idempotency import respond_once
 from omnidesk.http.lists import HEADERS, PREFER, ListRoute, list_response
@@ -79,17 +81,16 @@ class ResponseDecorators(SmorestBlueprint):  # type: ignore[misc]
         return super().response(status_code, schema, **kwargs)
 
     def page(
-        self, schema: type[Schema], *, parent: Statement | None = None, endless: bool = False
+        self, schema: type[Schema], *, parent: Statement | None = None
     ) -> Callable[[View], View]:
         """Answer with a page of the rows that the view's prepared select finds.
 
-        `parent` finds the row whose address the list is below: 404 where there is none. An
-        endless list links to a next page even from its last, for the rows that are yet to come.
+        `parent` finds the row whose address the list is below: 404 where there is none.
         """
         document = self.response(200, schema(many=True), headers=HEADERS)
 
         def decorator(view: View) -> View:
-            route = ListRoute(schema, parent, endless)
+            route = ListRoute(schema, parent)
 
             @wraps(view)
             def paged(query: dict[str, Any], **path: Any) -> Response:

@@ -3,13 +3,18 @@
 from collections.abc import Mapping
 from difflib import get_close_matches
 from itertools import islice
-from typing import Any
+from typing import Any, ClassVar
 
 import marshmallow as ma
 from marshmallow.validate import Range
 
 from omnidesk.http.errors import MAX_FAULTS, MoreErrors
-from omnidesk.http.fields import IntegerParameter, TextField
+from omnidesk.http.fields import (
+    TextField,
+)
+from omnidesk.http.parameters import (
+    IntegerParameter,
+)
 
 MAX_LIMIT = 200  # rows of a page
 MAX_OFFSET = 2**53 - 1  # rows; the largest integer that every JSON reader holds exactly
@@ -68,7 +73,9 @@ class Schema(ma.Schema):
 
 
 class ResponseSchema(Schema):
-    """The schema of a response: every key is always there."""
+    """The schema of a response: every key is always there, but for related rows."""
+
+    related: ClassVar[dict[str, Any]] = {}  # what `include` can add to a row: a `Related` by name
 
     def on_bind_field(self, _: str, field_obj: ma.fields.Field[Any]) -> None:
         """Document the field as required, and without the default of a request."""

@@ -59,6 +59,10 @@ def json_columns(schema: type[Schema], entity: type[Base]) -> list[Label[Any]] |
 
 def field_sql(field: ma_fields.Field[Any], attribute: Any) -> ColumnElement[Any] | None:
     """Return the SQL of a field that shows an attribute of an entity; None where it has none."""
+    if isinstance(field, fields.EtagField):
+        before, after = field._serialize("|").split("|")
+        shown: ColumnElement[str] = literal(before) + attribute + literal(after)
+        return shown
     if not isinstance(attribute, InstrumentedAttribute):
         return None
     if isinstance(attribute.property, RelationshipProperty):

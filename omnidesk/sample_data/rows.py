@@ -8,7 +8,7 @@ from typing import Any
 from omnidesk.clients.models import Client
 from omnidesk.conversations.models import Conversation, Message
 from omnidesk.db import Base
-from omnidesk.db.folding import search_text
+from omnidesk.db.folding import phone_key, search_text, user_search_text
 from omnidesk.events.models import Event
 from omnidesk.tickets.models import Ticket
 from omnidesk.users.models import User
@@ -88,6 +88,7 @@ def users(ids: range, rng: Random, _: TimeOf) -> Rows:
             "username": f"agent-{number}",
             "email": email,
             "email_key": email,
+            "search_text": user_search_text(name, f"agent-{number}", email),
             "role": "empleado",
             "active": True,
             "password_hash": "none",
@@ -107,6 +108,8 @@ def clients(ids: range, rng: Random, time: TimeOf) -> Rows:
             "client_id": number,
             **shown,
             "search_text": search_text(*shown.values()),
+            "email_key": shown["email"],
+            "phone_key": phone_key(shown["phone"]),
             "active": number % 20 != 0,
             "created_at": time(number),
         }

@@ -17,8 +17,9 @@ from sqlalchemy import (
     select,
     update,
 )
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import Mapped, aliased, mapped_column, relationship
 
+from omnidesk.clients.models import Client
 from omnidesk.db import (
     Base,
     Filters,
@@ -58,6 +59,9 @@ class Ticket(Versioned, Base):
     # A JSON array, kept by triggers.
     tags: Mapped[str] = mapped_column(Text, server_default="[]", sort_order=100)
 
+    client: Mapped[Client] = relationship(viewonly=True, lazy="raise")
+    assignee: Mapped[User | None] = relationship(viewonly=True, lazy="raise")
+
     __table_args__ = (
         CheckConstraint(
             "(status = 'cerrado') = (resolved_at IS NOT NULL)",
@@ -90,7 +94,13 @@ class Ticket(Versioned, Base):
         """Select the tickets that meet the filters, newest first."""
         if "tag" not in filters:
             return select(cls).where(*filters.conditions(cls)).order_by(cls.ticket_id.desc())
-        tagged = select(cls).join(TicketTag).where(*filters.conditions(TicketTag))
+        first, *others = filters.items("tag")
+        conditions = filters.conditions(TicketTag, "tag")
+        tagged = select(cls).join(TicketTag).where(TicketTag.tag == first, *conditions)
+        for tag in others:
+            other = aliased(TicketTag)
+            same = other.ticket_id == TicketTag.ticket_id
+            tagged = tagged.where(select(other).where(same, other.tag == tag).exists())
         return tagged.order_by(TicketTag.ticket_id.desc())
 
     def change(self, **fields: Any) -> None:

@@ -4,24 +4,31 @@ from typing import Any
 
 from marshmallow import ValidationError, fields, validates
 
+from omnidesk.clients.schemas import RelatedClient
 from omnidesk.db.folding import MAX_TAG_SENT, fold_tag
-from omnidesk.http import PageQuery, PatchSchema, ResponseSchema, Schema
+from omnidesk.http import ME, PageQuery, PatchSchema, Related, ResponseSchema, RowEtag, Schema
 from omnidesk.http.fields import (
     ANY_TEXT,
     CountField,
     EnumField,
     IdField,
-    IdParameter,
     JsonField,
     ListField,
     TextField,
     TimeField,
 )
+from omnidesk.http.parameters import (
+    EnumsParameter,
+    IdsParameter,
+    IncludeField,
+)
 from omnidesk.tickets.models import Tag, Ticket
+from omnidesk.users.schemas import RelatedUser
 
 # Letters and digits of any script, which a portable pattern cannot name, and _ . : -
 TAG = r"[^\x00-\x2f\x3a-\x40\x5b-\x60\x7b-\xa9][^\x00-,/;-@\x5b-^`\x7b-\xa9]*"
 MAX_TICKETS = 100  # that are changed at once
+MAX_TAGS_SOUGHT = 10  # that a ticket has at once
 
 
 class TagField(TextField):
@@ -35,16 +42,6 @@ class TagField(TextField):
         if folded is None:
             raise self.make_error("pattern", pattern="letters, digits, and _ . : -")
         return folded
-
-
-class TicketQuery(PageQuery):
-    """The filters of tickets."""
-
-    status = EnumField(Ticket.status, description="Only tickets with this status")
-    priority = EnumField(Ticket.priority, description="Only tickets with this priority")
-    assigned_to = IdParameter(description="Only tickets that are assigned to this user")
-    client_id = IdParameter(description="Only tickets of this client")
-    tag = TagField(description="Only tickets with this tag, such as `vip`")
 
 
 class TicketCreate(Schema):
@@ -142,7 +139,7 @@ class TicketSchema(ResponseSchema, TicketCreate):
     class Meta:
         """The contract's order, then further keys."""
 
-        fields = (
+        fields: tuple[str, ...] = (
             "ticket_id",
             "client_id",
             "subject",
@@ -155,6 +152,58 @@ class TicketSchema(ResponseSchema, TicketCreate):
             "assigned_to",
             "tags",
         )
+
+    related = {
+        "client": Related(RelatedClient, "clients", "The client who asks"),
+        "assignee": Related(RelatedUser, "users", "The user who works on it", nullable=True),
+        "etag": RowEtag(),
+    }
+
+
+class RelatedTicket(TicketSchema):
+    """What other rows show of their ticket."""
+
+    class Meta:
+        """The order of the columns."""
+
+        fields = ("ticket_id", "client_id", "subject", "priority", "status")
+
+    related = {}
+
+
+class TagsField(TextField):
+    """Tags, separated by commas, loaded as a tuple."""
+
+    default_error_messages = {"many": "At most {limit} tags."}
+
+    def __init__(self, **kwargs: Any) -> None:
+        self.tag = TagField()
+        length = MAX_TAGS_SOUGHT * MAX_TAG_SENT
+        super().__init__(pattern=f"{TAG}(,{TAG})*", max_length=length, **kwargs)
+
+    def _deserialize(self, value: object, *args: Any, **kwargs: Any) -> Any:
+        text = super()._deserialize(value, *args, **kwargs)
+        tags = tuple(dict.fromkeys(self.tag.deserialize(tag) for tag in text.split(",")))
+        if len(tags) > MAX_TAGS_SOUGHT:
+            raise self.make_error("many", limit=MAX_TAGS_SOUGHT)
+        return tags
+
+
+class TicketQuery(PageQuery):
+    """The filters of tickets. One that has several values finds tickets with any of them."""
+
+    ticket_id = IdsParameter(description="Only these tickets, such as `100,101`")
+    status = EnumsParameter(
+        Ticket.status, description="Only tickets with this status, such as `abierto,en_progreso`"
+    )
+    priority = EnumsParameter(Ticket.priority, description="Only tickets with this priority")
+    assigned_to = IdsParameter(
+        words={"me": ME, "none": None},
+        description="Only tickets that are assigned to these users, to `me` or to `none`",
+    )
+    client_id = IdsParameter(description="Only tickets of these clients")
+    tag = TagsField(description="Only tickets with all of these tags, such as `vip,factura`")
+    include = IncludeField(TicketSchema)
 
 
 class TagSchema(ResponseSchema):

@@ -3,7 +3,7 @@
 from typing import Any
 
 from omnidesk.db import db
-from omnidesk.http import Blueprint, PreparedSelect, TextPageQuery
+from omnidesk.http import Blueprint, PreparedSelect, TextPageQuery, with_caller
 from omnidesk.http.errors import http_error
 from omnidesk.tickets.models import Tag, Ticket
 from omnidesk.tickets.schemas import (
@@ -24,7 +24,7 @@ blp = Blueprint("tickets", description="Requests of clients, and their tags")
 @blp.page(TicketSchema)
 def list_tickets(filters: dict[str, Any]) -> PreparedSelect:
     """List tickets, newest first"""
-    return PreparedSelect(Ticket.matching, filters)
+    return PreparedSelect(Ticket.matching, with_caller(filters, "assigned_to"))
 
 
 @blp.post("/tickets")

@@ -17,11 +17,13 @@ from omnidesk.db import (
     unique_where_given,
     utcnow,
 )
-from omnidesk.db.folding import derived, email_key
+from omnidesk.db.folding import derived, email_key, user_search_text
+from omnidesk.db.json_sql import Contains
 from omnidesk.db.postgresql import advisory_lock
 from omnidesk.db.statements import Statement
 from omnidesk.users import passwords
 
+FOUND_BY = ("full_name", "username", "email")
 ROLES = ("admin", "empleado")
 
 
@@ -41,6 +43,9 @@ class User(Versioned, Base):
     password_changed_at: Mapped[datetime | None]
     password_hash: Mapped[str] = mapped_column(String(255))
     email_key: Mapped[str | None] = derived(email_key, ("email",), type_=Text, sort_order=101)
+    search_text: Mapped[str] = derived(
+        user_search_text, FOUND_BY, type_=Text, server_default="", sort_order=102
+    )
 
     __table_args__ = (
         Index(
@@ -69,8 +74,9 @@ class User(Versioned, Base):
 
     @classmethod
     def matching(cls, filters: Filters) -> Select[Self]:
-        """Select the users that meet the filters, oldest first."""
-        return select(cls).where(*filters.conditions(cls)).order_by(cls.user_id)
+        """Select the users that meet the filters, oldest first; all words of `q` are in one."""
+        users = select(cls).where(*filters.conditions(cls, "q")).order_by(cls.user_id)
+        return users.where(*(Contains(cls.search_text, word) for word in filters.items("q")))
 
     @classmethod
     def log_in(cls, username: str, password: str) -> Self | None:

@@ -5,30 +5,29 @@ from typing import Any
 from marshmallow import ValidationError, post_load, validates
 
 from omnidesk.db.folding import nfc
-from omnidesk.http import PageQuery, PatchSchema, ResponseSchema, Schema
+from omnidesk.http import PageQuery, PatchSchema, ResponseSchema, RowEtag, Schema
 from omnidesk.http.fields import (
     ANY_TEXT,
     USERNAME,
     BooleanField,
-    BooleanParameter,
     EmailField,
     EnumField,
     IdField,
     TextField,
     TimeField,
 )
+from omnidesk.http.parameters import (
+    BooleanParameter,
+    EnumsParameter,
+    IdsParameter,
+    IncludeField,
+    SearchField,
+)
 from omnidesk.users import passwords
 from omnidesk.users.models import User
 
 # A letter is composed of at most four: longer ones cannot become short enough.
 MAX_DECOMPOSED = 4 * passwords.MAX_LENGTH
-
-
-class UserQuery(PageQuery):
-    """The filters of users."""
-
-    active = BooleanParameter(description="Only users who can log in, or only others")
-    role = EnumField(User.role, description="Only users with this role")
 
 
 class UserFields(Schema):
@@ -130,7 +129,7 @@ class UserSchema(ResponseSchema, UserFields):
     class Meta:
         """The contract's order."""
 
-        fields = (
+        fields: tuple[str, ...] = (
             "user_id",
             "full_name",
             "username",
@@ -140,3 +139,26 @@ class UserSchema(ResponseSchema, UserFields):
             "last_login_at",
             "password_changed_at",
         )
+
+    related = {"etag": RowEtag()}
+
+
+class RelatedUser(UserSchema):
+    """What other rows show of a user."""
+
+    class Meta:
+        """The order of the columns."""
+
+        fields = ("user_id", "username", "full_name", "active")
+
+    related = {}
+
+
+class UserQuery(PageQuery):
+    """The filters of users."""
+
+    user_id = IdsParameter(description="Only these users, such as `1,2`")
+    q = SearchField(max_length=255, description="Only users with these words, such as `new`")
+    active = BooleanParameter(description="Only users who can log in, or only others")
+    role = EnumsParameter(User.role, description="Only users with this role")
+    include = IncludeField(UserSchema)

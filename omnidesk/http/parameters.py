@@ -1,0 +1,134 @@
+"""Fields of query strings, where everything is text."""
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+from flask import g
+from marshmallow import fields
+from marshmallow.validate import Range
+
+from omnidesk.db import MAX_ID
+from omnidesk.db.folding import search_words
+from omnidesk.http.errors import http_error
+from omnidesk.http.fields import BooleanField, Column, DocumentedField, EnumField, TextField
+
+MAX_VALUES = 100  # of a filter
+ME = "me"  # stands for the caller's own id
+
+
+def with_caller(filters: dict[str, Any], name: str) -> dict[str, Any]:
+    """Return filters with the id of the caller instead of `ME`; raise 401 where nobody is."""
+    value = filters.get(name)
+    values = value if isinstance(value, list) else [value]
+    if ME not in values:
+        return filters
+    if g.user is None:
+        raise http_error(401)
+    found = [*dict.fromkeys(g.user.user_id if item is ME else item for item in values)]
+    return filters | {name: found if len(found) > 1 else found[0]}
+
+
+class BooleanParameter(BooleanField):
+    """A boolean in a query string: `true`, `1`, `false` or `0`."""
+
+    words = {"true": True, "1": True, "false": False, "0": False}
+
+
+class IntegerParameter(DocumentedField, fields.Integer):
+    """An integer in a query string: decimal digits and nothing else."""
+
+    def _deserialize(self, value: object, *args: Any, **kwargs: Any) -> int:
+        if not re.fullmatch("-?[0-9]{1,19}", str(value)):
+            raise self.make_error("invalid", input=value)
+        return super()._deserialize(value, *args, **kwargs)
+
+
+class IdParameter(IntegerParameter):
+    """The id of a row in a query string."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(validate=Range(min=1, max=MAX_ID), **kwargs)
+
+
+class ManyParameter(DocumentedField, fields.Field[Any]):
+    """Values in a query string, separated by commas: a list, or the value where there is one.
+
+    `words` are texts that stand for other values.
+    """
+
+    default_error_messages = {"many": "At most {limit} values."}
+
+    def __init__(
+        self,
+        item: fields.Field[Any],
+        pattern: str,
+        *,
+        words: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        self.item, self.words = item, words or {}
+        one = f"({'|'.join([*self.words, pattern])})"
+        self.keywords = {"type": "string", "pattern": f"^{one}(,{one}){{0,{MAX_VALUES - 1}}}$"}
+        super().__init__(**kwargs)
+
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
+        texts = value.split(",")
+        if len(texts) > MAX_VALUES:
+            raise self.make_error("many", limit=MAX_VALUES)
+        known = self.words
+        loaded = (known[text] if text in known else self.item.deserialize(text) for text in texts)
+        found = [*dict.fromkeys(loaded)]
+        return found if len(found) > 1 else found[0]
+
+
+class EnumsParameter(ManyParameter):
+    """Values of an enum in a query string."""
+
+    def __init__(self, column: Column, **kwargs: Any) -> None:
+        super().__init__(EnumField(column), "|".join(column.type.enums), **kwargs)
+
+
+class IdsParameter(ManyParameter):
+    """Ids of rows in a query string."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(IdParameter(), "[0-9]{1,19}", **kwargs)
+
+
+class IncludeField(TextField):
+    """Names of related rows, separated by commas, loaded in the order of the schema."""
+
+    def __init__(self, schema: Any) -> None:
+        self.names = tuple(schema.related)
+        name = f"({'|'.join(self.names)})"
+        super().__init__(
+            pattern=f"{name}(,{name})*",
+            max_length=len(",".join(self.names)),
+            description=f"Related rows to show: {', '.join(f'`{name}`' for name in self.names)}",
+        )
+
+    def _deserialize(self, value: object, *args: Any, **kwargs: Any) -> Any:
+        found = super()._deserialize(value, *args, **kwargs).split(",")
+        return tuple(name for name in self.names if name in found)
+
+
+class SearchField(TextField):
+    """Words to look for, loaded as a tuple of their folded forms."""
+
+    def _deserialize(self, value: object, *args: Any, **kwargs: Any) -> Any:
+        words = search_words(super()._deserialize(value, *args, **kwargs))
+        if not words:
+            raise self.make_error("blank")
+        return tuple(words)
+
+
+class KeyField(TextField):
+    """A text to look for, loaded in the form in which it is compared."""
+
+    def __init__(self, key: Callable[[str], str | None], **kwargs: Any) -> None:
+        self.key = key
+        super().__init__(**kwargs)
+
+    def _deserialize(self, value: object, *args: Any, **kwargs: Any) -> str:
+        return self.key(super()._deserialize(value, *args, **kwargs)) or ""

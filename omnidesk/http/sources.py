@@ -1,0 +1,45 @@
+"""What the selects of a view are built from."""
+
+from collections.abc import Callable, Hashable
+from typing import Any, NamedTuple
+
+from sqlalchemy import BindParameter, Select, inspect
+from sqlalchemy.orm import contains_eager
+from sqlalchemy.sql.visitors import iterate
+
+from omnidesk.db import Base, Filters
+
+
+class Source(NamedTuple):
+    """What a select is built from: everything that it may depend on."""
+
+    build: Callable[..., Select[Any]]
+    filters: Filters
+    shape: tuple[tuple[str, Hashable], ...]
+    include: tuple[str, ...] = ()  # names of relationships
+
+    def select(self) -> Select[Any]:
+        """Build the select; raise TypeError where it leaves a filter out."""
+        rows = self.build(self.filters, **dict(self.shape))
+        for relationship in self.relationships(entity_of(rows)):
+            rows = rows.outerjoin(relationship).options(contains_eager(relationship))
+        used = {part.key for part in iterate(rows) if isinstance(part, BindParameter)}
+        if missing := set(self.filters.parameter_names()) - used:
+            raise TypeError(f"{self.build.__qualname__} does not filter by {sorted(missing)}")
+        return rows
+
+    def branches(self) -> list[Select[Any]]:
+        """Build selects without lists of values, which together find the same rows."""
+        shape = dict(self.shape)
+        return [self.build(filters, **shape) for filters in self.filters.branches()]
+
+    def relationships(self, entity: type[Base]) -> list[Any]:
+        """Return the attributes of the related rows that are read with an entity's."""
+        names = inspect(entity).relationships.keys()
+        return [getattr(entity, name) for name in self.include if name in names]
+
+
+def entity_of(rows: Select[Any]) -> type[Base]:
+    """Return the entity that a select returns the rows of."""
+    entity: type[Base] = rows.column_descriptions[0]["entity"]
+    return entity

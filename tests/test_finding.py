@@ -1,0 +1,308 @@
+"""Filters find what they say, all of it and in order: rows at random, against plain Python."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import delete
+
+from omnidesk.conversations.models import SENDERS
+from omnidesk.db import db
+from omnidesk.events.models import MAX_LENGTH, Event
+from omnidesk.tickets.models import PRIORITIES, STATUSES
+from tests.conftest import (
+    Caller,
+    make_client,
+    make_conversation,
+    make_event,
+    make_message,
+    make_tag,
+    make_ticket,
+    make_user,
+)
+from tests.test_lists import walk
+
+PROPERTY = settings(
+    max_examples=25,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+TAGS = ("vip", "bug", "factura")
+
+
+def some(values: Any) -> Any:
+    """Return a strategy for one or several of some values, separated by commas."""
+    return st.lists(st.sampled_from(values), min_size=1, max_size=3, unique=True)
+
+
+TICKET_FILTERS = st.fixed_dictionaries(
+    {},
+    optional={
+        "ticket_id": some(range(1, 13)),
+        "status": some(STATUSES),
+        "priority": some(PRIORITIES),
+        "assigned_to": some(["me", "none", 1, 2]),
+        "client_id": some([1, 2, 3]),
+        "tag": some(TAGS),
+    },
+)
+
+
+@pytest.fixture
+def tickets(agent: Caller) -> list[dict[str, Any]]:
+    """Twelve tickets that differ in everything that they are found by."""
+    other = make_user("emp2")
+    for _ in range(3):
+        make_client()
+    for n in range(12):
+        ticket = make_ticket(
+            1 + n % 3,
+            status=STATUSES[n % 2 + (n > 8)],
+            priority=PRIORITIES[n // 4],
+            assigned_to=(None, agent.user.user_id, other.user_id)[n % 3],
+        )
+        for tag in TAGS[: n % 4]:
+            make_tag(ticket, tag)
+    rows: list[dict[str, Any]] = agent.get("/api/tickets?limit=200").json
+    return rows
+
+
+def fits(ticket: dict[str, Any], filters: dict[str, list[Any]], me: int) -> bool:
+    """Return whether a ticket meets the filters."""
+    return all(
+        set(values) <= set(ticket["tags"])
+        if name == "tag"
+        else ticket[name] in [{"me": me, "none": None}.get(value, value) for value in values]
+        for name, values in filters.items()
+    )
+
+
+@PROPERTY
+@given(filters=TICKET_FILTERS, limit=st.sampled_from([1, 2, 5, 50]), offset=st.integers(0, 4))
+def test_tickets_are_found_by_any_filters_together(
+    agent: Caller,
+    tickets: list[dict[str, Any]],
+    filters: dict[str, list[Any]],
+    limit: int,
+    offset: int,
+) -> None:
+    expected = [ticket for ticket in tickets if fits(ticket, filters, agent.user.user_id)]
+    query = "&".join(f"{name}={','.join(map(str, values))}" for name, values in filters.items())
+
+    assert walk(agent, f"/api/tickets?{query}&limit={limit}") == expected
+    page = agent.get(
+        f"/api/tickets?{query}&limit={limit}&offset={offset}", headers={"Prefer": "count=exact"}
+    )
+    assert page.json == expected[offset : offset + limit]
+    assert page.headers["X-Total-Count"] == str(len(expected))
+
+
+CONVERSATION_FILTERS: dict[str, list[Any]] = {
+    "conversation_id": [1, 3, 4],
+    "client_id": [1, 2],
+    "channel": ["web", "whatsapp"],
+    "external_chat_id": ["chat-0", "chat-5"],
+    "active": [True, False],
+    "handled_by_bot": [True, False],
+}
+
+
+@pytest.mark.parametrize("name", CONVERSATION_FILTERS)
+def test_conversations_are_found_by_each_filter(agent: Caller, name: str) -> None:
+    for n in range(6):
+        make_conversation(
+            client_id=make_client().client_id,
+            channel=("web", "whatsapp", "email")[n % 3],
+            external_chat_id=f"chat-{n}",
+            active=n % 2 == 0,
+            handled_by_bot=n < 2,
+        )
+    rows = agent.get("/api/conversations").json
+    several = name.endswith("_id") and not name.startswith("external")
+
+    for value in CONVERSATION_FILTERS[name]:
+        found = agent.get(f"/api/conversations?{name}={str(value).lower()}").json
+        assert found == [row for row in rows if row[name] == value] != []
+    if several:
+        values = CONVERSATION_FILTERS[name]
+        query = f"{name}={','.join(map(str, values))}&limit=1"
+        assert walk(agent, f"/api/conversations?{query}") == [
+            row for row in rows if row[name] in values
+        ]
+
+
+@PROPERTY
+@given(
+    order=st.sampled_from(["", "asc", "desc"]),
+    senders=st.none() | some(SENDERS),
+    after=st.none() | st.integers(1, 11),
+    before=st.none() | st.integers(1, 11),
+)
+def test_messages_are_found_by_any_filters_in_either_order(
+    agent: Caller, order: str, senders: list[str] | None, after: int | None, before: int | None
+) -> None:
+    conversation, other = make_conversation(), make_conversation()
+    for n in range(9):
+        make_message(conversation, sender=SENDERS[n % 3], content=str(n))
+        make_message(other)
+    path = f"/api/conversations/{conversation.conversation_id}/messages"
+    rows = agent.get(f"{path}?limit=200").json
+    first = rows[0]["message_id"] - 1
+    query = {
+        "order": order,
+        "sender": ",".join(senders or ()),
+        "after": after and first + after,
+        "before": before and first + before,
+    }
+
+    found = agent.get(path, query_string={name: value for name, value in query.items() if value})
+
+    expected = [
+        row
+        for row in rows
+        if row["sender"] in (senders or SENDERS)
+        and (after is None or row["message_id"] > first + after)
+        and (before is None or row["message_id"] < first + before)
+    ]
+    assert found.json == expected[:: -1 if order == "desc" else 1]
+
+
+def test_a_chat_is_followed_by_its_next_link(agent: Caller) -> None:
+    conversation = make_conversation()
+    make_message(conversation, content="one")
+    path = f"/api/conversations/{conversation.conversation_id}/messages"
+    first = agent.get(f"{path}?order=asc")
+    assert agent.get(first.headers["Link"].split("<")[1].split(">")[0]).json == []
+    make_message(conversation, content="two")
+
+    following = agent.get(first.headers["Link"].split("<")[1].split(">")[0])
+
+    assert [message["content"] for message in following.json] == ["two"]
+    assert 'rel="next"' in following.headers["Link"]
+    for plain in (path, f"{path}?order=desc"):
+        assert "next" not in agent.get(plain).headers.get("Link", "")
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ({"email": "ADA@Example.com"}, ["Ada"]),
+        ({"email": "user@münchen.example"}, ["Jo"]),
+        ({"email": "user@xn--mnchen-3ya.example"}, ["Jo"]),
+        ({"email": "ada@example"}, []),
+        ({"phone": "+57 601 555 0155"}, ["Ada"]),
+        ({"phone": "0057-601-5550155"}, ["Ada"]),
+        ({"phone": "6015550155"}, []),
+        ({"phone": "none"}, ["Jo"]),
+        ({"phone": "None", "email": "ada@example.com"}, []),
+    ],
+)
+def test_clients_are_found_by_an_address_however_it_is_written(
+    agent: Caller, query: dict[str, str], found: list[str]
+) -> None:
+    make_client(full_name="Ada", email="ada@example.com", phone="(+57) 601-555.0155")
+    make_client(full_name="Jo", email="user@MÜNCHEN.example", phone="none")
+    make_client(full_name="Nobody")
+
+    rows = agent.get("/api/clients", query_string=query).json
+
+    assert [row["full_name"] for row in rows] == found
+
+
+@pytest.mark.parametrize(
+    ("words", "found"), [("nunez", ["jn"]), ("JN", ["jn"]), ("jose example", ["jn"]), ("zzz", [])]
+)
+def test_users_are_found_by_words(agent: Caller, words: str, found: list[str]) -> None:
+    make_user("jn", full_name="José Núñez")
+    make_user("other", full_name="Somebody", email=None)
+
+    rows = agent.get("/api/users", query_string={"q": words}).json
+
+    assert [row["username"] for row in rows] == found
+
+
+HOURS = st.integers(0, 9)
+
+
+def hour(number: int) -> datetime:
+    """Return a time on one day."""
+    return datetime(2025, 11, 1, number, tzinfo=UTC)
+
+
+@PROPERTY
+@given(
+    spans=st.lists(st.tuples(HOURS, HOURS).map(sorted), max_size=6),
+    start=st.none() | HOURS,
+    end=st.none() | HOURS,
+    client_id=st.sampled_from([None, 1, 2]),
+)
+def test_events_are_found_that_have_any_moment_in_a_window(
+    agent: Caller, spans: list[list[int]], start: int | None, end: int | None, client_id: int | None
+) -> None:
+    clients = [make_client().client_id, make_client().client_id]
+    tickets = [make_ticket(number).ticket_id for number in clients]
+    for n, (first, last) in enumerate(spans):
+        make_event(
+            title=f"{first}-{last} {n % 2}",
+            start_time=hour(first),
+            end_time=hour(last),
+            ticket_id=tickets[n % 2],
+        )
+    query: dict[str, Any] = {"overlaps": "true"}
+    query |= {} if start is None else {"start": hour(start).isoformat()}
+    query |= {} if end is None else {"end": hour(end).isoformat()}
+    query |= {} if client_id is None else {"client_id": clients[client_id - 1]}
+
+    rows = agent.get("/api/events", query_string=query).json
+
+    def has_a_moment(first: int, last: int) -> bool:
+        moments = range(2 * first, max(2 * last, 2 * first + 1))  # half hours
+        return any(
+            (start is None or moment >= 2 * start) and (end is None or moment < 2 * end)
+            for moment in moments
+        )
+
+    expected = {
+        f"{first}-{last} {n % 2}"
+        for n, (first, last) in enumerate(spans)
+        if has_a_moment(first, last) and client_id in (None, n % 2 + 1)
+    }
+    db.session.execute(delete(Event))
+    db.session.commit()
+    assert {row["title"] for row in rows} == expected
+
+
+def test_an_event_that_goes_on_for_long_overlaps(agent: Caller) -> None:
+    make_event(start_time=hour(0), end_time=hour(0) + MAX_LENGTH, title="Long")
+    make_event(start_time=hour(0) - MAX_LENGTH, end_time=hour(0), title="Over")
+
+    rows = agent.get("/api/events?overlaps=true&start=2026-11-01T12:00:00Z").json
+    later = agent.get("/api/events?overlaps=true&start=2026-11-02T00:00:00Z").json
+
+    assert [row["title"] for row in rows] == ["Long"]
+    assert later == []
+
+
+def test_users_and_clients_are_found_by_their_ids(admin: Caller) -> None:
+    for n in range(3):
+        make_client()
+        make_user(f"emp{n}")
+
+    assert [row["client_id"] for row in admin.get("/api/clients?client_id=3,1").json] == [1, 3]
+    assert [row["user_id"] for row in admin.get("/api/users?user_id=4,2&active=1").json] == [2, 4]
+    assert len(admin.get("/api/users?role=admin,empleado").json) == 4
+
+
+def test_at_most_100_values_are_looked_for(agent: Caller) -> None:
+    ticket_id = make_ticket().ticket_id
+    values = [str(n) for n in range(ticket_id, ticket_id + 101)]
+
+    assert len(agent.get(f"/api/tickets?client_id={','.join(values[:100])}").json) <= 1
+    assert [row["ticket_id"] for row in agent.get(f"/api/tickets?ticket_id={values[0]}").json] == [
+        ticket_id
+    ]
+    refused = agent.get(f"/api/tickets?ticket_id={','.join(values)}")
+    assert refused.json["errors"] == {"ticket_id": ["At most 100 values."]}
