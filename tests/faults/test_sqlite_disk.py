@@ -22,7 +22,7 @@ ROUNDS = 6
 def workers(desk: Desk) -> list[int]:
     """Return the workers: the processes that have the database open, as their parent has."""
     parents = {}
-    for process in Path("/proc").iterdir():
+    for process in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
             opened = {str(number.readlink()) for number in (process / "fd").iterdir()}
             if str(desk.database) in opened:
