@@ -138,8 +138,13 @@ def check_before_commit(connection: Connection) -> None:
     """Store nothing in a file that was deleted or replaced meanwhile."""
     if writes_to_sqlite(connection):
         files: DatabaseFiles = connection.info["files"]
-        with sqlalchemy_errors():
-            files.check_quickly()
+        try:
+            with sqlalchemy_errors():
+                files.check_quickly()
+        except DatabaseError:
+            # SQLAlchemy takes the transaction for ended, and would not roll it back.
+            connection.connection.driver_connection.rollback()  # type: ignore[union-attr]
+            raise
 
 
 def writes_to_sqlite(connection: Connection) -> bool:
