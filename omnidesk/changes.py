@@ -10,15 +10,8 @@ from omnidesk.db import MAX_ID
 from omnidesk.db.change_log import ENTITIES, Change
 from omnidesk.db.statements import Statement
 from omnidesk.http import Blueprint, PageQuery, PreparedSelect, ResponseSchema, current_user
-from omnidesk.http.fields import (
-    EnumField,
-    IdField,
-    JsonField,
-    TimeField,
-)
-from omnidesk.http.parameters import (
-    IntegerParameter,
-)
+from omnidesk.http.fields import EnumField, IdField, JsonField, TimeField
+from omnidesk.http.parameters import IntegerParameter
 
 blp = Blueprint("changes", description="What changed, and who changed it")
 

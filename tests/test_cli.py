@@ -142,6 +142,9 @@ def test_a_changed_demo_is_made_anew(database_url: str, tmp_path: Path) -> None:
     assert "app_user 23" in again.stdout
     assert settings["DATABASE_URL"].rpartition("/")[2] in again.stdout
     assert "The demo data was added." in again.stdout
+    third = flask(settings, "init-db", "--demo", "--reset")
+    assert "ticket 6," in third.stdout
+    assert "app_user 3," in third.stdout
     assert flask(settings, "create-user", "new", "--password", PASSWORD).stdout.startswith("User 4")
 
 

@@ -3,13 +3,7 @@
 from omnidesk.clients.models import Client
 from omnidesk.db.folding import email_key, phone_key
 from omnidesk.http import PageQuery, PatchSchema, ResponseSchema, RowEtag, Schema
-from omnidesk.http.fields import (
-    BooleanField,
-    EmailField,
-    IdField,
-    TextField,
-    TimeField,
-)
+from omnidesk.http.fields import BooleanField, EmailField, IdField, TextField, TimeField
 from omnidesk.http.parameters import (
     BooleanParameter,
     IdsParameter,

@@ -2,14 +2,8 @@
 
 from omnidesk.comments.models import Comment
 from omnidesk.http import PageQuery, PatchSchema, Related, ResponseSchema, RowEtag, Schema
-from omnidesk.http.fields import (
-    IdField,
-    TextField,
-    TimeField,
-)
-from omnidesk.http.parameters import (
-    IncludeField,
-)
+from omnidesk.http.fields import IdField, TextField, TimeField
+from omnidesk.http.parameters import IncludeField
 from omnidesk.users.schemas import RelatedUser
 
 

@@ -13,13 +13,7 @@ from omnidesk.http import (
     Schema,
     TimePageQuery,
 )
-from omnidesk.http.fields import (
-    BooleanField,
-    EnumField,
-    IdField,
-    TextField,
-    TimeField,
-)
+from omnidesk.http.fields import BooleanField, EnumField, IdField, TextField, TimeField
 from omnidesk.http.parameters import (
     BooleanParameter,
     EnumsParameter,

@@ -2,17 +2,8 @@
 
 from omnidesk.events.models import Event
 from omnidesk.http import PatchSchema, Related, ResponseSchema, RowEtag, Schema, TimePageQuery
-from omnidesk.http.fields import (
-    ANY_TEXT,
-    IdField,
-    TextField,
-    TimeField,
-)
-from omnidesk.http.parameters import (
-    BooleanParameter,
-    IdParameter,
-    IncludeField,
-)
+from omnidesk.http.fields import ANY_TEXT, IdField, TextField, TimeField
+from omnidesk.http.parameters import BooleanParameter, IdParameter, IncludeField
 from omnidesk.tickets.schemas import RelatedTicket
 from omnidesk.users.schemas import RelatedUser
 

@@ -10,9 +10,7 @@ from werkzeug.exceptions import PreconditionFailed
 from werkzeug.http import quote_etag
 
 from omnidesk.http.errors import http_error
-from omnidesk.http.fields import (
-    etag_of,
-)
+from omnidesk.http.fields import etag_of
 from omnidesk.http.schemas import Schema
 from omnidesk.http.serialization import dump
 

@@ -19,9 +19,7 @@ from omnidesk.http.etags import (
     json_response,
     not_modified,
 )
-from omnidesk.http.fields import (
-    etag_of,
-)
+from omnidesk.http.fields import etag_of
 from omnidesk.http.pagination import Page
 from omnidesk.http.parsing import query_pairs
 from omnidesk.http.queries import PageRows, PreparedSelect

@@ -9,9 +9,7 @@ from flask_smorest.spec.plugins import FlaskPlugin
 from marshmallow import fields
 from werkzeug.routing import Rule
 
-from omnidesk.http.fields import (
-    EnumField,
-)
+from omnidesk.http.fields import EnumField
 from omnidesk.http.related import related_of
 
 

@@ -7,9 +7,7 @@ import marshmallow as ma
 from flask import current_app, g
 
 from omnidesk.http.errors import http_error, insufficient_scope
-from omnidesk.http.fields import (
-    EtagField,
-)
+from omnidesk.http.fields import EtagField
 from omnidesk.http.schemas import ResponseSchema, Schema
 
 

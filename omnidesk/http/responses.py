@@ -30,9 +30,7 @@ from omnidesk.http.etags import (
     json_response,
     refuse_conditions,
 )
-from omnidesk.http.fields import (
-    etag_of,
-)
+from omnidesk.http.fields import etag_of
 from omnidesk.http.idempotency import respond_once
 from omnidesk.http.lists import HEADERS, PREFER, ListRoute, list_response
 from omnidesk.http.queries import PreparedSelect

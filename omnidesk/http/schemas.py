@@ -9,12 +9,8 @@ import marshmallow as ma
 from marshmallow.validate import Range
 
 from omnidesk.http.errors import MAX_FAULTS, MoreErrors
-from omnidesk.http.fields import (
-    TextField,
-)
-from omnidesk.http.parameters import (
-    IntegerParameter,
-)
+from omnidesk.http.fields import TextField
+from omnidesk.http.parameters import IntegerParameter
 
 MAX_LIMIT = 200  # rows of a page
 MAX_OFFSET = 2**53 - 1  # rows; the largest integer that every JSON reader holds exactly

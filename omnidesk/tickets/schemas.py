@@ -17,11 +17,7 @@ from omnidesk.http.fields import (
     TextField,
     TimeField,
 )
-from omnidesk.http.parameters import (
-    EnumsParameter,
-    IdsParameter,
-    IncludeField,
-)
+from omnidesk.http.parameters import EnumsParameter, IdsParameter, IncludeField
 from omnidesk.tickets.models import Tag, Ticket
 from omnidesk.users.schemas import RelatedUser
 
