@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from sqlite3 import OperationalError
 from threading import Thread
 from time import sleep
 from typing import Any
@@ -16,6 +17,7 @@ from omnidesk.clients.models import Client
 from omnidesk.conversations.models import Conversation
 from omnidesk.db import db, sqlite, utcnow
 from omnidesk.db.session import READ
+from omnidesk.db.sqlite_files import DatabaseFiles
 from omnidesk.events.models import Event
 from omnidesk.tickets.models import Ticket
 from omnidesk.users.models import User
@@ -238,3 +240,19 @@ def test_expired_sessions_are_pruned_without_waiting_for_those_who_end_them(agen
     assert (len(ids), pruned) == (2, 1)
     assert UserSession.prune() == 1
     db.session.commit()
+
+
+@on_sqlite
+def test_a_commit_that_is_refused_leaves_nothing_locked(
+    agent: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_files: Any) -> None:
+        raise OperationalError("the files are gone")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(DatabaseFiles, "check_quickly", refuse)
+        refused = agent.post("/api/clients", json={"full_name": "Ada"})
+
+    assert refused.status_code == 503
+    assert agent.post("/api/clients", json={"full_name": "Grace"}).status_code == 201
+    assert [row["full_name"] for row in agent.get("/api/clients").json] == ["Grace"]
