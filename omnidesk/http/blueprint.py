@@ -150,6 +150,9 @@ class Blueprint(ResponseDecorators):
                 responses.setdefault(status, status_name(status))
         if facts.get("unchanged"):
             responses[304] = {"description": "Not Modified"}
+        if example := facts.get("csv_example"):
+            as_csv = {"schema": {"type": "string"}, "example": example}
+            responses[200]["content"]["text/csv"] = as_csv
         if changes := facts.get("changes"):
             responses[412] = document_precondition_failed(changes)
         doc.setdefault("parameters", []).extend(facts.get("accepts", []))

@@ -1,13 +1,14 @@
 """The response to a list: a page of rows, its ETag, its links and, when asked for, the total."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 from urllib.parse import quote, quote_plus
 
 from flask import Response, request
 from werkzeug.http import parse_list_header
 
 from omnidesk.db.statements import Statement
+from omnidesk.http.csv_export import csv_page, first_part, prefers_csv
 from omnidesk.http.errors import http_error
 from omnidesk.http.etags import (
     ETAG,
@@ -18,19 +19,25 @@ from omnidesk.http.etags import (
     is_conditional,
     json_response,
     not_modified,
+    refuse_conditions,
 )
 from omnidesk.http.fields import etag_of
-from omnidesk.http.pagination import Page
+from omnidesk.http.pagination import Links, Page
 from omnidesk.http.parsing import query_pairs
 from omnidesk.http.queries import PageRows, PreparedSelect
 from omnidesk.http.related import check_readable
-from omnidesk.http.schemas import Schema
+from omnidesk.http.schemas import DEFAULT_LIMIT, MAX_CSV_LIMIT, MAX_LIMIT, Schema
 
 HEADERS = ETAG | {
     "Link": {
         "description": "The pages beside this one (RFC 8288): rel=next, rel=prev",
         "schema": {"type": "string"},
         "example": '</api/tickets?limit=20&cursor=a00000064>; rel="next"',
+    },
+    "Content-Disposition": {
+        "description": "The name of the file, where it is CSV (RFC 6266)",
+        "schema": {"type": "string"},
+        "example": 'attachment; filename="tickets.csv"',
     },
     "X-Total-Count": {
         "description": "How many rows there are in all; sent when Prefer asks for it",
@@ -49,11 +56,40 @@ PREFER = {
 }
 
 
+TOO_MANY = "Must be greater than or equal to 1 and less than or equal to {}."
+
+
 class ListRoute(NamedTuple):
     """What a route that serves a list declares."""
 
     schema: type[Schema]
     parent: Statement | None  # finds the row whose address the list is below
+
+
+class ListRequest(NamedTuple):
+    """What a request asks of a list beside its filters."""
+
+    page: Page
+    counts: bool
+    as_csv: bool
+
+    @classmethod
+    def read(cls, query: dict[str, Any]) -> Self:
+        """Take the page out of a query, and read the headers; raise 400 for too many rows."""
+        environ = request.environ
+        as_csv = prefers_csv(environ.get("HTTP_ACCEPT", ""))
+        page = Page(0, query.pop("offset", 0), query.pop("cursor", ""))
+        long = as_csv and not page.backwards  # parts are read forwards only
+        default, most = (MAX_CSV_LIMIT, MAX_CSV_LIMIT) if long else (DEFAULT_LIMIT, MAX_LIMIT)
+        limit = query.pop("limit", default)
+        if limit > most:
+            raise http_error(400, {"limit": [TOO_MANY.format(most)]})
+        counts = "HTTP_PREFER" in environ and prefers_count(environ["HTTP_PREFER"])
+        return cls(page._replace(limit=limit), counts, as_csv)
+
+    def etag(self, text: str) -> str:
+        """Return the ETag of what is asked for, from a text that tells the rows."""
+        return etag_of(f"{text}{'-count' * self.counts}{'-csv' * self.as_csv}")
 
 
 def list_response(
@@ -63,52 +99,59 @@ def list_response(
 
     Raises 401 or 403 for related rows that the caller may not read.
     """
-    page = Page(**{name: query.pop(name) for name in Page._fields if name in query})
+    asked = ListRequest.read(query)
     include = query.pop("include", ())
     check_readable(route.schema, include)
     select: PreparedSelect = view(query, **path).including(include)
-    counts = "HTTP_PREFER" in request.environ and prefers_count(request.environ["HTTP_PREFER"])
-    response = unchanged(route, select, page, path, counts=counts) if is_conditional() else None
+    response = unchanged(route, select, asked, path) if is_conditional() else None
     if response is None:
+        page = first_part(asked.page) if asked.as_csv else asked.page
         rows = select.page(route.schema, page)
         if not rows.rows:
             check_parent(route, path)
-        response = page_response(select, page, rows, counts=counts)
-    response.headers["Vary"] = "Prefer"
+        response = page_response(route, select, asked, rows)
+    response.headers["Vary"] = "Accept, Prefer"
     return response
 
 
 def unchanged(
-    route: ListRoute, select: PreparedSelect, page: Page, path: dict[str, Any], *, counts: bool
+    route: ListRoute, select: PreparedSelect, asked: ListRequest, path: dict[str, Any]
 ) -> Response | None:
     """Return 304 to a client that has the page; raise 404 for no parent, 412 or 400."""
     check_parent(route, path)
-    last_change = select.last_change(route.schema, page)
+    last_change = select.last_change(route.schema, asked.page)
     if last_change is None:
         return None
-    etag = list_etag(f"{last_change}-{select.digest()}", counts=counts)
+    etag = asked.etag(f"{last_change}-{select.digest()}")
     check_if_match(etag)
     return not_modified(etag, weak=True) if client_has(etag) else None
 
 
-def page_response(select: PreparedSelect, page: Page, rows: PageRows, *, counts: bool) -> Response:
-    """Return a page with its links and its ETag, or 304 to a client that has it already."""
-    body = f"[{','.join(page.cut(rows.rows))}]"
-    response = json_response(body)
-    add_links(response, page, rows, endless=select.endless)
-    if counts:
+def page_response(
+    route: ListRoute, select: PreparedSelect, asked: ListRequest, rows: PageRows
+) -> Response:
+    """Return a page with its links and its ETag, or 304 to a client that has it already.
+
+    A file has an ETag only where a change of its rows is told without reading them.
+    """
+    page = asked.page
+    if asked.as_csv:
+        response, links = csv_page(select, route.schema, page, rows)
+    else:
+        response = json_response(f"[{','.join(page.cut(rows.rows))}]")
+        links = rows.neighbours(page, endless=select.endless)
+    add_links(response, page.limit, links)
+    if asked.counts:
         response.headers["X-Total-Count"] = str(select.count())
         response.headers["Preference-Applied"] = "count=exact"
-    if rows.last_change is None:
-        text = digest(body + response.headers.get("Link", ""))
-    else:
+    if rows.last_change is not None:
         text = f"{rows.last_change}-{select.digest()}"
-    return conditional(response, list_etag(text, counts=counts), weak=True)
-
-
-def list_etag(text: str, *, counts: bool) -> str:
-    """Return the ETag of a page, with or without the total, from a text that tells its rows."""
-    return etag_of(f"{text}-count" if counts else text)
+    elif asked.as_csv:
+        refuse_conditions("If-Match")
+        return response
+    else:
+        text = digest(response.get_data(as_text=True) + response.headers.get("Link", ""))
+    return conditional(response, asked.etag(text), weak=True)
 
 
 def check_parent(route: ListRoute, path: dict[str, Any]) -> None:
@@ -117,16 +160,14 @@ def check_parent(route: ListRoute, path: dict[str, Any]) -> None:
         raise http_error(404)
 
 
-def add_links(response: Response, page: Page, rows: PageRows, *, endless: bool) -> None:
-    """Add the Link header to the pages beside this one, keeping all other parameters."""
-    more = endless or len(rows.positions) > page.limit
-    neighbours = page.neighbours(page.cut(rows.positions), rows.keys, more=more)
-    if neighbours:
+def add_links(response: Response, limit: int, links: Links) -> None:
+    """Add the Link header to other pages of so many rows, keeping all other parameters."""
+    if links:
         kept = [(n, value) for n, value in query_pairs() if n not in Page._fields]
         query = "".join(f"{name}={quote_plus(value)}&" for name, value in kept)
-        path = f"{quote(request.script_root + request.path)}?{query}limit={page.limit}"
+        path = f"{quote(request.script_root + request.path)}?{query}limit={limit}"
         response.headers["Link"] = ", ".join(
-            f'<{path}&{name}={value}>; rel="{rel}"' for rel, (name, value) in neighbours.items()
+            f'<{path}&{name}={value}>; rel="{rel}"' for rel, (name, value) in links.items()
         )
 
 

@@ -33,7 +33,8 @@ Tickets, clients, calendar events, users and conversations of a help desk.
 
 Every time is ISO 8601 in UTC (`2025-10-29T12:34:56Z`). Requests can have another offset than `Z`;
 the year is 1970 to 2199, and fractions of a second are dropped. Lists are bare arrays of `limit`
-(50) rows; their `Link` header leads to the next page. Every error is
+(50) rows; their `Link` header leads to the next page. With `Accept: text/csv` they are CSV files of
+up to 10,000 rows, streamed. Every error is
 `{"detail": "<reason phrase>"}`, with `errors` keyed by field where fields are to blame.
 """
 INFO = {

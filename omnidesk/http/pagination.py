@@ -23,6 +23,8 @@ from omnidesk.db.change_log import CommitOrder
 from omnidesk.http.cursors import AFTER, BEFORE, write_cursor
 from omnidesk.http.sorting import SortKey, cursor_keys, sort_keys
 
+Links = dict[str, tuple[str, str | int]]  # by relation, a parameter and its value
+
 
 class PageShape(NamedTuple):
     """What the statement of a page depends on, beside the list."""
@@ -139,11 +141,9 @@ class Page(NamedTuple):
         """Return the rows of the page, in the list's own order."""
         return rows[: self.limit][:: -1 if self.backwards else 1]
 
-    def neighbours(
-        self, positions: list[str], keys: list[SortKey], *, more: bool
-    ) -> dict[str, tuple[str, str | int]]:
+    def neighbours(self, positions: list[str], keys: list[SortKey], *, more: bool) -> Links:
         """Return by relation (`next`, `prev`) a parameter and its value that lead to that page."""
-        found: dict[str, tuple[str, str | int]] = {}
+        found: Links = {}
         if positions and (more or self.backwards):
             found["next"] = ("cursor", write_cursor(AFTER, positions[-1], keys))
         elif more:

@@ -25,7 +25,7 @@ from omnidesk.db.filters import parameter_values
 from omnidesk.db.session import READ
 from omnidesk.db.statements import Statement
 from omnidesk.http.cursors import read_cursor
-from omnidesk.http.pagination import Page, PageShape, merged_page, page_select
+from omnidesk.http.pagination import Links, Page, PageShape, merged_page, page_select
 from omnidesk.http.related import with_related
 from omnidesk.http.schemas import Schema
 from omnidesk.http.serialization import json_object, nests
@@ -115,6 +115,11 @@ class PageRows(NamedTuple):
     positions: list[str]
     keys: list[SortKey]
     last_change: str | None = None
+
+    def neighbours(self, page: Page, *, endless: bool = False) -> Links:
+        """Return what leads to the pages beside this one, as `Page.neighbours` does."""
+        more = endless or len(self.positions) > page.limit
+        return page.neighbours(page.cut(self.positions), self.keys, more=more)
 
 
 class PageStatement(NamedTuple):

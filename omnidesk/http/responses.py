@@ -16,6 +16,7 @@ from werkzeug.local import LocalProxy
 from omnidesk.db import Base, RuleViolation, db
 from omnidesk.db.statements import Statement
 from omnidesk.http import idempotency
+from omnidesk.http.csv_export import csv_example
 from omnidesk.http.errors import http_error
 from omnidesk.http.etags import (
     BY_TIME,
@@ -95,7 +96,12 @@ class ResponseDecorators(SmorestBlueprint):  # type: ignore[misc]
                 return list_response(route, view, query, path)
 
             return self._document(
-                paged, document, accepts=[PREFER, IF_NONE_MATCH], conditional=True, unchanged=True
+                paged,
+                document,
+                accepts=[PREFER, IF_NONE_MATCH],
+                conditional=True,
+                unchanged=True,
+                csv_example=csv_example(schema),
             )
 
         return decorator

@@ -12,7 +12,8 @@ from omnidesk.http.errors import MAX_FAULTS, MoreErrors
 from omnidesk.http.fields import TextField
 from omnidesk.http.parameters import IntegerParameter
 
-MAX_LIMIT = 200  # rows of a page
+DEFAULT_LIMIT, MAX_LIMIT = 50, 200  # rows of a page
+MAX_CSV_LIMIT = 10_000  # rows of a page as CSV, and its default
 MAX_OFFSET = 2**53 - 1  # rows; the largest integer that every JSON reader holds exactly
 MAX_FIELDS = 100  # of an object; every schema has fewer
 MAX_HINTS = 10  # unknown fields that are compared with the known ones: that takes time
@@ -89,10 +90,12 @@ class PatchSchema(Schema):
 class PageQuery(Schema):
     """The page of a list that is ordered by an integer."""
 
+    # The maximum depends on the Accept header: `http/lists.py` checks it.
     limit = IntegerParameter(
-        load_default=50,
-        validate=Range(min=1, max=MAX_LIMIT),
-        description="How many rows to send at most",
+        validate=Range(min=1),
+        metadata={"maximum": MAX_LIMIT},
+        description=f"How many rows to send at most (default: {DEFAULT_LIMIT}); for `text/csv` up"
+        f" to {MAX_CSV_LIMIT}, which is the default there",
     )
     offset = IntegerParameter(
         load_default=0,

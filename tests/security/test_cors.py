@@ -136,7 +136,7 @@ def test_any_other_origin_gets_no_cors_headers(anybody: Caller, origin: str) -> 
     for answer in answers:
         assert cors_headers(answer) == {}
     assert [answer.headers["Vary"] for answer in answers] == [
-        *("Origin", "Origin", "Prefer, Authorization, Origin", "Authorization, Origin")
+        *("Origin", "Origin", "Accept, Prefer, Authorization, Origin", "Authorization, Origin")
     ]
 
 

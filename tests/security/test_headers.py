@@ -108,7 +108,7 @@ def test_swagger_ui_runs_its_own_scripts_alone(anybody: Caller, app_with: Any) -
 @pytest.mark.parametrize(
     ("path", "names"),
     [
-        ("/api/tickets", {"Prefer", "Authorization", "Origin"}),
+        ("/api/tickets", {"Accept", "Prefer", "Authorization", "Origin"}),
         ("/api/summary", {"Authorization", "Origin"}),
         ("/nothing", {"Authorization", "Origin"}),
     ],

@@ -31,7 +31,7 @@ function defined<T>(value: T | undefined): T {
 }
 
 const baseUrl = defined(process.argv[2]);
-const anybody = createClient<paths>({ baseUrl });
+const anybody = createClient<paths, "application/json">({ baseUrl });
 
 // Reads that need no token, and the pages of a list to its end.
 const tickets: Schemas["Ticket"][] = [];
@@ -44,13 +44,19 @@ do {
 } while (cursor);
 assert.deepEqual(tickets.map((ticket) => ticket.ticket_id), [102, 101, 100, 99, 98, 7]);
 
+// The same list as a file.
+const files = createClient<paths, "text/csv">({ baseUrl, headers: { Accept: "text/csv" } });
+const file = await files.GET("/api/tickets", { parseAs: "text" });
+const lines: string[] = defined(file.data).split("\r\n");
+assert.ok(defined(lines[0]).startsWith("ticket_id,client_id,subject"));
+
 // Log in.
 const refused = await anybody.POST("/api/login", { body: { username: "user1", password: "no" } });
 assert.equal(refused.response.status, 401);
 assert.equal(defined(refused.error).detail, "Unauthorized");
 const login = await anybody.POST("/api/login", { body: { username: "user1", password: "secret" } });
 const headers = { Authorization: `Bearer ${defined(login.data).access_token}` };
-const api = createClient<paths>({ baseUrl, headers });
+const api = createClient<paths, "application/json">({ baseUrl, headers });
 const me = defined((await api.GET("/api/me")).data);
 assert.equal(me.username, "user1");
 
