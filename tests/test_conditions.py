@@ -188,6 +188,7 @@ def test_a_condition_that_is_not_checked_is_refused(admin: Caller, header: str, 
 @pytest.mark.usefixtures("rows")
 def test_a_change_that_depends_on_a_time_is_refused(admin: Caller) -> None:
     time = {"If-Unmodified-Since": "Thu, 01 Jan 2099 00:00:00 GMT"}
+    history = admin.get("/api/tickets/1/history").json
 
     answers = [
         admin.patch("/api/tickets/1", json={"subject": "x"}, headers=time),
@@ -196,8 +197,7 @@ def test_a_change_that_depends_on_a_time_is_refused(admin: Caller) -> None:
     ]
 
     assert [answer.status_code for answer in answers] == [400] * 3
-    assert admin.get("/api/tickets/1/history").json[0]["op"] == "updated", "its first tag"
-    assert len(admin.get("/api/tickets/1/history").json) == 2
+    assert admin.get("/api/tickets/1/history").json == history
 
 
 @pytest.mark.parametrize("path", ["/api/summary", "/healthz", "/readyz"])

@@ -417,3 +417,42 @@ def test_a_migration_lets_the_change_log_hold_another_entity(empty: Flask) -> No
         connection.execute(text(LOG_A_THING))
         connection.execute(text("UPDATE client SET phone = '1'"))  # its triggers are still there
         assert connection.scalar(text("SELECT count(*) FROM change")) == 1
+
+
+COMMENTED = """
+INSERT INTO comment (ticket_id, user_id, body, created_at, edited_at)
+VALUES (1, 1, 'x', '2025-11-02 12:00:00.000000', NULL),
+       (2, 1, 'x', '2025-11-02 12:00:00.000000', '2025-11-03 12:00:00.000000');
+UPDATE ticket SET subject = 'changed' WHERE ticket_id = 3;
+UPDATE change SET at = '2025-11-04 12:00:00.000000' WHERE op = 'updated'
+"""
+
+
+def test_an_upgrade_finds_out_when_each_ticket_was_last_changed(empty: Flask) -> None:
+    migrations.upgrade("0019_found")
+    with db.engine.begin() as connection:
+        for statement in (*OLD_ROWS.split(";")[:3], *COMMENTED.split(";")):
+            now = {"now": "2025-10-29 12:00:00.000000"} if ":now" in statement else {}
+            connection.execute(text(statement), now)
+        connection.execute(text(ANOTHER_TICKET))
+
+    migrations.upgrade()
+
+    days = {4: 1, 1: 2, 2: 3, 3: 4}
+    times = {number: datetime(2025, 11, day, 12, tzinfo=UTC) for number, day in days.items()}
+    found = {row.ticket_id: row.updated_at for row in db.session.scalars(select(Ticket))}
+    assert found == times
+    log = db.session.scalars(select(Change).filter_by(entity="ticket")).all()
+    made = {row.entity_id: json.loads(row.after or "") for row in log if row.op == "created"}
+    assert {number: row["updated_at"] for number, row in made.items()} == {
+        number: f"{time:%Y-%m-%dT%H:%M:%SZ}" for number, time in times.items()
+    }
+    assert [row.entity_id for row in log if row.op == "updated"] == [3]
+    assert db.session.scalar(Counter.total().filter_by(name="cerrado")) == 2
+    db.session.rollback()
+
+
+ANOTHER_TICKET = """
+INSERT INTO ticket (client_id, subject, priority, status, created_at)
+VALUES (1, 'd', 'alta', 'abierto', '2025-11-01 12:00:00.000000')
+"""

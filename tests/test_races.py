@@ -77,6 +77,34 @@ def test_a_tag_that_meets_a_change_of_its_ticket_is_found_by_it(server: str, age
         assert len(found.json()) == 1
 
 
+def test_comments_that_meet_changes_of_their_ticket_are_all_made(
+    server: str, agent: Caller
+) -> None:
+    ids = [make_ticket().ticket_id for _ in range(2)]
+    url = f"{server}/api/tickets/{ids[0]}"
+    new = ("POST", f"{url}/comments", agent, {"body": "New"})
+    for number in range(8):
+        edited, gone = (server + ask(*new).headers["Location"] for _ in range(2))
+        body = {"subject": f"Number {number}"}
+        calls: list[tuple[Any, ...]] = [
+            *(new, new),
+            ("PATCH", edited, agent, {"body": "Other"}),
+            ("DELETE", gone, agent),
+            ("PATCH", url, agent, {"description": f"Number {number}"}),
+            ("PATCH", f"{server}/api/tickets", agent, {"ticket_ids": ids[::-1], "set": body}),
+            ("PUT", f"{url}/tags/tag-{number}", agent),
+        ]
+
+        def call(n: int, calls: list[tuple[Any, ...]] = calls) -> int:
+            return int(ask(*calls[n]).status_code)
+
+        statuses = run_concurrently(len(calls), call)
+
+        assert sorted(statuses) == [200, 200, 200, 200, 201, 201, 204]
+    changes = ask("GET", f"{url}/history?limit=200", agent).json()
+    assert version(ask("GET", url, agent)) == len(changes)
+
+
 def test_of_ten_changes_with_one_etag_one_succeeds(server: str, agent: Caller) -> None:
     url = f"{server}/api/tickets/{make_ticket().ticket_id}"
     etag = ask("GET", url, agent).headers["ETag"]

@@ -20,6 +20,7 @@ KEYS = [
     "resolved_at",
     "assigned_to",
     "tags",
+    "updated_at",
 ]
 
 

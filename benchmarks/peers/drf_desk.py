@@ -130,6 +130,7 @@ class Ticket(models.Model):
     resolved_at = models.DateTimeField(null=True)
     assigned_to = models.IntegerField(null=True)
     tags = models.TextField(default="[]")
+    updated_at = models.DateTimeField(auto_now=True)
 
     class Meta:
         """The table."""
@@ -180,6 +181,7 @@ class TicketSerializer(serializers.ModelSerializer):
             "resolved_at",
             "assigned_to",
             "tags",
+            "updated_at",
         )
         read_only_fields = ("ticket_id", "created_at", "resolved_at")
 

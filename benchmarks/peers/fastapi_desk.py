@@ -107,6 +107,7 @@ class Ticket(Base):
     resolved_at: Mapped[datetime | None]
     assigned_to: Mapped[int | None] = mapped_column(ForeignKey("app_user.user_id"))
     tags: Mapped[list[str]] = mapped_column(Words, default=list)
+    updated_at: Mapped[datetime]
 
 
 class Priority(StrEnum):
@@ -171,6 +172,7 @@ class TicketOut(BaseModel):
     resolved_at: datetime | None
     assigned_to: int | None
     tags: list[str]
+    updated_at: datetime
 
 
 def get_session() -> Iterator[Session]:
@@ -232,7 +234,8 @@ def get_ticket(ticket_id: int, session: SessionDep) -> Any:
 )
 def create_ticket(data: TicketCreate, session: SessionDep) -> Any:
     """Open a ticket."""
-    ticket = Ticket(**data.model_dump(), created_at=datetime.now(UTC).replace(microsecond=0))
+    now = datetime.now(UTC).replace(microsecond=0)
+    ticket = Ticket(**data.model_dump(), created_at=now, updated_at=now)
     session.add(ticket)
     session.commit()
     session.refresh(ticket)

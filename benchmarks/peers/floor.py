@@ -26,8 +26,9 @@ COLUMNS = (
     "resolved_at",
     "assigned_to",
     "tags",
+    "updated_at",
 )
-TIMES = ("created_at", "due_at", "resolved_at")
+TIMES = ("created_at", "due_at", "resolved_at", "updated_at")
 NAMES = ", ".join(COLUMNS)
 FILTERS = ("status", "priority", "assigned_to", "client_id")
 
@@ -86,8 +87,9 @@ else:
 
 ONE = f"SELECT {OBJECT} FROM ticket WHERE ticket_id = {MARK}"
 ADD = (
-    "INSERT INTO ticket (client_id, subject, description, priority, status, created_at) "
-    f"VALUES ({', '.join([MARK] * 6)}) RETURNING {OBJECT}"
+    "INSERT INTO ticket"
+    " (client_id, subject, description, priority, status, created_at, updated_at) "
+    f"VALUES ({', '.join([MARK] * 7)}) RETURNING {OBJECT}"
 )
 LOCAL = threading.local()
 
@@ -117,7 +119,7 @@ def app(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable
         body = json.loads(environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"])))
         now = datetime.now(UTC).strftime(NOW)
         values = body["client_id"], body["subject"], body["description"], body["priority"]
-        status, text = "201 Created", fetch(ADD, *values, "abierto", now)
+        status, text = "201 Created", fetch(ADD, *values, "abierto", now, now)
     elif path == "/api/tickets":
         query = parse_qs(environ["QUERY_STRING"])
         names = tuple(name for name in FILTERS if name in query)

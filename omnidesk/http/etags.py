@@ -43,8 +43,8 @@ TAG = '(?:W/)?"([!#-~\x80-\xff]*)"'
 TAGS = re.compile(f"[ \t,]*{TAG}(?:[ \t]*,[ \t,]*{TAG})*[ \t,]*")
 MALFORMED = ["Must be * or ETags in double quotes, as they were sent."]
 UNSUPPORTED = ["Not supported here."]
-# What a change may depend on. That rows have no time of their last change (RFC 9110, section
-# 13.1.4) is no reason to make a change that was meant for an unchanged row alone.
+# What a change may depend on. A time in seconds does not tell two changes apart (RFC 9110, section
+# 13.1.4), which is no reason to make a change that was meant for an unchanged row alone.
 BY_TIME = "If-Unmodified-Since"
 CONDITIONS = "If-Match", "If-None-Match", BY_TIME
 

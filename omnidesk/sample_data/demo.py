@@ -84,12 +84,12 @@ def clients() -> list[Client]:
 def tickets() -> list[Ticket]:
     """Return tickets of every status and priority, numbers 7 and 100 among them."""
     asked = (
-        (7, 54, "Feature X does not save", "media", "en_progreso", 2),
-        (98, 56, "Invoice shows the wrong address", "baja", "cerrado", 3),
-        (99, 57, "How do I export my data?", "baja", "abierto", None),
-        (100, 55, "Cannot login", "alta", "abierto", 2),
-        (101, 55, "Password reset mail never arrives", "alta", "en_progreso", 3),
-        (102, 54, "Slow since the last update", "media", "abierto", None),
+        (7, 54, "Feature X does not save", "media", "en_progreso", 2, 30),
+        (98, 56, "Invoice shows the wrong address", "baja", "cerrado", 3, 1),
+        (99, 57, "How do I export my data?", "baja", "abierto", None, None),
+        (100, 55, "Cannot login", "alta", "abierto", 2, None),
+        (101, 55, "Password reset mail never arrives", "alta", "en_progreso", 3, 2),
+        (102, 54, "Slow since the last update", "media", "abierto", None, None),
     )
     return [
         Ticket(
@@ -101,9 +101,11 @@ def tickets() -> list[Ticket]:
             status=status,
             assigned_to=assigned_to,
             created_at=OCTOBER + timedelta(hours=number - 100),
+            due_at=OCTOBER + timedelta(days=due_in) if due_in else None,
             resolved_at=OCTOBER + timedelta(days=1) if status == "cerrado" else None,
+            updated_at=OCTOBER + timedelta(hours=number - 100),
         )
-        for number, client_id, subject, priority, status, assigned_to in asked
+        for number, client_id, subject, priority, status, assigned_to, due_in in asked
     ]
 
 

@@ -129,6 +129,7 @@ def tickets(ids: range, rng: Random, time: TimeOf, clients: range, users: range)
         ids, *columns, strict=True
     ):
         created_at = time(number)
+        resolved_at = time(number + DAY) if status == "cerrado" else None
         yield {
             "ticket_id": number,
             "client_id": client_id,
@@ -137,9 +138,10 @@ def tickets(ids: range, rng: Random, time: TimeOf, clients: range, users: range)
             "priority": priority,
             "status": status,
             "created_at": created_at,
-            "due_at": None,
-            "resolved_at": time(number + DAY) if status == "cerrado" else None,
+            "due_at": time(number + 3 * DAY) if number % 2 else None,
+            "resolved_at": resolved_at,
             "assigned_to": user_id,
+            "updated_at": resolved_at or created_at,
         }
 
 

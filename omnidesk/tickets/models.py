@@ -58,6 +58,8 @@ class Ticket(Versioned, Base):
     assigned_to: Mapped[int | None] = mapped_column(ForeignKey("app_user.user_id"))
     # A JSON array, kept by triggers.
     tags: Mapped[str] = mapped_column(Text, server_default="[]", sort_order=100)
+    # Triggers move it when tags and comments change.
+    updated_at: Mapped[datetime] = mapped_column(default=utcnow, sort_order=101)
 
     client: Mapped[Client] = relationship(viewonly=True, lazy="raise")
     assignee: Mapped[User | None] = relationship(viewonly=True, lazy="raise")
@@ -84,7 +86,8 @@ class Ticket(Versioned, Base):
     @classmethod
     def new(cls, *, status: str, assigned_to: int | None = None, **fields: object) -> Self:
         """Return a new ticket; raise RuleViolation for an assignee who is not an active user."""
-        ticket = cls(**fields)
+        now = utcnow()
+        ticket = cls(**{"created_at": now, "updated_at": now, **fields})
         ticket.assign(assigned_to)
         ticket.move_to(status)
         return ticket
@@ -105,11 +108,13 @@ class Ticket(Versioned, Base):
 
     def change(self, **fields: Any) -> None:
         """Set these fields; raise RuleViolation for an assignee who is not an active user."""
+        if not self.differs(**fields):
+            return
         if "status" in fields:
             self.move_to(fields.pop("status"))
         if "assigned_to" in fields:
             self.assign(fields.pop("assigned_to"))
-        super().change(**fields)
+        super().change(**fields, updated_at=utcnow())
 
     def move_to(self, status: str) -> None:
         """Set the status: closing sets `resolved_at`, reopening clears it."""
@@ -170,8 +175,8 @@ class Ticket(Versioned, Base):
                 (cls.status == fields["status"], cls.resolved_at), else_=now
             )
         if fields:
-            changed = update(cls).where(some, or_(*other))
-            db.session.execute(changed.values(**fields, version=cls.version + 1))
+            fields |= {"updated_at": utcnow(), "version": cls.version + 1}
+            db.session.execute(update(cls).where(some, or_(*other)).values(**fields))
         return db.session.scalars(select(cls).where(some)).all()
 
 

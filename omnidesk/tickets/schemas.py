@@ -131,6 +131,10 @@ class TicketSchema(ResponseSchema, TicketCreate):
         example=["vip"],
         description="The tags, in alphabetical order",
     )
+    updated_at = TimeField(
+        example="2025-10-29T11:12:00Z",
+        description="When the ticket, its tags or its comments were last changed",
+    )
 
     class Meta:
         """The contract's order, then further keys."""
@@ -147,6 +151,7 @@ class TicketSchema(ResponseSchema, TicketCreate):
             "resolved_at",
             "assigned_to",
             "tags",
+            "updated_at",
         )
 
     related = {
