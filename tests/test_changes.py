@@ -40,7 +40,7 @@ LOGGED = {
     "message": Message,
     "comment": Comment,
 }
-HIDDEN = {"password_hash", "version", "email_key", "phone_key", "search_text"}
+HIDDEN = {"password_hash", "version", "email_key", "phone_key", "search_text", "words"}
 COPIED = ("client_id", "priority", "status", "assigned_to")  # to each tag of a ticket
 
 

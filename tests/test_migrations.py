@@ -19,15 +19,19 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from omnidesk import migrations
 from omnidesk.auth.models import ApiToken
 from omnidesk.clients.models import Client
+from omnidesk.comments.models import Comment
+from omnidesk.conversations.models import Message
 from omnidesk.db import Base, Filters, db
 from omnidesk.db.change_log import ENTITIES, Change
 from omnidesk.db.counters import Counter
 from omnidesk.db.folding import email_key, phone_key
 from omnidesk.db.session import READ
+from omnidesk.db.words import SearchQuery
 from omnidesk.http.idempotency import IdempotencyKey
 from omnidesk.migrations.frozen import change_log_v3
 from omnidesk.tickets.models import Ticket, TicketTag
 from omnidesk.users.models import User
+from tests.test_search import by_index
 
 FROZEN = sorted(
     path for room in ("versions", "frozen") for path in (migrations.HERE / room).glob("*.py")
@@ -178,6 +182,14 @@ def test_an_upgrade_logs_the_rows_that_are_there(upgraded: None) -> None:
     ]
     assert json.loads(log[3].after or "")["resolved_at"] == "2025-10-29T12:00:00Z"
     assert not [change for change in log if "secret" in (change.after or "")]
+
+
+@pytest.mark.usefixtures("upgraded")
+def test_after_an_upgrade_the_rows_that_were_there_are_found_by_their_words() -> None:
+    for entity, query, found in ((Ticket, "b", [2]), (Message, "hello", [1]), (Comment, "b", [])):
+        assert by_index(entity, SearchQuery.parse(query)) == found
+    assert db.session.scalars(select(Ticket.words)).all() == [" a ", " b ", " c "]
+    db.session.rollback()
 
 
 def test_an_upgrade_copies_to_each_tag_what_its_ticket_is_looked_for_by(empty: Flask) -> None:

@@ -11,7 +11,7 @@ from flask import Flask
 from sqlalchemy import text
 
 from omnidesk import migrations
-from omnidesk.db import db
+from omnidesk.db import db, requirements
 from tests.conftest import (
     PASSWORD,
     Caller,
@@ -150,6 +150,21 @@ def test_what_cannot_be_worked_with_is_refused_in_one_line(
     assert made.output.startswith("omnidesk cannot start: ")
     assert why in made.output
     assert made.output.count("\n") == 1
+
+
+def test_an_sqlite_that_cannot_search_texts_is_refused_in_one_line(
+    app_with: Callable[..., Flask], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(requirements, "has_fts5", lambda: False)
+    app = app_with(DATABASE_URL=f"sqlite:///{tmp_path}/new.db")
+
+    made = Context().run(app.test_cli_runner().invoke, args=["init-db"])
+
+    assert made.exit_code == 1
+    assert made.output == (
+        "omnidesk cannot start: Python's SQLite was built without FTS5, which is needed.\n"
+    )
+    assert not [*tmp_path.iterdir()]
 
 
 def test_the_server_does_not_start_on_what_it_cannot_work_with(

@@ -7,6 +7,8 @@ from sqlalchemy import ForeignKey, Index, Select, String, select
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from omnidesk.db import Base, Filters, Versioned, utcnow
+from omnidesk.db.search import text_index
+from omnidesk.db.words import words_of
 from omnidesk.users.models import User
 
 
@@ -22,11 +24,13 @@ class Comment(Versioned, Base):
     body: Mapped[str] = mapped_column(String(65_536))
     created_at: Mapped[datetime] = mapped_column(default=utcnow)
     edited_at: Mapped[datetime | None]
+    words: Mapped[str] = words_of("body")
 
     user: Mapped[User] = relationship(viewonly=True, lazy="raise")
 
     __table_args__ = (
         Index(None, "ticket_id", "comment_id"),
+        text_index("comment"),
         {"sqlite_autoincrement": True},
     )
 

@@ -23,7 +23,9 @@ from sqlalchemy.orm import Mapped, aliased, mapped_column, relationship
 
 from omnidesk.clients.models import Client
 from omnidesk.db import Base, Filters, RuleViolation, Versioned, db, enum_type, utcnow
+from omnidesk.db.search import text_index
 from omnidesk.db.statements import Statement
+from omnidesk.db.words import words_of
 
 SENDERS = ("client", "user", "bot")
 
@@ -133,12 +135,14 @@ class Message(Base):
     external_message_id: Mapped[str | None] = mapped_column(String(255))
     created_at: Mapped[datetime] = mapped_column(default=utcnow)
     read_at: Mapped[datetime | None]
+    words: Mapped[str] = words_of("content")
 
     __table_args__ = (
         UniqueConstraint(
             "conversation_id", "external_message_id", info={"field": "external_message_id"}
         ),
         Index(None, "conversation_id", "message_id"),
+        text_index("message"),
         {"sqlite_autoincrement": True},
     )
 

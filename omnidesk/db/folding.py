@@ -7,7 +7,10 @@ from typing import Any
 
 import email_validator
 from email_validator import EmailNotValidError, ValidatedEmail
+from sqlalchemy import Case, ColumnElement, case, select
 from sqlalchemy.orm import MappedColumn, mapped_column
+
+from omnidesk.db.session import db
 
 # A company may use a domain such as desk.local, which only its own servers know.
 email_validator.SPECIAL_USE_DOMAIN_NAMES.clear()
@@ -138,3 +141,25 @@ def derived(make: Callable[..., Any], names: Iterable[str], **kwargs: Any) -> Ma
         return make(*(row.get(name) for name in names))
 
     return mapped_column(default=insert_default, info={"derived": (make, names)}, **kwargs)
+
+
+def derived_for_all(
+    entity: Any, some: ColumnElement[bool], fields: dict[str, Any]
+) -> dict[str, Case[Any]]:
+    """Return the values of such columns for an UPDATE that sets these fields of some locked rows.
+
+    The rows are read only where a column is made of one of the fields.
+    """
+    found, key = {}, entity.primary_key()
+    for column in entity.__table__.columns:
+        make, names = column.info.get("derived", (None, ()))
+        if not fields.keys().isdisjoint(names):
+            rows = db.session.execute(
+                select(key, *(getattr(entity, name) for name in names)).where(some)
+            )
+            values = (
+                (row_id, dict(zip(names, row, strict=True)) | fields) for row_id, *row in rows
+            )
+            made = {row_id: make(*(row[name] for name in names)) for row_id, row in values}
+            found[column.name] = case(made, value=key)
+    return found

@@ -1,5 +1,8 @@
 """What the server asks of a database before it works with it."""
 
+import sqlite3
+from contextlib import closing
+from functools import cache
 from typing import Any
 
 from sqlalchemy import literal_column, select
@@ -17,13 +20,20 @@ FACTS: Any = (
 POSTGRESQL = Statement(select(*map(literal_column, FACTS)))
 
 
+@cache
+def has_fts5() -> bool:
+    """Return whether Python's SQLite can search texts."""
+    with closing(sqlite3.connect(":memory:")) as connection:
+        return ("fts5",) in connection.execute("SELECT name FROM pragma_module_list")
+
+
 def unsuitable() -> str | None:
     """Return why the server cannot work with this database, in a sentence; None where it can.
 
     Raises DBAPIError where the database does not answer.
     """
-    if db.engines[READ].name != "postgresql":
-        return None
+    if db.engines[READ].name == "sqlite":
+        return None if has_fts5() else "Python's SQLite was built without FTS5, which is needed."
     from omnidesk.db.connection import SharedSessionError
 
     try:

@@ -105,6 +105,7 @@ def drop_all() -> dict[str, int]:
         files.create()
     with db.engine.begin() as connection:
         disable_timeouts(connection)
+        drop_virtual_tables(connection)
         names = [name for name, _ in inspect(connection).get_sorted_table_and_fkc_names() if name]
         counts = {name: count_rows(connection, name) for name in names}
         for name in reversed(names):
@@ -113,6 +114,14 @@ def drop_all() -> dict[str, int]:
             for function in connection.scalars(text(FUNCTIONS)).all():
                 connection.execute(text(f"DROP FUNCTION {function}"))
     return counts
+
+
+def drop_virtual_tables(connection: Connection) -> None:
+    """Drop the text indexes of SQLite, with the tables that they consist of."""
+    if connection.dialect.name == "sqlite":
+        virtual = "SELECT name FROM sqlite_master WHERE sql LIKE 'CREATE VIRTUAL TABLE%'"
+        for name in connection.scalars(text(virtual)).all():
+            connection.execute(text(f'DROP TABLE "{name}"'))
 
 
 def count_rows(connection: Connection, name: str) -> int:

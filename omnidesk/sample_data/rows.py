@@ -9,6 +9,7 @@ from omnidesk.clients.models import Client
 from omnidesk.conversations.models import Conversation, Message
 from omnidesk.db import Base
 from omnidesk.db.folding import phone_key, search_text, user_search_text
+from omnidesk.db.words import words
 from omnidesk.events.models import Event
 from omnidesk.tickets.models import Ticket
 from omnidesk.users.models import User
@@ -128,13 +129,14 @@ def tickets(ids: range, rng: Random, time: TimeOf, clients: range, users: range)
     for number, what, wrong, priority, status, client_id, user_id in zip(
         ids, *columns, strict=True
     ):
-        created_at = time(number)
+        created_at, subject = time(number), f"{what} {wrong}"
+        description = f"{subject}. It began yesterday; the usual remedies do not help."
         resolved_at = time(number + DAY) if status == "cerrado" else None
         yield {
             "ticket_id": number,
             "client_id": client_id,
-            "subject": f"{what} {wrong}",
-            "description": f"{what} {wrong}. It began yesterday; the usual remedies do not help.",
+            "subject": subject,
+            "description": description,
             "priority": priority,
             "status": status,
             "created_at": created_at,
@@ -142,6 +144,7 @@ def tickets(ids: range, rng: Random, time: TimeOf, clients: range, users: range)
             "resolved_at": resolved_at,
             "assigned_to": user_id,
             "updated_at": resolved_at or created_at,
+            "words": words(subject, description),
         }
 
 
@@ -179,6 +182,7 @@ def messages(ids: range, rng: Random, time: TimeOf, chats: range) -> Rows:
             "external_message_id": f"message-{number}",
             "created_at": sent_at,
             "read_at": sent_at if sender == "client" and number % 1000 else None,
+            "words": words(content),
         }
 
 

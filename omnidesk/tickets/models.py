@@ -30,8 +30,10 @@ from omnidesk.db import (
     enum_type,
     utcnow,
 )
-from omnidesk.db.folding import MAX_TAG, fold_tag
+from omnidesk.db.folding import MAX_TAG, derived_for_all, fold_tag
+from omnidesk.db.search import text_index
 from omnidesk.db.statements import Statement
+from omnidesk.db.words import words_of
 from omnidesk.users.models import User
 
 PRIORITIES = ("alta", "media", "baja")
@@ -60,6 +62,7 @@ class Ticket(Versioned, Base):
     tags: Mapped[str] = mapped_column(Text, server_default="[]", sort_order=100)
     # Triggers move it when tags and comments change.
     updated_at: Mapped[datetime] = mapped_column(default=utcnow, sort_order=101)
+    words: Mapped[str] = words_of("subject", "description")
 
     client: Mapped[Client] = relationship(viewonly=True, lazy="raise")
     assignee: Mapped[User | None] = relationship(viewonly=True, lazy="raise")
@@ -80,6 +83,7 @@ class Ticket(Versioned, Base):
         Index(None, "client_id", "status", "ticket_id"),
         Index(None, "client_id", "priority", "ticket_id"),
         Index(None, "client_id", "assigned_to", "ticket_id"),
+        text_index("ticket"),
         {"sqlite_autoincrement": True},
     )
 
@@ -175,6 +179,7 @@ class Ticket(Versioned, Base):
                 (cls.status == fields["status"], cls.resolved_at), else_=now
             )
         if fields:
+            fields |= derived_for_all(cls, some, fields)
             fields |= {"updated_at": utcnow(), "version": cls.version + 1}
             db.session.execute(update(cls).where(some, or_(*other)).values(**fields))
         return db.session.scalars(select(cls).where(some)).all()

@@ -1,0 +1,109 @@
+"""The words of texts: what is stored of a text to find it by, and what a query asks for."""
+
+import re
+import unicodedata
+from typing import Any, NamedTuple, Self
+
+from sqlalchemy import Text
+from sqlalchemy.orm import MappedColumn
+
+from omnidesk.db.folding import INVISIBLE, derived, fold
+from omnidesk.db.types import MAX_ID
+
+MAX_WORD = 64  # code points; what follows them in a longer word is not looked at
+MAX_WORDS_TEXT = 262_144  # code points of a row: a megabyte, the most that PostgreSQL can index
+MAX_QUERY = 200  # code points
+MAX_QUERY_WORDS = 20
+MIN_PREFIX = 3  # code points
+MAX_FOLDED_SIGNS = 20_000  # that are kept: more than any language has
+
+
+class FoldedSigns(dict[int, str]):
+    """By code point: what it is in a folded word, a blank where it is no part of one."""
+
+    def __missing__(self, code: int) -> str:
+        folded = "".join(sign if is_part_of_word(sign) else " " for sign in fold(chr(code)))
+        if len(self) < MAX_FOLDED_SIGNS:
+            self[code] = folded
+        return folded
+
+
+def is_part_of_word(sign: str) -> bool:
+    """Return whether a folded sign is a letter, a digit, or a mark on one, and can be seen."""
+    category = unicodedata.category(sign)
+    return category[0] in "LNM" and category != "Me" and not INVISIBLE.match(sign)
+
+
+FOLDED = FoldedSigns()
+
+
+def separated(text: str) -> str:
+    """Return the folded words of a text, with blanks between them."""
+    return unicodedata.normalize("NFKD", text).translate(FOLDED)
+
+
+def split(text: str) -> list[str]:
+    """Return the folded words of a text, none longer than `MAX_WORD`."""
+    return [word[:MAX_WORD] for word in separated(text).split()]
+
+
+def words(*texts: str | None) -> str:
+    """Return all words of a row's texts, as a column holds them: ` cannot login  user reports `.
+
+    There is a blank on both sides of each word, and two are between texts, so that ` login `
+    is found as a word, ` log` as the beginning of one, and a phrase within one text only.
+    """
+    found = "".join(f" {' '.join(each)} " for each in map(split, filter(None, texts)) if each)
+    if len(found) > MAX_WORDS_TEXT:
+        found = found[: MAX_WORDS_TEXT - 1].rpartition(" ")[0] + " "
+    return found
+
+
+def words_of(*names: str) -> MappedColumn[Any]:
+    """Return a column that holds the words of others of its row."""
+    return derived(words, names, type_=Text, server_default="", sort_order=110)
+
+
+class SearchQuery(NamedTuple):
+    """What somebody looks for: all of it must occur. Without any word, it is empty.
+
+    `number` is the row's that a query with nothing else names: `100` or `#100`.
+    """
+
+    words: tuple[str, ...] = ()
+    phrases: tuple[str, ...] = ()  # words that follow each other in one text
+    prefix: str | None = None  # what a word begins with
+    number: int | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Return what a text asks for: any text is one, and only quotation marks are special."""
+        plain: list[list[str]] = []
+        quoted: list[list[str]] = []
+        parts = text.split('"')
+        for position, part in enumerate(parts):
+            is_quoted = position % 2 and position + 1 < len(parts)
+            (quoted if is_quoted else plain).append(split(part))
+        found = [word for part in plain for word in part]
+        prefix = found.pop() if found and len(found[-1]) >= MIN_PREFIX else None
+        found += [part[0] for part in quoted if len(part) == 1]
+        phrases = dict.fromkeys(" ".join(part) for part in quoted if len(part) > 1)
+        return cls(tuple(dict.fromkeys(found)), tuple(phrases), prefix, number(text))
+
+    @property
+    def terms(self) -> tuple[str, ...]:
+        """What a row's words must contain, as `words` writes them."""
+        whole = tuple(f" {term} " for term in (*self.words, *self.phrases))
+        return whole if self.prefix is None else (*whole, f" {self.prefix}")
+
+    @property
+    def index_text(self) -> str:
+        """What the text index is asked for, which knows no phrases: `cannot login yest*`."""
+        whole = dict.fromkeys([*self.words, *(w for term in self.phrases for w in term.split())])
+        return " ".join(whole if self.prefix is None else [*whole, f"{self.prefix}*"])
+
+
+def number(text: str) -> int | None:
+    """Return the id that a whole text is, with or without `#` before it, or None."""
+    found = re.fullmatch("#?([0-9]{1,10})", text.strip())
+    return int(found[1]) if found and 1 <= int(found[1]) <= MAX_ID else None

@@ -1,0 +1,151 @@
+"""The words of rows and the text index, which the database keeps in the transaction of a change."""
+
+from typing import Any
+
+import pytest
+from sqlalchemy import bindparam, select, text, update
+
+from omnidesk.comments.models import Comment
+from omnidesk.conversations.models import Message
+from omnidesk.db import Base, db
+from omnidesk.db.search import candidates, matches
+from omnidesk.db.statements import Statement
+from omnidesk.db.words import SearchQuery
+from omnidesk.tickets.models import Ticket
+from tests.conftest import (
+    Caller,
+    make_client,
+    make_comment,
+    make_conversation,
+    make_message,
+    make_ticket,
+    on_sqlite,
+    save,
+)
+
+SEARCHED = (Ticket, Comment, Message)
+
+
+def by_index(entity: type[Base], query: SearchQuery) -> list[int]:
+    """Return the ids of rows that the text index finds, newest first."""
+    found = candidates(entity, "q", lambda ids, row_id: ids.order_by(row_id.desc()).limit(100))
+    return [row[0] for row in Statement(select(found.c.id)).fetch(q=query.index_text)]
+
+
+def by_words(entity: type[Base], query: SearchQuery) -> list[int]:
+    """Return the ids of rows whose words contain all that is asked for, newest first."""
+    terms = {f"q_{n}": term for n, term in enumerate(query.terms)}
+    key = entity.primary_key()
+    rows = select(key).where(*matches(entity, map(bindparam, terms))).order_by(key.desc())
+    return [row[0] for row in Statement(rows).fetch(**terms)]
+
+
+def found(entity: type[Base], text: str) -> list[int]:
+    """Return the ids of rows that are found either way, which must be the same."""
+    query = SearchQuery.parse(text)
+    assert by_index(entity, query) == by_words(entity, query)
+    return by_words(entity, query)
+
+
+def make_each(text: str) -> dict[type[Base], Base]:
+    """Store one row of each kind with this text."""
+    return {
+        Ticket: make_ticket(subject=text),
+        Comment: make_comment(body=text, ticket_id=1),
+        Message: make_message(make_conversation(client_id=1), content=text),
+    }
+
+
+@pytest.mark.parametrize("entity", SEARCHED)
+def test_rows_are_found_by_their_words(app: Any, entity: type[Base]) -> None:
+    make_each("El camión, roto")
+
+    for query in ("camion", "ROTO el", "cam", '"camión roto"', "camion rot", "e\u0301l"):
+        assert found(entity, query) == [1], query
+    for query in ("amion", "rot camion", "camiones", "camion azul", "ro"):
+        assert found(entity, query) == [], query
+
+
+@pytest.mark.parametrize("entity", SEARCHED)
+def test_a_changed_row_is_found_by_its_new_words_only(app: Any, entity: type[Base]) -> None:
+    row: Any = make_each("first")[entity]
+    setattr(row, entity.__table__.c.words.info["derived"][1][0], "second")
+    save(row)
+
+    assert found(entity, "first") == []
+    assert found(entity, "second") == [1]
+
+
+@pytest.mark.parametrize("entity", [Comment, Message])
+def test_a_deleted_row_is_not_found(app: Any, entity: type[Base]) -> None:
+    db.session.delete(make_each("first")[entity])
+    db.session.commit()
+
+    assert found(entity, "first") == []
+
+
+def test_a_change_that_is_rolled_back_is_not_found(app: Any) -> None:
+    ticket = make_ticket(subject="first")
+    ticket.subject = "second"
+    db.session.flush()
+    db.session.rollback()
+
+    assert found(Ticket, "second") == []
+    assert found(Ticket, "first") == [1]
+
+
+def test_tickets_that_are_changed_together_are_found_by_their_new_words(agent: Caller) -> None:
+    ids = [make_ticket(description=each).ticket_id for each in ("red", "green", None)]
+
+    answer = agent.patch("/api/tickets", json={"ticket_ids": ids[1:], "set": {"subject": "Blue"}})
+
+    assert answer.status_code == 200
+    assert found(Ticket, "blue") == [3, 2]
+    assert found(Ticket, "blue green") == [2]
+    assert found(Ticket, "login") == found(Ticket, "red") == [1]
+    agent.patch("/api/tickets", json={"ticket_ids": ids, "set": {"description": None}})
+    assert found(Ticket, "green") == []
+
+
+def test_a_phrase_is_within_one_text(app: Any) -> None:
+    make_ticket(subject="red green", description="blue black")
+
+    assert found(Ticket, '"red green"') == [1]
+    query = SearchQuery.parse('"green blue"')
+    assert by_words(Ticket, query) == []
+    assert by_index(Ticket, query) == [1]
+
+
+def test_a_text_of_any_length_is_stored_and_found(agent: Caller) -> None:
+    make_client()
+    many = " ".join(f"{number:x}" for number in range(13_500))
+    for description in (many, "ﷺ" * 65_536, "x" * 65_536, "㌖ " * 32_768):
+        made = agent.post(
+            "/api/tickets", json={"client_id": 1, "subject": "Long", "description": description}
+        )
+        assert made.status_code == 201, made.json
+
+    assert found(Ticket, "long") == [4, 3, 2, 1]
+    assert found(Ticket, "abc 1def") == [1]
+    assert found(Ticket, "x" * 70) == [3]
+
+
+@on_sqlite
+def test_a_change_of_anything_else_leaves_the_index_as_it_is(app: Any) -> None:
+    ticket = make_ticket()
+    before = index_pages()
+
+    ticket.change(status="cerrado", priority="alta")
+    save(ticket)
+    Ticket.change_all([1], status="abierto")
+    db.session.execute(update(Ticket).values(words=Ticket.words))
+    db.session.commit()
+
+    assert index_pages() == before
+
+
+def index_pages() -> list[Any]:
+    """Return all that SQLite's index of tickets consists of."""
+    rows = db.session.execute(text("SELECT id, block FROM ticket_search_data")).all()
+    db.session.rollback()
+    return [tuple(row) for row in rows]
