@@ -15,6 +15,7 @@ from omnidesk.db import db
 from omnidesk.db.constraints import error_message, rule_violation
 from omnidesk.http.idempotency import IdempotencyKey
 from omnidesk.http.rate_limits.storage import RateLimitWindow
+from omnidesk.operations import text_index
 from omnidesk.users.models import ROLES, User
 from omnidesk.users.schemas import UserCreate
 
@@ -106,14 +107,25 @@ def seed(tickets: int, messages: int, events: int, random_seed: int) -> None:
 @click.command(cls=DeskCommand)
 @with_appcontext
 def prune() -> None:
-    """Delete idempotency keys older than a day, expired sessions and ended rate-limit windows."""
+    """Delete idempotency keys older than a day, expired sessions and ended rate-limit windows.
+
+    On SQLite, the text index is merged, too.
+    """
     keys, sessions = IdempotencyKey.prune(), UserSession.prune()
     RateLimitWindow.prune()
     db.session.commit()
+    text_index.merge_all()
     click.echo(f"{keys} idempotency keys and {sessions} sessions were deleted.")
+
+
+@click.command(cls=DeskCommand)
+@with_appcontext
+def reindex() -> None:
+    """Make anew what search finds rows by, beside a running server."""
+    text_index.reindex()
 
 
 def init_app(app: Flask) -> None:
     """Add the commands to the app."""
-    for command in (init_db, create_user, seed, prune):
+    for command in (init_db, create_user, seed, prune, reindex):
         app.cli.add_command(command)

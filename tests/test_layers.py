@@ -17,7 +17,7 @@ LAYERS = [
     ["auth", "tickets"],
     ["events", "conversations", "comments"],
     ["summary", "changes", "health"],
-    ["sample_data"],
+    ["sample_data", "operations"],
     ["cli"],
     [""],  # create_app
 ]

@@ -22,6 +22,7 @@ from tests.conftest import (
     on_sqlite,
     save,
 )
+from tests.test_words import random_texts
 
 SEARCHED = (Ticket, Comment, Message)
 
@@ -128,6 +129,19 @@ def test_a_text_of_any_length_is_stored_and_found(agent: Caller) -> None:
     assert found(Ticket, "long") == [4, 3, 2, 1]
     assert found(Ticket, "abc 1def") == [1]
     assert found(Ticket, "x" * 70) == [3]
+
+
+def test_any_text_can_be_searched_for(app: Any) -> None:
+    make_client()
+    asked = random_texts(300)
+    for each in asked[:30]:
+        make_ticket(1, subject="x" + each.translate({0: None, 0xD800: None}))
+
+    for each in asked:
+        query = SearchQuery.parse(each)
+        if query.terms:
+            same, other = set(by_words(Ticket, query)), set(by_index(Ticket, query))
+            assert same <= other if query.phrases else same == other, each
 
 
 @on_sqlite

@@ -2,11 +2,13 @@
 
 import re
 import unicodedata
+from random import Random
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from omnidesk.db.match import first_match
 from omnidesk.db.words import (
     MAX_WORD,
     MAX_WORDS_TEXT,
@@ -131,3 +133,22 @@ def test_a_text_is_found_by_what_it_says(text: str) -> None:
     assert all(
         term in stored for term in SearchQuery.parse(f'"{text.replace(chr(34), " ")}"').terms
     )
+
+
+def random_texts(count: int) -> list[str]:
+    """Return texts of any code points, those with a meaning to a database among them."""
+    rng = Random(1)  # noqa: S311 - repeatable, not secret
+    special = [*SIGNS, *"'\"\\%_^~<>?{}[]$@;`=+-/.", "NEAR", "AND", "OR", "NOT", "\ud800", "\x00"]
+    some = [[rng.choice(special), chr(rng.randrange(0x110000)), " "] for _ in range(5000)]
+    return [
+        "".join(part for n in range(rng.randint(1, 8)) for part in rng.choice(some)[: n % 3 + 1])
+        for _ in range(count)
+    ]
+
+
+def test_any_text_is_a_query() -> None:
+    for text in random_texts(10_000):
+        query = SearchQuery.parse(text)
+        assert bool(query.terms) == bool(words(text)), text
+        assert bool(query.index_text) == bool(words(text)), text
+        first_match(query, {"subject": text})

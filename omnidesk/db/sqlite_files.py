@@ -214,6 +214,8 @@ class CountedConnection(sqlite3.Connection):
         """Close it: when it was the last, SQLite deletes the files beside the database."""
         if self.files:
             self.files.connections.discard(self)
+        with suppress(sqlite3.Error):
+            self.rollback()  # or a cursor that is still referred to would hold the write lock
         super().close()
 
 

@@ -19,9 +19,9 @@ REBUILD = "INSERT INTO {index} ({index}) VALUES ('rebuild')"
 ADD = "INSERT INTO {index} (rowid, words) VALUES (NEW.{table}_id, NEW.words)"
 REMOVE = "INSERT INTO {index} ({index}, rowid, words) VALUES ('delete', OLD.{table}_id, OLD.words)"
 TRIGGERS = {
-    "insert": ("AFTER INSERT", (ADD,)),
-    "delete": ("AFTER DELETE", (REMOVE,)),
-    "update": ("AFTER UPDATE OF words", (REMOVE, ADD)),
+    "insert": ("INSERT", "NEW", (ADD,)),
+    "delete": ("DELETE", "OLD", (REMOVE,)),
+    "update": ("UPDATE OF words", "OLD", (REMOVE, ADD)),
 }
 
 
@@ -41,14 +41,19 @@ def rebuild(index: str) -> str:
     return REBUILD.format(index=index)
 
 
-def fts5_triggers(table: str, index: str) -> list[str]:
+def fts5_triggers(table: str, index: str, condition: str = "TRUE") -> list[str]:
     """Return the statements that make the triggers which keep such an index.
 
-    A change of anything but the words leaves it as it is.
+    A change of anything but the words leaves it as it is. `condition` tells of a `{row}` whether
+    the index has it.
     """
     found = []
-    for name, (event, actions) in TRIGGERS.items():
-        when = "WHEN OLD.words IS NOT NEW.words " if name == "update" else ""
+    for name, (event, row, actions) in TRIGGERS.items():
+        when = condition.format(row=row)
+        if name == "update":
+            when += " AND OLD.words IS NOT NEW.words"
         body = "; ".join(action.format(table=table, index=index) for action in actions)
-        found.append(f"CREATE TRIGGER {index}_{name} {event} ON {table} {when}BEGIN {body}; END")
+        found.append(
+            f"CREATE TRIGGER {index}_{name} AFTER {event} ON {table} WHEN {when} BEGIN {body}; END"
+        )
     return found

@@ -1,0 +1,1 @@
+"""What an operator does to a database: `omnidesk.cli` has the commands."""
