@@ -1,5 +1,6 @@
 """The words of rows and the text index, which the database keeps in the transaction of a change."""
 
+from random import Random
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from omnidesk.db import Base, db
 from omnidesk.db.search import candidates, matches
 from omnidesk.db.statements import Statement
 from omnidesk.db.words import SearchQuery
+from omnidesk.sample_data import rows
 from omnidesk.tickets.models import Ticket
 from tests.conftest import (
     Caller,
@@ -37,8 +39,8 @@ def by_words(entity: type[Base], query: SearchQuery) -> list[int]:
     """Return the ids of rows whose words contain all that is asked for, newest first."""
     terms = {f"q_{n}": term for n, term in enumerate(query.terms)}
     key = entity.primary_key()
-    rows = select(key).where(*matches(entity, map(bindparam, terms))).order_by(key.desc())
-    return [row[0] for row in Statement(rows).fetch(**terms)]
+    having = select(key).where(*matches(entity, map(bindparam, terms))).order_by(key.desc())
+    return [row[0] for row in Statement(having).fetch(**terms)]
 
 
 def found(entity: type[Base], text: str) -> list[int]:
@@ -117,6 +119,18 @@ def test_a_phrase_is_within_one_text(app: Any) -> None:
     assert by_index(Ticket, query) == [1]
 
 
+@pytest.mark.parametrize(
+    ("entity", "others"),
+    [(Ticket, {"clients": range(1, 9), "users": range(1, 9)}), (Message, {"chats": range(1, 9)})],
+)
+def test_rows_in_bulk_have_the_words_of_their_texts(entity: Any, others: dict[str, range]) -> None:
+    make, names = entity.__table__.c.words.info["derived"]
+    rng = Random(7)  # noqa: S311 - repeatable
+
+    for row in rows.MAKERS[entity](range(1, 30), rng, rows.time_of, **others):
+        assert row["words"] == make(*(row[name] for name in names)) != ""
+
+
 def test_a_text_of_any_length_is_stored_and_found(agent: Caller) -> None:
     make_client()
     many = " ".join(f"{number:x}" for number in range(13_500))
@@ -160,6 +174,6 @@ def test_a_change_of_anything_else_leaves_the_index_as_it_is(app: Any) -> None:
 
 def index_pages() -> list[Any]:
     """Return all that SQLite's index of tickets consists of."""
-    rows = db.session.execute(text("SELECT id, block FROM ticket_search_data")).all()
+    pages = db.session.execute(text("SELECT id, block FROM ticket_search_data")).all()
     db.session.rollback()
-    return [tuple(row) for row in rows]
+    return [tuple(row) for row in pages]

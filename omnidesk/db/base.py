@@ -3,7 +3,18 @@
 from datetime import datetime
 from typing import Any, ClassVar
 
-from sqlalchemy import CheckConstraint, Column, Index, MetaData, String, Table, event, func, text
+from sqlalchemy import (
+    CheckConstraint,
+    Column,
+    Index,
+    MetaData,
+    String,
+    Table,
+    event,
+    func,
+    inspect,
+    text,
+)
 from sqlalchemy.orm import DeclarativeBase
 
 from omnidesk.db.types import UtcDateTime
@@ -41,10 +52,11 @@ class Base(DeclarativeBase):
 
 
 def derive(_mapper: Any, _connection: Any, row: Base) -> None:
-    """Set the columns of a changed row that hold what others make."""
+    """Set the columns of a changed row that hold what others make, where one of these changes."""
+    changes = inspect(row).attrs
     for column in row.__table__.columns:
-        if "derived" in column.info:
-            make, names = column.info["derived"]
+        make, names = column.info.get("derived", (None, ()))
+        if any(changes[name].history.has_changes() for name in names):
             setattr(row, column.name, make(*(getattr(row, name) for name in names)))
 
 

@@ -15,16 +15,18 @@ MAX_WORDS_TEXT = 262_144  # code points of a row: a megabyte, the most that Post
 MAX_QUERY = 200  # code points
 MAX_QUERY_WORDS = 20
 MIN_PREFIX = 3  # code points
-MAX_FOLDED_SIGNS = 20_000  # that are kept: more than any language has
+UNASSIGNED = ("Cn", "Co", "Cs")  # Unicode's categories of code points that mean nothing
 
 
 class FoldedSigns(dict[int, str]):
     """By code point: what it is in a folded word, a blank where it is no part of one."""
 
     def __missing__(self, code: int) -> str:
-        folded = "".join(sign if is_part_of_word(sign) else " " for sign in fold(chr(code)))
-        if len(self) < MAX_FOLDED_SIGNS:
-            self[code] = folded
+        sign = chr(code)
+        if unicodedata.category(sign) in UNASSIGNED:  # a million, too many to keep
+            return " "
+        folded = "".join(part if is_part_of_word(part) else " " for part in fold(sign))
+        self[code] = folded
         return folded
 
 

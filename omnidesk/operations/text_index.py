@@ -22,7 +22,7 @@ from omnidesk.tickets.models import Ticket
 
 SEARCHED: tuple[type[Base], ...] = (Ticket, Comment, Message)
 BATCH = 1_000  # rows that are read at once
-STEP = 100_000  # code points of words that one transaction changes
+STEP = 50_000  # code points of words that one transaction changes
 ROW = 100  # what a row without words counts for
 PAGES = 200  # of 4 kB that one transaction merges or drops
 

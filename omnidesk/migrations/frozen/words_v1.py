@@ -7,7 +7,7 @@ from omnidesk.migrations.frozen.folding_v1 import fold
 
 MAX_WORD = 64
 MAX_WORDS_TEXT = 262_144
-MAX_FOLDED_SIGNS = 20_000
+UNASSIGNED = ("Cn", "Co", "Cs")
 INVISIBLE = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
 )
@@ -17,9 +17,11 @@ class FoldedSigns(dict[int, str]):
     """By code point: what it is in a folded word, a blank where it is no part of one."""
 
     def __missing__(self, code: int) -> str:
-        folded = "".join(sign if is_part_of_word(sign) else " " for sign in fold(chr(code)))
-        if len(self) < MAX_FOLDED_SIGNS:
-            self[code] = folded
+        sign = chr(code)
+        if unicodedata.category(sign) in UNASSIGNED:  # a million, too many to keep
+            return " "
+        folded = "".join(part if is_part_of_word(part) else " " for part in fold(sign))
+        self[code] = folded
         return folded
 
 
