@@ -24,7 +24,7 @@ SEARCHED: tuple[type[Base], ...] = (Ticket, Comment, Message)
 BATCH = 1_000  # rows that are read at once
 STEP = 50_000  # code points of words that one transaction changes
 ROW = 100  # what a row without words counts for
-PAGES = 200  # of 4 kB that one transaction merges or drops
+PAGES = 100  # of 4 kB that one transaction merges or drops
 
 # SQLite's statements: a new index is filled up to a row, which the triggers that keep it look up.
 FILLED = "{{row}}.{key} <= (SELECT row_id FROM {index}_filled)"
