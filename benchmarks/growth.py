@@ -14,6 +14,7 @@ from benchmarks.desks import PASSWORD, Desks, Plan, connect
 from benchmarks.servers import Caller, gunicorn, log_in, together
 
 TICKETS, EVENTS, USERS = "/api/tickets", "/api/events", "/api/users"
+OPEN_STATUSES = "abierto,en_progreso"
 LOGIN = orjson.dumps({"username": "bench", "password": PASSWORD})
 
 
@@ -110,11 +111,26 @@ PROBES = (
         "tag + client_id",
         listing(TICKETS, 1, tag="vip", client_id=assigned("client_id", tag="vip")),
     ),
-    Probe("status, two", listing(TICKETS, status="abierto,en_progreso")),
+    Probe("status, two", listing(TICKETS, status=OPEN_STATUSES)),
     Probe(
         "status, two + assigned_to, two",
         listing(TICKETS, status="cerrado,en_progreso", assigned_to="3,none"),
     ),
+    Probe("sorted by updated_at", listing(TICKETS, sort="-updated_at")),
+    Probe("sorted by due_at", listing(TICKETS, sort="due_at")),
+    Probe("sorted by priority and due_at", listing(TICKETS, sort="priority,due_at")),
+    Probe("status, two, by updated_at", listing(TICKETS, status=OPEN_STATUSES, sort="-updated_at")),
+    Probe("status, two, by due_at", listing(TICKETS, status=OPEN_STATUSES, sort="due_at")),
+    Probe("status, two, by priority", listing(TICKETS, status=OPEN_STATUSES, sort="priority")),
+    Probe(
+        "status, two, by priority and due_at",
+        listing(TICKETS, status=OPEN_STATUSES, sort="priority,due_at"),
+    ),
+    Probe("assigned_to, by updated_at", listing(TICKETS, assigned_to=3, sort="-updated_at")),
+    Probe(
+        "client_id, by updated_at", listing(TICKETS, 5, client_id=busy_client, sort="-updated_at")
+    ),
+    Probe("overdue, by due_at", listing(TICKETS, overdue="true", sort="due_at")),
     Probe("tickets with client and assignee", listing(TICKETS, include="client,assignee")),
     Probe("tags", listing("/api/tags")),
     Probe("one ticket", lambda _: f"{TICKETS}/100"),

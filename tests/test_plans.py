@@ -60,7 +60,8 @@ def desk(new_tables: None) -> None:
     old = {"client_id": 1, "assigned_to": 1, "priority": "alta", "status": "cerrado"}
     new = {"client_id": 2, "assigned_to": 2, "priority": "media", "status": "abierto"}
     for row, count, closed in ((old, OLD, utcnow()), (new, NEW, None)):
-        rows = [{"subject": "x", "resolved_at": closed, **row}] * count
+        times = [utcnow() - timedelta(days=1 + n) if n % 2 else None for n in range(count)]
+        rows = [{"subject": "x", "resolved_at": closed, "due_at": due, **row} for due in times]
         db.session.execute(insert(Ticket), rows)
     for tag, count in (("old", OLD), ("all", OLD + NEW)):
         tags = [{"ticket_id": n + 1, "tag": tag} for n in range(count)]
@@ -155,6 +156,54 @@ def test_each_of_several_values_is_looked_for_in_an_index(
     assert removed_rows("ticket", plans) <= 5, plans[-1]
 
 
+OPEN = "status=abierto,en_progreso"
+
+
+@pytest.mark.usefixtures("desk")
+@pytest.mark.parametrize(
+    ("query", "index"),
+    [
+        ("sort=-updated_at", ["updated_at"]),
+        ("sort=updated_at", ["updated_at"]),
+        ("sort=due_at", ["due_at"]),
+        ("sort=-due_at", ["due_at"]),
+        ("sort=priority", ["priority"]),
+        ("sort=priority,due_at", ["priority", "due_at"]),
+        ("sort=due_at,priority", ["priority", "due_at"]),
+        ("assigned_to=1&sort=-updated_at", ["assigned_to", "updated_at"]),
+        ("client_id=1&sort=-updated_at", ["client_id", "updated_at"]),
+        (f"{OPEN}&sort=-updated_at", ["status", "updated_at"]),
+        (f"{OPEN}&sort=due_at", ["status", "due_at"]),
+        (f"{OPEN}&sort=-priority", ["status", "priority"]),
+        (f"{OPEN}&sort=priority,due_at", ["status", "priority", "due_at"]),
+        (f"{OPEN}&sort=-priority,-updated_at", ["status", "priority", "updated_at"]),
+        (f"{OPEN}&priority=media&sort=due_at", ["status", "priority", "due_at"]),
+        (f"{OPEN}&assigned_to=2&sort=due_at", ["assigned_to", "status", "due_at"]),
+        ("overdue=true&sort=due_at", ["status", "due_at"]),
+    ],
+)
+def test_tickets_are_not_sorted_where_an_index_has_them_in_order(
+    plans: list[str], agent: Caller, query: str, index: list[str]
+) -> None:
+    first = agent.get(f"/api/tickets?limit=5&{query}")
+    (link,) = re.findall('<([^>]*)>; rel="next"', first.headers["Link"])
+
+    second = agent.get(link)
+
+    assert len(first.json) == len(second.json) == 5
+    first_plan, second_plan = (plan for plan in plans if "ticket" in plan)
+    assert not re.search(r"SCAN ticket\b(?! USING)|Seq Scan on ticket\b", first_plan), first_plan
+    for plan in (first_plan, second_plan):
+        assert [*index, "ticket_id"] in used_indexes("ticket", [plan]), plan
+        assert not re.search(r" ticket .*\nUSE TEMP B-TREE", plan), (
+            plan
+        )  # the parts' rows are merged
+        assert all(int(n) <= 6 for n in re.findall(r" on ticket\b.*actual.* rows=(\d+)", plan)), (
+            plan
+        )
+        assert removed_rows("ticket", [plan]) <= 5, plan
+
+
 @pytest.mark.usefixtures("calendar")
 @pytest.mark.parametrize(
     ("path", "table", "index"),
@@ -220,6 +269,12 @@ def test_changes_that_a_token_may_not_read_are_left_out_without_a_sort(
 
     assert [change["entity"] for change in answer.json] == ["ticket"] * 5
     assert not re.search("TEMP B-TREE|Sort|Seq Scan on change", plans[-1]), plans[-1]
+
+
+def used_indexes(table: str, plans: list[str]) -> list[list[str | None]]:
+    """Return the columns of each index that the last plan reads a table by."""
+    names = set(re.findall(rf"ix_{table}_\w+", plans[-1]))
+    return [i["column_names"] for i in inspect(db.engine).get_indexes(table) if i["name"] in names]
 
 
 def index_columns(table: str, plans: list[str]) -> list[str | None]:

@@ -133,6 +133,8 @@ TICKETS = {
     "assigned_to": several(["1", "2", "me", "none"]),
     "tag": several(["vip", "bug"]),
     "include": INCLUDES["tickets"],
+    "overdue": BOOLEANS,
+    "sort": st.sampled_from(["-updated_at", "due_at", "-due_at,priority", "priority,ticket_id"]),
 }
 LISTS: dict[str, dict[str, st.SearchStrategy[str]]] = {
     "/api/tickets": TICKETS,
@@ -164,6 +166,7 @@ LISTS: dict[str, dict[str, st.SearchStrategy[str]]] = {
         "channel": st.sampled_from(["web", "other"]),
         "external_chat_id": st.just("chat"),
         "include": INCLUDES["conversations"],
+        "sort": st.just("-updated_at"),
     },
     "/api/conversations/4/messages": {
         "order": st.sampled_from(["asc", "desc"]),
@@ -195,6 +198,7 @@ def desk(admin: Caller) -> None:
             status=STATUSES[n % 3],
             priority=PRIORITIES[n % 2],
             assigned_to=assigned,
+            due_at=None if n == 1 else datetime(2025, 11, 4 - n, tzinfo=UTC),
         )
         for tag in ("vip", "bug")[: n % 3]:
             make_tag(ticket, tag)

@@ -20,6 +20,7 @@ from omnidesk.http.parameters import (
     IdParameter,
     IdsParameter,
     IncludeField,
+    SortParameter,
 )
 
 
@@ -175,4 +176,5 @@ class ConversationQuery(TimePageQuery):
     handled_by_bot = BooleanParameter(
         description="Only conversations that a bot answers, or only others"
     )
+    sort = SortParameter("-updated_at", description="Latest activity first, as without it")
     include = IncludeField(ConversationSchema)

@@ -26,6 +26,7 @@ blp = Blueprint("conversations", description="Conversations with clients, and th
 @blp.page(ConversationSchema)
 def list_conversations(filters: dict[str, Any]) -> PreparedSelect:
     """List conversations, latest activity first"""
+    filters.pop("sort", None)  # there is one order so far
     return PreparedSelect(Conversation.matching, filters)
 
 

@@ -7,7 +7,6 @@ from typing import Any, NamedTuple, Self
 
 from sqlalchemy import BindParameter, ColumnElement, String, bindparam, false, or_
 
-MAX_BRANCHES = 32  # selects that are merged; each adds to what a statement costs
 VALUE, NULL = "value", "null"
 
 
@@ -93,17 +92,17 @@ class Filters:
         for name, kind in self._kinds.items():
             yield from parameter_names(name, kind)
 
-    def branches(self) -> list["Filters"]:
+    def branches(self, most: int) -> list["Filters"]:
         """Return filters without lists, which together find the same rows, each row once.
 
-        An index has the rows of each in order, where those of a list would be sorted. Where that
-        would be too many, the longest lists stay.
+        An index has the rows of each in order, where those of a list would be sorted. Where there
+        would be more than `most`, the longest lists stay.
         """
         lists = {name: kind for name, kind in self._kinds.items() if isinstance(kind, AnyOf)}
         choices: dict[str, list[Item]] = {}
         for name in sorted(lists, key=lambda name: len(lists[name].nulls)):
             items = [Item(*pair) for pair in enumerate(lists[name].nulls)]
-            if prod(map(len, choices.values())) * len(items) <= MAX_BRANCHES:
+            if prod(map(len, choices.values())) * len(items) <= most:
                 choices[name] = items
         return [
             Filters()._set(self._kinds | dict(zip(choices, chosen, strict=True)))

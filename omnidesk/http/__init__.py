@@ -12,6 +12,7 @@ from omnidesk.http.schemas import (
     PatchSchema,
     ResponseSchema,
     Schema,
+    SortedPageQuery,
     TextPageQuery,
     TimePageQuery,
 )
@@ -29,6 +30,7 @@ __all__ = [
     "ResponseSchema",
     "RowEtag",
     "Schema",
+    "SortedPageQuery",
     "TextPageQuery",
     "TimePageQuery",
     "app",

@@ -68,7 +68,11 @@ def write_cursor(direction: str, position: str, keys: list[SortKey]) -> str:
 def read_cursor(cursor: str, keys: list[SortKey]) -> list[Any]:
     """Return the sort keys in a cursor, None for null; raise 400 where it is none of this list."""
     parts = [cursor_part(key) for key in keys]
-    found = re.fullmatch("[ab]" + "".join(f"({NULL}|{part.pattern})" for part in parts), cursor)
+    patterns = (
+        f"({NULL}|{part.pattern})" if key.nulls_last else f"({part.pattern})"
+        for key, part in zip(keys, parts, strict=True)
+    )
+    found = re.fullmatch("[ab]" + "".join(patterns), cursor)
     if found is None:
         raise http_error(400, {"cursor": ["Not a cursor of this list."]})
     texts = zip(parts, found.groups(), strict=True)

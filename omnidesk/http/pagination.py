@@ -3,25 +3,15 @@
 A cursor holds the sort keys of the row that it points at, so a page costs the same at any depth.
 """
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import (
-    CTE,
-    BigInteger,
-    ColumnElement,
-    Select,
-    and_,
-    bindparam,
-    or_,
-    select,
-    tuple_,
-    union_all,
-)
+from sqlalchemy import CTE, BigInteger, Select, bindparam, select, tuple_, union_all
 
 from omnidesk.db.change_log import CommitOrder
 from omnidesk.http.cursors import AFTER, BEFORE, write_cursor
-from omnidesk.http.sorting import SortKey, cursor_keys, sort_keys
+from omnidesk.http.parts import Part
+from omnidesk.http.sorting import SortKey, beyond, cursor_keys, uniform
 
 Links = dict[str, tuple[str, str | int]]  # by relation, a parameter and its value
 
@@ -30,7 +20,7 @@ class PageShape(NamedTuple):
     """What the statement of a page depends on, beside the list."""
 
     backwards: bool = False
-    nulls: tuple[bool, ...] | None = None  # which keys of the cursor are null; None for no cursor
+    place: tuple[Hashable, ...] | None = None  # what is known of the cursor's keys; None for none
     skips: bool = False
 
 
@@ -38,34 +28,36 @@ def page_select(rows: Select[Any], keys: list[SortKey], shape: PageShape) -> Sel
     """Return the select of a page, whose parameters are those of `Page.parameters`."""
     backwards = shape.backwards
     page = rows.order_by(None).order_by(*(key.clause(backwards=backwards) for key in keys))
-    if shape.nulls is not None:
-        page = page.where(beyond(keys, place(keys), shape.nulls, backwards=backwards))
+    if shape.place is not None:
+        nulls = [known is None for known in shape.place]
+        page = page.where(beyond(keys, place(keys), nulls, backwards=backwards))
     if shape.skips:
         page = skip(page, keys, backwards=backwards)
     return page.limit(bindparam("limit"))
 
 
-def merged_page(branches: Sequence[Select[Any]], shape: PageShape) -> CTE:
-    """Return the sort keys of a page whose rows several selects find, each in the same order.
+def merged_page(parts: Sequence[Part], shape: PageShape) -> CTE:
+    """Return the sort keys of a page whose rows the parts of a list have, each in its order.
 
-    The parameters are those of `Page.parameters`. Of each select, only as many rows are read as the
+    The parameters are those of `Page.parameters`. Of each part, only as many rows are read as the
     page may need.
     """
+    backwards, keys = shape.backwards, parts[0].keys
     limit, offset = (bindparam(name, type_=BigInteger()) for name in ("limit", "offset"))
-    parts = []
-    for rows in branches:
-        keys = sort_keys(rows)
-        part = page_select(rows, keys, shape._replace(skips=False))
-        columns = [key.column.label(f"key_{n}") for n, key in enumerate(keys)]
-        read = limit + offset if shape.skips else limit
-        parts.append(select(part.with_only_columns(*columns).limit(read).subquery()))
-    found = union_all(*parts).subquery()
+    read = limit + offset if shape.skips else limit
+    pages = []
+    for part in parts:
+        page = part.in_order(backwards=backwards)
+        if shape.place is not None:
+            page = page.where(part.beyond(shape.place, place(keys), backwards=backwards))
+        pages.append(select(page.limit(read).subquery()))
+    found = union_all(*pages).subquery()
     merged = [key._replace(column=column) for key, column in zip(keys, found.c, strict=True)]
-    page = select(found).order_by(*(key.clause(backwards=shape.backwards) for key in merged))
+    rows = select(found).order_by(*(key.clause(backwards=backwards) for key in merged))
     if shape.skips:
-        page = page.offset(offset)
+        rows = rows.offset(offset)
     # Materialized, or the rows would be written as JSON before they are sorted and cut.
-    return page.limit(limit).cte("page").prefix_with("MATERIALIZED")
+    return rows.limit(limit).cte("page").prefix_with("MATERIALIZED")
 
 
 def place(keys: list[SortKey]) -> list[Any]:
@@ -74,27 +66,6 @@ def place(keys: list[SortKey]) -> list[Any]:
     values = [bindparam(f"key_{n}", type_=key.column.type) for n, key in enumerate(held)]
     found = [key.column.at(*values) for key in keys if isinstance(key.column, CommitOrder)]
     return [*found, *values]
-
-
-def beyond(
-    keys: Sequence[SortKey], values: Sequence[Any], nulls: Sequence[bool], *, backwards: bool
-) -> ColumnElement[bool]:
-    """Return whether a row comes after a place in the order, or before it."""
-    if uniform(keys):
-        here: Any = tuple_(*(key.column for key in keys))
-        lower: ColumnElement[bool] = here < tuple_(*values)
-        return lower if keys[0].descending != backwards else here > tuple_(*values)
-    (key, *others), (value, *more), (null, *rest) = keys, values, nulls
-    found = key.beyond(value, null=null, backwards=backwards)
-    if not others:
-        return found
-    later = beyond(others, more, rest, backwards=backwards)
-    return or_(found, and_(key.equal(value, null=null), later))
-
-
-def uniform(keys: Sequence[SortKey]) -> bool:
-    """Return whether rows can be compared as tuples: an index then finds the place."""
-    return len({key.descending for key in keys}) == 1 and not any(key.nulls_last for key in keys)
 
 
 def skip(page: Select[Any], keys: list[SortKey], *, backwards: bool) -> Select[Any]:
@@ -119,10 +90,10 @@ class Page(NamedTuple):
         """Return whether the rows before the cursor are asked for."""
         return self.cursor[:1] == BEFORE
 
-    def shape(self, position: Sequence[Any]) -> PageShape:
+    def shape(self, position: Sequence[Any], keys: Sequence[SortKey]) -> PageShape:
         """Return what the statement of this page depends on; `position` is that of the cursor."""
-        nulls = tuple(value is None for value in position) if self.cursor else None
-        return PageShape(self.backwards, nulls, self.offset > 0)
+        known = (key.known(value) for key, value in zip(keys, position, strict=True))
+        return PageShape(self.backwards, tuple(known) if self.cursor else None, self.offset > 0)
 
     def parameters(self, position: Sequence[Any]) -> dict[str, Any]:
         """Return the values of the statement's parameters.

@@ -1,12 +1,13 @@
 """Fields of query strings, where everything is text."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from flask import g
 from marshmallow import fields
 from marshmallow.validate import Range
+from sqlalchemy import Enum
 
 from omnidesk.db import MAX_ID
 from omnidesk.db.folding import search_words
@@ -94,6 +95,37 @@ class IdsParameter(ManyParameter):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(IdParameter(), "[0-9]{1,19}", **kwargs)
+
+
+class SortParameter(DocumentedField, fields.Field[Any]):
+    """One or two names that a list is ordered by, with `-` where it descends: loaded as a tuple."""
+
+    default_error_messages = {
+        "many": "At most two, separated by a comma.",
+        "twice": "Given more than once: {name}.",
+    }
+
+    def __init__(self, *values: str, **kwargs: Any) -> None:
+        self.item = EnumField(Enum(*values, name="sort"))
+        pattern = "|".join(sort_pattern(value, values) for value in values)
+        self.keywords = {"type": "string", "pattern": f"^({pattern})$"}
+        super().__init__(**kwargs)
+
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
+        keys = tuple(self.item.deserialize(text) for text in value.split(",", 2))
+        first, *others = (key.removeprefix("-") for key in keys)
+        if first in others:
+            raise self.make_error("twice", name=first)
+        if len(others) > 1:
+            raise self.make_error("many")
+        return keys
+
+
+def sort_pattern(value: str, values: Iterable[str]) -> str:
+    """Return the pattern of a value, and after a comma another one with another name."""
+    name = value.removeprefix("-")
+    others = [other for other in values if other.removeprefix("-") != name]
+    return f"{value}(,({'|'.join(others)}))?" if others else value
 
 
 class IncludeField(TextField):

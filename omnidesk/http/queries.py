@@ -80,8 +80,9 @@ class PreparedSelect:
 
     def prepare(self, schema: type[Schema], page: Page) -> tuple["PageStatement", dict[str, Any]]:
         """Return the statement of a page and the values of its parameters."""
-        position = read_cursor(page.cursor, source_keys(self.source)) if page.cursor else []
-        prepared = page_statement(self.source, schema, page.shape(position))
+        keys = source_keys(self.source) if page.cursor else []
+        position = read_cursor(page.cursor, keys) if page.cursor else []
+        prepared = page_statement(self.source, schema, page.shape(position, keys))
         return prepared, self.parameters | page.parameters(position)
 
     def dumped_page(
@@ -181,9 +182,9 @@ def page_statement(source: Source, schema: type[Schema], shape: PageShape) -> Pa
     relationships = source.relationships(entity)
     others = [related.property.mapper.class_ for related in relationships]
     last = None if nests(schema) else Change.last(entity, *others)
-    branches = source.branches()
-    if len(branches) > 1:
-        found = merged_rows(merged_page(branches, shape), shown, entity, relationships)
+    parts = source.parts()
+    if len(parts) > 1:
+        found = merged_rows(merged_page(parts, shape), shown, entity, relationships)
     else:
         position = json_sql.JsonArray(*(key.column for key in keys))
         found = rows.with_only_columns(shown.label("shown"), position.label("position")).subquery()

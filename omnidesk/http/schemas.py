@@ -119,6 +119,16 @@ class TimePageQuery(PageQuery):
     )
 
 
+class SortedPageQuery(PageQuery):
+    """The page of a list that is ordered by up to three keys, as the client chooses."""
+
+    cursor = TextField(
+        pattern=f"[ab](~|{CURSOR_TIME}|{CURSOR_INTEGER}){{1,3}}",
+        max_length=37,
+        description="Where the page begins: copied from the `Link` header of another page",
+    )
+
+
 class TextPageQuery(PageQuery):
     """The page of a list that is ordered by a text."""
 

@@ -1,19 +1,39 @@
 """What a list is ordered by."""
 
+from collections.abc import Hashable, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Select, UnaryExpression, false, or_
+from sqlalchemy import (
+    BinaryExpression,
+    Case,
+    ColumnElement,
+    Select,
+    UnaryExpression,
+    and_,
+    false,
+    or_,
+    tuple_,
+)
 from sqlalchemy.sql import operators
 
 from omnidesk.db.change_log import CommitOrder
 
+VALUE = "value"  # what is known of a sort key of which nothing else is
+COMPARISONS = {operators.eq, operators.lt, operators.le, operators.gt, operators.ge}
+
 
 class SortKey(NamedTuple):
-    """A column that a list is ordered by."""
+    """A column that a list is ordered by, or the rank of its value: a CASE that counts values."""
 
     column: Any
     descending: bool = False
     nulls_last: bool = False
+
+    @property
+    def ranked(self) -> list[ColumnElement[Any]]:
+        """Return the values in their order, if the key is a rank."""
+        is_rank = isinstance(self.column, Case)
+        return [value for value, _rank in self.column.whens] if is_rank else []
 
     def clause(self, *, backwards: bool) -> Any:
         """Return the ORDER BY clause in the list's own direction, or in the other."""
@@ -35,10 +55,21 @@ class SortKey(NamedTuple):
         found: ColumnElement[bool] = self.column.is_(None) if null else self.column == value
         return found
 
+    def known(self, value: Any) -> Hashable:
+        """Return what is known of the key's value: None for null, its rank, or VALUE."""
+        return value if value is None or self.ranked else VALUE
+
+    def follows(self, known: Any, other: Any) -> bool:
+        """Return whether what one thing is known of comes after another, in the key's order."""
+        if known is None or other is None:
+            return known is None
+        return bool(known > other) != self.descending
+
 
 def sort_keys(rows: Select[Any]) -> list[SortKey]:
     """Return what a select is ordered by; together the columns must be unique."""
-    return [sort_key(clause) for clause in rows._order_by_clauses]
+    keys = [sort_key(clause) for clause in rows._order_by_clauses]
+    return [key._replace(nulls_last=key.nulls_last and not has_value(rows, key)) for key in keys]
 
 
 def sort_key(clause: Any) -> SortKey:
@@ -53,6 +84,41 @@ def sort_key(clause: Any) -> SortKey:
     return SortKey(clause, operators.desc_op in modifiers, nulls_last)
 
 
+def has_value(rows: Select[Any], key: SortKey) -> bool:
+    """Return whether a select's conditions compare a sort key, which then is never null."""
+    return any(condition.operator in COMPARISONS for condition in comparisons(rows, key.column))
+
+
+def comparisons(rows: Select[Any], column: Any) -> list[BinaryExpression[bool]]:
+    """Return those of a select's conditions that compare a column with values."""
+    return [
+        condition
+        for condition in rows._where_criteria
+        if isinstance(condition, BinaryExpression) and condition.left.shares_lineage(column)
+    ]
+
+
 def cursor_keys(keys: list[SortKey]) -> list[SortKey]:
     """Return the sort keys that a cursor holds; a `CommitOrder` is looked up by the others."""
     return [key for key in keys if not isinstance(key.column, CommitOrder)]
+
+
+def beyond(
+    keys: Sequence[SortKey], values: Sequence[Any], nulls: Sequence[bool], *, backwards: bool
+) -> ColumnElement[bool]:
+    """Return whether a row comes after a place in the order, or before it."""
+    if uniform(keys):
+        here: Any = tuple_(*(key.column for key in keys))
+        lower: ColumnElement[bool] = here < tuple_(*values)
+        return lower if keys[0].descending != backwards else here > tuple_(*values)
+    (key, *others), (value, *more), (null, *rest) = keys, values, nulls
+    found = key.beyond(value, null=null, backwards=backwards)
+    if not others:
+        return found
+    later = beyond(others, more, rest, backwards=backwards)
+    return or_(found, and_(key.equal(value, null=null), later))
+
+
+def uniform(keys: Sequence[SortKey]) -> bool:
+    """Return whether rows can be compared as tuples: an index then finds the place."""
+    return len({key.descending for key in keys}) == 1 and not any(key.nulls_last for key in keys)

@@ -8,6 +8,9 @@ from sqlalchemy.orm import contains_eager
 from sqlalchemy.sql.visitors import iterate
 
 from omnidesk.db import Base, Filters
+from omnidesk.http.parts import Part, parts
+
+MAX_PARTS = 32  # of a list; each adds to what a statement costs
 
 
 class Source(NamedTuple):
@@ -28,10 +31,12 @@ class Source(NamedTuple):
             raise TypeError(f"{self.build.__qualname__} does not filter by {sorted(missing)}")
         return rows
 
-    def branches(self) -> list[Select[Any]]:
-        """Build selects without lists of values, which together find the same rows."""
+    def parts(self) -> list[Part]:
+        """Return the parts of the list, without lists of values, which together have its rows."""
         shape = dict(self.shape)
-        return [self.build(filters, **shape) for filters in self.filters.branches()]
+        number = len(parts(self.build(self.filters, **shape)))
+        branches = self.filters.branches(MAX_PARTS // number)
+        return [part for some in branches for part in parts(self.build(some, **shape))]
 
     def relationships(self, entity: type[Base]) -> list[Any]:
         """Return the attributes of the related rows that are read with an entity's."""

@@ -34,7 +34,8 @@ from omnidesk.db.folding import MAX_TAG, derived_for_all, fold_tag
 from omnidesk.db.search import text_index
 from omnidesk.db.statements import Statement
 from omnidesk.db.words import words_of
-from omnidesk.users.models import User
+from omnidesk.tickets.lists import NEWEST_FIRST, SORTED_WITHIN, TIMES, due, ordered
+from omnidesk.users.models import User, require_active_user
 
 PRIORITIES = ("alta", "media", "baja")
 STATUSES = ("abierto", "en_progreso", "cerrado")
@@ -58,9 +59,8 @@ class Ticket(Versioned, Base):
     due_at: Mapped[datetime | None]
     resolved_at: Mapped[datetime | None]
     assigned_to: Mapped[int | None] = mapped_column(ForeignKey("app_user.user_id"))
-    # A JSON array, kept by triggers.
+    # Kept by triggers: a JSON array, and the time, which tags and comments move.
     tags: Mapped[str] = mapped_column(Text, server_default="[]", sort_order=100)
-    # Triggers move it when tags and comments change.
     updated_at: Mapped[datetime] = mapped_column(default=utcnow, sort_order=101)
     words: Mapped[str] = words_of("subject", "description")
 
@@ -84,6 +84,7 @@ class Ticket(Versioned, Base):
         Index(None, "client_id", "priority", "ticket_id"),
         Index(None, "client_id", "assigned_to", "ticket_id"),
         text_index("ticket"),
+        *(Index(None, *names, time, "ticket_id") for names in SORTED_WITHIN for time in TIMES),
         {"sqlite_autoincrement": True},
     )
 
@@ -97,18 +98,26 @@ class Ticket(Versioned, Base):
         return ticket
 
     @classmethod
-    def matching(cls, filters: Filters) -> Select[Self]:
-        """Select the tickets that meet the filters, newest first."""
-        if "tag" not in filters:
-            return select(cls).where(*filters.conditions(cls)).order_by(cls.ticket_id.desc())
-        first, *others = filters.items("tag")
-        conditions = filters.conditions(TicketTag, "tag")
-        tagged = select(cls).join(TicketTag).where(TicketTag.tag == first, *conditions)
-        for tag in others:
-            other = aliased(TicketTag)
-            same = other.ticket_id == TicketTag.ticket_id
-            tagged = tagged.where(select(other).where(same, other.tag == tag).exists())
-        return tagged.order_by(TicketTag.ticket_id.desc())
+    def matching(
+        cls,
+        filters: Filters,
+        *,
+        sort: tuple[str, ...] = NEWEST_FIRST,
+        overdue: bool | None = None,
+    ) -> Select[Self]:
+        """Select the tickets that meet the filters, of those that are overdue or of the others."""
+        tickets, copies = select(cls), cls if "tag" not in filters else TicketTag
+        if "tag" in filters:
+            first, *others = filters.items("tag")
+            tickets = tickets.join(TicketTag).where(TicketTag.tag == first)
+            for tag in others:
+                other = aliased(TicketTag)
+                same = other.ticket_id == TicketTag.ticket_id
+                tickets = tickets.where(select(other).where(same, other.tag == tag).exists())
+        if overdue is not None:
+            tickets = tickets.where(*due(cls, overdue=overdue))
+        tickets = tickets.where(*filters.conditions(copies, "tag", "now"))
+        return tickets.order_by(*ordered(sort, cls, copies))
 
     def change(self, **fields: Any) -> None:
         """Set these fields; raise RuleViolation for an assignee who is not an active user."""
@@ -132,7 +141,7 @@ class Ticket(Versioned, Base):
         Whoever has the ticket already keeps it, active or not.
         """
         if user_id != self.assigned_to:
-            require_active_user(user_id)
+            require_active_user(user_id, "assigned_to")
         self.assigned_to = user_id
 
     def add_tag(self, tag: str) -> None:
@@ -172,7 +181,7 @@ class Ticket(Versioned, Base):
         if user_id and db.session.scalar(
             select(cls.ticket_id).where(some, cls.assigned_to.is_distinct_from(user_id)).limit(1)
         ):
-            require_active_user(user_id)
+            require_active_user(user_id, "assigned_to")
         if "status" in fields:
             now = utcnow() if fields["status"] == "cerrado" else None
             fields["resolved_at"] = case(
@@ -238,15 +247,6 @@ def checked_tag(tag: str) -> str:
         message = f"1 to {MAX_TAG} letters, digits, and _ . : - but not at the beginning."
         raise RuleViolation("tag", message)
     return folded
-
-
-def require_active_user(user_id: int | None) -> None:
-    """Raise RuleViolation unless this is None or an active user, who then stays active."""
-    if user_id is None:
-        return
-    active = select(User.user_id).where(User.user_id == user_id, User.active)
-    if not db.session.scalar(active.with_for_update(read=True)):
-        raise RuleViolation("assigned_to", "No active user has this id.")
 
 
 TICKET_EXISTS = Statement(

@@ -6,7 +6,15 @@ from marshmallow import ValidationError, fields, validates
 
 from omnidesk.clients.schemas import RelatedClient
 from omnidesk.db.folding import MAX_TAG_SENT, fold_tag
-from omnidesk.http import ME, PageQuery, PatchSchema, Related, ResponseSchema, RowEtag, Schema
+from omnidesk.http import (
+    ME,
+    PatchSchema,
+    Related,
+    ResponseSchema,
+    RowEtag,
+    Schema,
+    SortedPageQuery,
+)
 from omnidesk.http.fields import (
     ANY_TEXT,
     CountField,
@@ -17,7 +25,14 @@ from omnidesk.http.fields import (
     TextField,
     TimeField,
 )
-from omnidesk.http.parameters import EnumsParameter, IdsParameter, IncludeField
+from omnidesk.http.parameters import (
+    BooleanParameter,
+    EnumsParameter,
+    IdsParameter,
+    IncludeField,
+    SortParameter,
+)
+from omnidesk.tickets.lists import SORTED_BY
 from omnidesk.tickets.models import Tag, Ticket
 from omnidesk.users.schemas import RelatedUser
 
@@ -190,7 +205,7 @@ class TagsField(TextField):
         return tags
 
 
-class TicketQuery(PageQuery):
+class TicketQuery(SortedPageQuery):
     """The filters of tickets. One that has several values finds tickets with any of them."""
 
     ticket_id = IdsParameter(description="Only these tickets, such as `100,101`")
@@ -204,6 +219,14 @@ class TicketQuery(PageQuery):
     )
     client_id = IdsParameter(description="Only tickets of these clients")
     tag = TagsField(description="Only tickets with all of these tags, such as `vip,factura`")
+    overdue = BooleanParameter(
+        description="Only tickets that are not closed and past their `due_at`, or only others"
+    )
+    sort = SortParameter(
+        *(f"{sign}{name}" for name in SORTED_BY for sign in ("", "-")),
+        description="What the tickets are ordered by: up to two of these, each with `-` for the"
+        " other direction. Tickets without a `due_at` come last",
+    )
     include = IncludeField(TicketSchema)
 
 

@@ -128,6 +128,15 @@ def require_an_admin(field: str) -> None:
     raise RuleViolation(field, "Nobody would be left who is an admin.", conflict=True)
 
 
+def require_active_user(user_id: int | None, field: str) -> None:
+    """Raise RuleViolation on the field unless this is None or an active user, who then stays so."""
+    if user_id is None:
+        return
+    active = select(User.user_id).where(User.user_id == user_id, User.active)
+    if not db.session.scalar(active.with_for_update(read=True)):
+        raise RuleViolation(field, "No active user has this id.")
+
+
 PASSWORD_BY_NAME = Statement(
     select(User.user_id, User.password_hash).where(
         func.lower(User.username) == bindparam("username"), User.active

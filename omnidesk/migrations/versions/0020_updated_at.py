@@ -1,4 +1,4 @@
-"""When each ticket was last changed, with its tags and its comments."""
+"""When each ticket was last changed, with its tags and comments; indexes to sort tickets by."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -17,6 +17,11 @@ LOGGED = Logged(
     (),
     ("created_at", "due_at", "resolved_at", "updated_at"),
     ("tags",),
+)
+# What tickets are found by and then ordered by a time.
+SORTED_WITHIN = (
+    *((), ("status",), ("priority",), ("assigned_to",), ("client_id",)),
+    *(("status", "priority"), ("assigned_to", "status")),
 )
 # The last that the change log and the comments tell of a ticket. That a row was logged as
 # `created` may be the time of an upgrade.
@@ -102,7 +107,7 @@ END
 
 
 def upgrade() -> None:
-    """Make the column, and what keeps it."""
+    """Make the column, what keeps it, and the indexes."""
     postgresql = op.get_bind().dialect.name == "postgresql"
     if postgresql:
         add_on_postgresql()
@@ -112,6 +117,10 @@ def upgrade() -> None:
         watch_on_sqlite()
     time = time_on_postgresql if postgresql else time_on_sqlite
     op.execute(LOG.format(time=time("updated_at")))
+    for names in SORTED_WITHIN:
+        for name in ("updated_at", "due_at"):
+            columns = [*names, name, "ticket_id"]
+            op.create_index(op.f(f"ix_ticket_{'_'.join(columns)}"), "ticket", columns)
 
 
 def add_on_postgresql() -> None:

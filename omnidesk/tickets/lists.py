@@ -1,0 +1,46 @@
+"""Lists of tickets: their order, and which tickets are overdue."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from sqlalchemy import ColumnElement, UnaryExpression, bindparam, case, literal_column, or_
+
+SORTED_BY = ("ticket_id", "updated_at", "due_at", "priority")
+NEWEST_FIRST = ("-ticket_id",)
+TIMES = ("updated_at", "due_at")
+# What tickets are found by and then ordered by a time, in an index.
+SORTED_WITHIN = (
+    *((), ("status",), ("priority",), ("assigned_to",), ("client_id",)),
+    *(("status", "priority"), ("assigned_to", "status")),
+)
+CLOSED: Any = literal_column("'cerrado'")
+
+
+def ordered(sort: tuple[str, ...], tickets: Any, copies: Any) -> Iterator[UnaryExpression[Any]]:
+    """Yield the ORDER BY clauses of columns, each with `-` before its name where it descends.
+
+    The id comes last, in the direction of the last time; without one, the newest come first. Where
+    an entity has copies of some of the columns, these are taken.
+    """
+    descending = True
+    for key in sort:
+        name = key.removeprefix("-")
+        column = getattr(copies, name, getattr(tickets, name))
+        if name == "priority":
+            ranks = {value: rank for rank, value in enumerate(tickets.priority.type.enums)}
+            column = case(ranks, value=column)
+        else:
+            descending = key != name
+        clause = column.desc() if key != name else column.asc()
+        yield clause.nulls_last() if name == "due_at" else clause
+        if name == "ticket_id":
+            return
+    yield copies.ticket_id.desc() if descending else copies.ticket_id.asc()
+
+
+def due(tickets: Any, *, overdue: bool) -> tuple[ColumnElement[bool], ...]:
+    """Return the conditions of tickets that are overdue at the time `now`, or of all others."""
+    now: Any = bindparam("now")
+    if overdue:
+        return tickets.status != CLOSED, tickets.due_at < now
+    return (or_(tickets.status == CLOSED, tickets.due_at.is_(None), tickets.due_at >= now),)
