@@ -1,7 +1,7 @@
-"""Parts of a list: an index has the rows of each in order, where it has not those of the list.
+"""Parts of a list: an index has the rows of each part in order, but not those of the whole list.
 
-No index has nulls last in both directions, or `alta` before `media`. But rows that have no value,
-or the same priority, are ordered by the other sort keys alone.
+No index has nulls last in both directions, or `alta` before `media`. But rows without a value, or
+with the same priority, are ordered by the other sort keys alone.
 """
 
 from collections.abc import Hashable, Iterator

@@ -99,14 +99,10 @@ class Ticket(Versioned, Base):
 
     @classmethod
     def matching(
-        cls,
-        filters: Filters,
-        *,
-        sort: tuple[str, ...] = NEWEST_FIRST,
-        overdue: bool | None = None,
+        cls, filters: Filters, *, sort: tuple[str, ...] = NEWEST_FIRST, overdue: bool | None = None
     ) -> Select[Self]:
-        """Select the tickets that meet the filters, of those that are overdue or of the others."""
-        tickets, copies = select(cls), cls if "tag" not in filters else TicketTag
+        """Select the tickets that meet the filters: all, what is overdue, or what is not."""
+        tickets, copies = select(cls), TicketTag if "tag" in filters else cls
         if "tag" in filters:
             first, *others = filters.items("tag")
             tickets = tickets.join(TicketTag).where(TicketTag.tag == first)
