@@ -112,7 +112,10 @@ def sent(response: Response, method: str = "GET") -> tuple[Any, ...]:
     [
         {"response": "ñ", "mimetype": "application/json"},
         {"response": b"", "status": 200},
-        {"response": "x", "status": 201, "headers": {"Location": "/ñ"}},
+        *(
+            {"response": "x", "status": 201, "headers": {"Location": location}}
+            for location in ("/api/tickets/5", "/ñ", "/a b", "//other", "/a%20b?c", "tickets", "")
+        ),
         {"response": "x", "headers": {"Location": "/ñ", "ETag": '"1"'}},
         {"status": 204},
         {"status": 304, "headers": {"ETag": '"1"'}},

@@ -18,6 +18,7 @@ from omnidesk.http.targets import is_altered
 # Hosts that werkzeug takes as they are: nothing to convert, to refuse or to leave out.
 PLAIN_HOST = re.compile(r"([a-z0-9-]{1,63}\.){0,9}[a-z0-9-]{1,63}(:(?!80$|443$)[1-9][0-9]{0,3})?")
 PLAIN_PATH = re.compile(r"/[!-~]*")
+PLAIN_LOCATION = re.compile(r"(/[\w.-]+)*/?", re.ASCII)  # without anything to quote
 
 
 class WholeResponse(Response):
@@ -27,12 +28,12 @@ class WholeResponse(Response):
         """Send the response."""
         headers = self.headers
         is_whole = (
-            self.status_code == 200
+            self.status_code in (200, 201)
             and environ["REQUEST_METHOD"] != "HEAD"
             and type(self.response) is list
             and not self._on_close
             and "Content-Length" in headers
-            and "Location" not in headers
+            and PLAIN_LOCATION.fullmatch(headers.get("Location", "/"))
             and "Content-Location" not in headers
         )
         if not is_whole:
