@@ -93,15 +93,16 @@ def explain(errors: dict[str, list[str]]) -> str:
 
 @click.command(cls=DeskCommand)
 @click.option("--tickets", type=click.IntRange(0), required=True, help="How many tickets to add.")
+@click.option("--comments", type=click.IntRange(0), default=0, help="How many comments to add.")
 @click.option("--messages", type=click.IntRange(0), default=0, help="How many messages to add.")
 @click.option("--events", type=click.IntRange(0), default=0, help="How many events to add.")
 @click.option("--random-seed", default=7, show_default=True, help="The same gives the same rows.")
 @with_appcontext
-def seed(tickets: int, messages: int, events: int, random_seed: int) -> None:
+def seed(tickets: int, comments: int, messages: int, events: int, random_seed: int) -> None:
     """Fill the database with realistic rows, to try it at your size."""
     from omnidesk.sample_data import bulk
 
-    bulk.fill(tickets, messages, events, random_seed)
+    bulk.fill(tickets, messages, events, random_seed, comments)
 
 
 @click.command(cls=DeskCommand)

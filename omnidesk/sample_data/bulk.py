@@ -9,6 +9,7 @@ import click
 import sqlalchemy as sa
 
 from omnidesk.clients.models import Client
+from omnidesk.comments.models import Comment
 from omnidesk.conversations.models import Conversation, Message
 from omnidesk.db import Base, db
 from omnidesk.db.postgresql import disable_timeouts, reset_sequence
@@ -20,13 +21,14 @@ from omnidesk.users.models import User
 BATCH = 10_000  # rows of a statement
 
 
-def fill(tickets: int, messages: int, events: int, random_seed: int) -> None:
+def fill(tickets: int, messages: int, events: int, random_seed: int, comments: int = 0) -> None:
     """Add that many rows, with the users, clients and conversations they need."""
     rng = Random(random_seed)  # noqa: S311 - repeatable, not secret
     users = add(User, 20 if tickets else 0, rng)
     clients = add(Client, max(tickets, messages) // 20 + 1, rng)
     rows = add(Ticket, tickets, rng, clients=clients, users=users)
     tag(rows, rng)
+    add(Comment, comments if tickets else 0, rng, tickets=rows, users=users)
     chats = add(Conversation, (messages + 19) // 20, rng, clients=clients)
     add(Message, messages, rng, chats=chats)
     add(Event, events, rng, tickets=rows, users=users)
@@ -62,6 +64,7 @@ def tag(tickets: range, rng: Random) -> None:
     with click.progressbar(length=len(chosen), label="ticket_tag   ") as bar:
         for start in range(0, len(chosen), BATCH):
             some = chosen[start : start + BATCH]
+            disable_timeouts(db.session.connection())
             words = zip(some, rng.choices(TAGS, k=len(some)), strict=True)
             insert("ticket_tag", ("ticket_id", "tag"), list(words))
             db.session.commit()

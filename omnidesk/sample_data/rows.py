@@ -6,6 +6,7 @@ from random import Random
 from typing import Any
 
 from omnidesk.clients.models import Client
+from omnidesk.comments.models import Comment
 from omnidesk.conversations.models import Conversation, Message
 from omnidesk.db import Base
 from omnidesk.db.folding import phone_key, search_text, user_search_text
@@ -130,7 +131,9 @@ def tickets(ids: range, rng: Random, time: TimeOf, clients: range, users: range)
         ids, *columns, strict=True
     ):
         created_at, subject = time(number), f"{what} {wrong}"
-        description = f"{subject}. It began yesterday; the usual remedies do not help."
+        day = "this morning" if number % 2 else "yesterday"
+        device = f"{subject} on device {number % 5_000}."
+        description = f"{device} It began {day}; the usual remedies do not help."
         resolved_at = time(number + DAY) if status == "cerrado" else None
         yield {
             "ticket_id": number,
@@ -145,6 +148,25 @@ def tickets(ids: range, rng: Random, time: TimeOf, clients: range, users: range)
             "assigned_to": user_id,
             "updated_at": resolved_at or created_at,
             "words": words(subject, description),
+        }
+
+
+def comments(ids: range, rng: Random, time: TimeOf, tickets: range, users: range) -> Rows:
+    """Yield comments on tickets, which are written at once."""
+    columns = (
+        rng.choices(tickets, k=len(ids)),
+        rng.choices(users, k=len(ids)),
+        rng.choices(MESSAGES, k=len(ids)),
+    )
+    for number, ticket_id, user_id, said in zip(ids, *columns, strict=True):
+        body = f"{said} See order {number % 5_000}."
+        yield {
+            "comment_id": number,
+            "ticket_id": ticket_id,
+            "user_id": user_id,
+            "body": body,
+            "created_at": time(ticket_id),
+            "words": words(body),
         }
 
 
@@ -209,6 +231,7 @@ MAKERS: dict[type[Base], Any] = {
     User: users,
     Client: clients,
     Ticket: tickets,
+    Comment: comments,
     Conversation: conversations,
     Message: messages,
     Event: events,
