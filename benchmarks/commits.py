@@ -12,10 +12,15 @@ from tests.postgres import binaries
 
 OLD = "0010_tagged"
 CLIENTS = 200
-INSERT = f"""\
+OLD_INSERT = f"""\
 \\set client random(1, {CLIENTS})
 INSERT INTO ticket (client_id, subject, priority, status, created_at)
 VALUES (:client, 'x', 'alta', 'abierto', now());
+"""
+NEW_INSERT = f"""\
+\\set client random(1, {CLIENTS})
+INSERT INTO ticket (client_id, subject, priority, status, created_at, updated_at, words)
+VALUES (:client, 'x', 'alta', 'abierto', now(), now(), ' x ');
 """
 UPGRADE = """
 from omnidesk import create_app, migrations
@@ -32,10 +37,11 @@ def measure(desks: Desks, plan: Plan) -> list[tuple[float, float]]:
         add_clients(url)
     found = []
     with tempfile.TemporaryDirectory() as folder:
-        script = Path(folder) / "insert.sql"
-        script.write_text(INSERT)
+        scripts = {old: Path(folder) / "old.sql", new: Path(folder) / "new.sql"}
+        scripts[old].write_text(OLD_INSERT)
+        scripts[new].write_text(NEW_INSERT)
         for number in range(-plan.warm, plan.rounds):
-            rates = [commits(url, script, ceil(plan.seconds)) for url in (old, new)]
+            rates = [commits(url, script, ceil(plan.seconds)) for url, script in scripts.items()]
             if number >= 0:
                 found.append((rates[0], rates[1]))
     return found

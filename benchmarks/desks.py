@@ -106,6 +106,7 @@ class Desks:
     """
 
     name, checkout = "desk", ROOT
+    comments = True  # whether there are any
     before: "Before | None" = None
 
     def __init__(self, create: Create, before: Path | None = None) -> None:
@@ -133,7 +134,8 @@ class Desks:
         """Create a database with that many tickets and messages, and return its URL."""
         print(f"seeding {size:,} tickets: {self.name}", flush=True)
         url = self.create(f"{self.name}_{size}", self.empty())
-        rows = ("--tickets", str(size), "--messages", str(size), "--events", str(size // 10))
+        rows = ["--tickets", str(size), "--messages", str(size), "--events", str(size // 10)]
+        rows += ["--comments", str(size)] if self.comments else []
         run(self.checkout, url, "flask", "--app", "wsgi", "seed", *rows)
         concentrate(url, size)
         return url
@@ -147,6 +149,7 @@ class Before(Desks):
     """Databases of another checkout."""
 
     name = "before"
+    comments = False  # which its command may not know
 
     def __init__(self, create: Create, checkout: Path, after: Desks) -> None:
         super().__init__(create)

@@ -60,8 +60,8 @@ def test_writes_that_the_system_refuses_are_503_until_it_does_not(desk: Desk) ->
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A folder on a disk of one megabyte."""
-    mounted = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(tmp_path)]
+    """A folder on a disk of eight megabytes."""
+    mounted = ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(tmp_path)]
     if os.geteuid() != 0 or subprocess.run(mounted, check=False).returncode:
         pytest.skip("a file system can only be mounted by root")
     yield tmp_path
