@@ -80,6 +80,12 @@ def deep(desk: Caller) -> str:
     return str(found)
 
 
+def newest(name: str) -> Callable[[Caller], Any]:
+    """Return a function that finds a field of the newest ticket."""
+    return lambda desk: desk.get(f"{TICKETS}?limit=1")[0][name]
+
+
+OLD = "2024-01-01T12:00:00Z"  # when a desk of a thousand tickets, one a minute, was young
 WINDOW: dict[str, Any] = {"start": "2025-03-01T00:00:00Z", "end": "2026-03-01T00:00:00Z"}
 PROBES = (
     Probe("tickets", listing(TICKETS)),
@@ -132,6 +138,24 @@ PROBES = (
     ),
     Probe("overdue, by due_at", listing(TICKETS, overdue="true", sort="due_at")),
     Probe("tickets with client and assignee", listing(TICKETS, include="client,assignee")),
+    Probe("created_before, old", listing(TICKETS, created_before=OLD)),
+    Probe("created_before, old + status", listing(TICKETS, created_before=OLD, status="cerrado")),
+    Probe("resolved_before, old", listing(TICKETS, 1, resolved_before=OLD)),
+    Probe("updated_since, recent", listing(TICKETS, 1, updated_since=newest("updated_at"))),
+    Probe("q, a word in half", listing(TICKETS, q="morning")),
+    Probe("q, two common words", listing(TICKETS, q="morning usual")),
+    Probe("q, a common word and a rare one", listing(TICKETS, 1, q="morning 77")),
+    Probe("q, a rare word", listing(TICKETS, 1, q='"77"')),
+    Probe("q, an absent word", listing(TICKETS, q="zzzzzz")),
+    Probe(
+        "q, with a filter that nothing meets", listing(TICKETS, q="morning", client_id=2**31 - 1)
+    ),
+    Probe("q, a prefix of three letters", listing(TICKETS, q="mor")),
+    Probe("q + status", listing(TICKETS, q="morning", status="cerrado")),
+    Probe("q with matches", listing(TICKETS, q="morning", include="match")),
+    Probe("messages, q", listing("/api/messages", q="version")),
+    Probe("messages, q, an absent word", listing("/api/messages", q="zzzzzz")),
+    Probe("search", lambda _: "/api/search?q=morning"),
     Probe("tags", listing("/api/tags")),
     Probe("one ticket", lambda _: f"{TICKETS}/100"),
     Probe("events", listing(EVENTS)),

@@ -3,7 +3,7 @@
 from flask import Flask
 
 import config
-from omnidesk import changes, cli, health, http, summary
+from omnidesk import changes, cli, health, http, search, summary
 from omnidesk.auth import tokens
 from omnidesk.auth import views as auth_views
 from omnidesk.auth.models import SCOPES
@@ -22,6 +22,7 @@ __version__ = "0.1.0"
 RESOURCES = (
     auth_views.blp,
     summary.blp,
+    search.blp,
     events_views.blp,
     tickets_views.blp,
     comments_views.blp,

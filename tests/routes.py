@@ -31,11 +31,18 @@ def make_rows(user: Any) -> None:
     save(ApiToken.new(user.user_id, "Relay", ["tickets:read"], None))
 
 
+SEARCHES = ("/api/messages", "/api/search")  # which need a query
+
+
 def reads(app: Flask) -> list[str]:
     """Return the addresses of all routes below `/api/` that read, for the rows with the id 1."""
     rules = [rule for rule in app.url_map.iter_rules() if "GET" in (rule.methods or ())]
     ours = [rule.rule for rule in rules if not rule.endpoint.startswith(("api-docs", "assets"))]
-    return sorted(re.sub("<[^>]*>", "1", rule) for rule in ours if rule.startswith("/api/"))
+    return sorted(
+        re.sub("<[^>]*>", "1", rule) + ("?q=hello" if rule in SEARCHES else "")
+        for rule in ours
+        if rule.startswith("/api/")
+    )
 
 
 def contents() -> dict[str, Any]:

@@ -44,7 +44,7 @@ def had(answer: Any) -> dict[str, str]:
 
 
 def test_every_list_and_every_row_has_an_etag(app: Flask, tagged: list[str]) -> None:
-    assert set(reads(app)) - set(tagged) == {"/api/summary"}
+    assert set(reads(app)) - set(tagged) == {"/api/summary", "/api/search?q=hello"}
 
 
 def test_nobody_is_shown_what_somebody_else_has_seen(

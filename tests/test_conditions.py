@@ -88,8 +88,9 @@ def test_each_operation_that_documents_304_answers_it(app: Flask, admin: Caller)
 
     for path in reads(app):
         answer = admin.get(path, headers={"If-None-Match": "*"})
-        assert answer.status_code == (304 if documented[path] else 200), path
-        assert ("ETag" in answer.headers) == documented[path], path
+        is_documented = documented[path.partition("?")[0]]
+        assert answer.status_code == (304 if is_documented else 200), path
+        assert ("ETag" in answer.headers) == is_documented, path
 
 
 # The values of a condition.

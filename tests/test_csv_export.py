@@ -8,8 +8,10 @@ from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
+import requests
 from flask import Flask
 from sqlalchemy import insert
 from sqlalchemy.engine import make_url
@@ -21,6 +23,7 @@ from omnidesk.http import csv_export
 from omnidesk.sample_data import demo
 from omnidesk.tickets.models import Ticket
 from tests.conftest import (
+    PASSWORD,
     Caller,
     make_client,
     make_event,
@@ -66,6 +69,11 @@ def filled_cells(row: dict[str, Any], prefix: str = "") -> dict[str, str]:
     return {name: cell for name, cell in found.items() if cell}
 
 
+def is_required(parameter: dict[str, Any]) -> bool:
+    """Return whether a query must have a parameter."""
+    return bool(parameter["in"] == "query" and parameter.get("required"))
+
+
 def list_addresses(document: Any) -> list[str]:
     """Return the address of every list of the demo, with all that it can include."""
     found = []
@@ -76,8 +84,12 @@ def list_addresses(document: Any) -> list[str]:
             for each in operation["parameters"]:
                 if each["in"] == "path":
                     path = path.replace(f"{{{each['name']}}}", str(each["schema"]["example"]))
-            included = re.findall("`(.*?)`", str(parameters.get("include")))
-            found.append(f"{path}?include={','.join(included)}" if included else path)
+            names = re.findall("`(.*?)`", str(parameters.get("include")))
+            included = [each for each in names if each != "match"]
+            query = {n: p["schema"]["example"] for n, p in parameters.items() if is_required(p)}
+            if included:
+                query["include"] = ",".join(included)
+            found.append(f"{path}?{urlencode(query)}")
     return found
 
 
@@ -402,7 +414,7 @@ def test_a_database_that_fails_in_the_middle_ends_no_file(
 def test_a_transfer_breaks_off_where_the_database_is_lost(
     app: Flask, environment: dict[str, str], database_url: str, tmp_path: Path
 ) -> None:
-    client_id = make_client().client_id
+    client_id, user = make_client().client_id, make_user()
     row = {"client_id": client_id, "subject": "x", "priority": "baja", "status": "abierto"}
     db.session.execute(insert(Ticket), [row | {"description": "x" * 20_000}] * 1000)
     db.session.commit()
@@ -412,7 +424,11 @@ def test_a_transfer_breaks_off_where_the_database_is_lost(
             gunicorn(environment | {"DATABASE_URL": url}, tmp_path) as address,
             RawConnection(address) as line,
         ):
-            line.send(b"GET /api/tickets HTTP/1.1\r\nHost: a\r\nAccept: text/csv\r\n\r\n")
+            login = {"username": user.username, "password": PASSWORD}
+            token = requests.post(f"{address}/api/login", json=login, timeout=30).json()
+            bearer = f"Authorization: Bearer {token['access_token']}"
+            head = f"GET /api/tickets HTTP/1.1\r\nHost: a\r\nAccept: text/csv\r\n{bearer}\r\n\r\n"
+            line.send(head.encode())
             line.receive(b"ticket_id,")
             network.refuse()
             received = line.receive()
@@ -423,3 +439,10 @@ def test_a_transfer_breaks_off_where_the_database_is_lost(
     log = (tmp_path / "gunicorn.log").read_text()
     assert "The database does not answer" in log
     assert "Traceback" not in log
+
+
+def test_strangers_get_no_more_rows_than_as_json(anybody: Caller) -> None:
+    refused = anybody.get("/api/tickets?limit=201", CSV)
+
+    assert (refused.status_code, [*refused.json["errors"]]) == (400, ["limit"])
+    assert rows_of(anybody.get("/api/tickets?limit=200", CSV)) == []

@@ -28,6 +28,7 @@ PAGES = (
     "docs/api/errors.md",
     "docs/api/rate-limits.md",
     "docs/api/lists.md",
+    "docs/api/search.md",
     "docs/api/changing-rows.md",
     "docs/api/summary.md",
     "docs/api/events.md",

@@ -6,12 +6,15 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import delete
+from sqlalchemy import delete, update
 
 from omnidesk.conversations.models import SENDERS
 from omnidesk.db import db
 from omnidesk.events.models import MAX_LENGTH, Event
-from omnidesk.tickets.models import PRIORITIES, STATUSES
+from omnidesk.http import queries
+from omnidesk.http.scans import WAYS
+from omnidesk.tickets.models import PRIORITIES, STATUSES, Ticket
+from omnidesk.tickets.times import TIME_FILTERS
 from tests.conftest import (
     Caller,
     make_client,
@@ -22,7 +25,7 @@ from tests.conftest import (
     make_ticket,
     make_user,
 )
-from tests.test_lists import walk
+from tests.test_lists import walk, walk_back
 
 PROPERTY = settings(
     max_examples=25,
@@ -31,6 +34,8 @@ PROPERTY = settings(
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 TAGS = ("vip", "bug", "factura")
+IDS = range(1, 4_801, 400)
+TIMES = [f"2025-11-{day:02}T12:00:00Z" for day in range(1, 8)]
 
 
 def some(values: Any) -> Any:
@@ -41,12 +46,13 @@ def some(values: Any) -> Any:
 TICKET_FILTERS = st.fixed_dictionaries(
     {},
     optional={
-        "ticket_id": some(range(1, 13)),
+        "ticket_id": some(IDS),
         "status": some(STATUSES),
         "priority": some(PRIORITIES),
         "assigned_to": some(["me", "none", 1, 2]),
         "client_id": some([1, 2, 3]),
         "tag": some(TAGS),
+        **{name: st.sampled_from(TIMES).map(lambda time: [time]) for name in TIME_FILTERS},
     },
 )
 
@@ -57,47 +63,90 @@ def tickets(agent: Caller) -> list[dict[str, Any]]:
     other = make_user("emp2")
     for _ in range(3):
         make_client()
-    for n in range(12):
+    for n, ticket_id in enumerate(IDS):
         ticket = make_ticket(
             1 + n % 3,
+            ticket_id=ticket_id,
             status=STATUSES[n % 2 + (n > 8)],
             priority=PRIORITIES[n // 4],
             assigned_to=(None, agent.user.user_id, other.user_id)[n % 3],
+            created_at=datetime.fromisoformat(TIMES[n * 5 % 7]),
+            due_at=None if n % 4 == 0 else datetime.fromisoformat(TIMES[n * 3 % 7]),
         )
+        if ticket.resolved_at:
+            ticket.resolved_at = datetime.fromisoformat(TIMES[n % 7])
         for tag in TAGS[: n % 4]:
             make_tag(ticket, tag)
+        db.session.execute(
+            update(Ticket)
+            .values(updated_at=datetime.fromisoformat(TIMES[n * 4 % 7]))
+            .where(Ticket.ticket_id == ticket_id)
+        )
+        db.session.commit()
     rows: list[dict[str, Any]] = agent.get("/api/tickets?limit=200").json
     return rows
 
 
 def fits(ticket: dict[str, Any], filters: dict[str, list[Any]], me: int) -> bool:
     """Return whether a ticket meets the filters."""
-    return all(
-        set(values) <= set(ticket["tags"])
-        if name == "tag"
-        else ticket[name] in [{"me": me, "none": None}.get(value, value) for value in values]
-        for name, values in filters.items()
-    )
+
+    def meets(name: str, values: list[Any]) -> bool:
+        column, _, side = name.rpartition("_")
+        if name == "tag":
+            return set(values) <= set(ticket["tags"])
+        if name not in TIME_FILTERS:
+            return ticket[name] in [{"me": me, "none": None}.get(value, value) for value in values]
+        time = ticket[f"{column}_at"]
+        return time is not None and (time >= values[0]) == (side == "since")
+
+    return all(meets(*item) for item in filters.items())
 
 
 @PROPERTY
-@given(filters=TICKET_FILTERS, limit=st.sampled_from([1, 2, 5, 50]), offset=st.integers(0, 4))
+@given(
+    filters=TICKET_FILTERS,
+    limit=st.sampled_from([1, 2, 5, 50]),
+    offset=st.integers(0, 4),
+    most=st.lists(st.sampled_from([2, 3, 20]), min_size=3, max_size=3),
+)
 def test_tickets_are_found_by_any_filters_together(
     agent: Caller,
     tickets: list[dict[str, Any]],
     filters: dict[str, list[Any]],
     limit: int,
     offset: int,
+    most: list[int],
 ) -> None:
+    ways = [way._replace(most=number) for way, number in zip(WAYS[:3], most, strict=True)]
     expected = [ticket for ticket in tickets if fits(ticket, filters, agent.user.user_id)]
     query = "&".join(f"{name}={','.join(map(str, values))}" for name, values in filters.items())
 
-    assert walk(agent, f"/api/tickets?{query}&limit={limit}") == expected
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(queries, "WAYS", ways)
+        assert walk(agent, f"/api/tickets?{query}&limit={limit}") == expected
+        assert walk_back(agent, f"/api/tickets?{query}&limit={limit}") == expected
     page = agent.get(
         f"/api/tickets?{query}&limit={limit}&offset={offset}", headers={"Prefer": "count=exact"}
     )
     assert page.json == expected[offset : offset + limit]
     assert page.headers["X-Total-Count"] == str(len(expected))
+
+
+@pytest.mark.parametrize("change", [{"due_at": "2020-05-01T12:00:00Z"}, {"status": "cerrado"}])
+def test_a_ticket_is_found_by_a_time_that_it_gets_later(
+    agent: Caller, change: dict[str, str]
+) -> None:
+    make_ticket(ticket_id=1, due_at=datetime(2019, 1, 1, tzinfo=UTC))
+    make_ticket(ticket_id=5_000)
+
+    agent.patch("/api/tickets/5000", json=change)
+
+    found = [
+        row["ticket_id"]
+        for name in ("due", "resolved")
+        for row in agent.get(f"/api/tickets?{name}_before=2199-01-01T00:00:00Z").json
+    ]
+    assert 5_000 in found
 
 
 CONVERSATION_FILTERS: dict[str, list[Any]] = {

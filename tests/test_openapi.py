@@ -125,7 +125,7 @@ def test_every_row_that_is_made_has_an_address(document: Any) -> None:
 def test_a_ticket_is_shown_as_it_is(document: Any) -> None:
     ticket = document["components"]["schemas"]["Ticket"]
 
-    included = {"client", "assignee", "etag"}
+    included = {"client", "assignee", "etag", "match"}
     assert set(ticket["required"]) == set(ticket["properties"]) - included
     assert document["components"]["schemas"]["TicketCreate"]["required"] == ["client_id", "subject"]
 

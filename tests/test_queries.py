@@ -15,8 +15,15 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, contains_eager, relationship
 
 from omnidesk.clients.models import Client
 from omnidesk.db import Base, Filters
-from omnidesk.http import PreparedSelect, ResponseSchema, fields, queries, serialization
+from omnidesk.http import (
+    PreparedSelect,
+    ResponseSchema,
+    fields,
+    list_statements,
+    serialization,
+)
 from omnidesk.http.pagination import Page
+from omnidesk.tickets.finding import matching
 from omnidesk.tickets.models import PRIORITIES, STATUSES, Ticket
 from omnidesk.tickets.schemas import TicketSchema
 from tests.conftest import (
@@ -59,7 +66,11 @@ def plainly(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Any]]:
 
     def forget() -> None:
         serialization.json_columns.cache_clear()
-        for cached in (queries.row_statement, queries.page_statement, queries.count_statement):
+        for cached in (
+            list_statements.row_statement,
+            list_statements.page_statement,
+            list_statements.count_statement,
+        ):
             cached.cache_clear()
 
     def call(act: Callable[..., Any], *args: Any) -> Any:
@@ -273,7 +284,7 @@ class Wrapped(ResponseSchema):
 
 def test_a_schema_that_sql_cannot_write_is_written_by_marshmallow(app: Any) -> None:
     ticket = make_ticket()
-    found = PreparedSelect(Ticket.matching, {})
+    found = PreparedSelect(matching, {})
 
     (computed,) = found.page(Computed, Page(50)).rows
     row = found.row(Wrapped)
@@ -298,7 +309,7 @@ def test_a_select_is_built_once_for_each_set_of_filters(app: Any) -> None:
 
     def build(filters: Filters) -> Any:
         calls.append(filters)
-        return Ticket.matching(filters)
+        return matching(filters)
 
     make_ticket(subject="one", priority="alta")
     make_ticket(subject="two", priority="baja")
@@ -314,7 +325,7 @@ def test_a_select_is_built_once_for_each_set_of_filters(app: Any) -> None:
 
 def test_a_function_that_builds_a_select_gets_no_value(app: Any) -> None:
     def build(filters: Filters) -> Any:
-        return Ticket.matching(filters) if filters["priority"] == "alta" else None  # type: ignore[index]
+        return matching(filters) if filters["priority"] == "alta" else None  # type: ignore[index]
 
     with pytest.raises(TypeError):
         subjects(build, priority="alta")
@@ -324,7 +335,7 @@ def test_a_filter_that_is_left_out_is_an_error_and_not_all_rows(app: Any) -> Non
     make_ticket()
 
     with pytest.raises(TypeError, match="does not filter by"):
-        subjects(lambda _: Ticket.matching(Filters()), priority="alta")
+        subjects(lambda _: matching(Filters()), priority="alta")
 
 
 def test_a_filter_may_be_null_or_a_list(app: Any) -> None:
@@ -333,11 +344,11 @@ def test_a_filter_may_be_null_or_a_list(app: Any) -> None:
     make_ticket(subject="two", priority="baja")
     make_ticket(subject="three", priority="media")
 
-    assert subjects(Ticket.matching, assigned_to=None) == ["three", "two"]
-    assert subjects(Ticket.matching, assigned_to=user_id) == ["one"]
-    assert subjects(Ticket.matching, priority=["alta", "baja"]) == ["two", "one"]
-    assert subjects(Ticket.matching, priority=["media"], assigned_to=None) == ["three"]
-    assert subjects(Ticket.matching, priority=[]) == []
+    assert subjects(matching, assigned_to=None) == ["three", "two"]
+    assert subjects(matching, assigned_to=user_id) == ["one"]
+    assert subjects(matching, priority=["alta", "baja"]) == ["two", "one"]
+    assert subjects(matching, priority=["media"], assigned_to=None) == ["three"]
+    assert subjects(matching, priority=[]) == []
 
 
 def by_due_date(filters: Filters, *, order: str) -> Any:

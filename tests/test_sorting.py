@@ -9,8 +9,12 @@ from hypothesis import strategies as st
 from sqlalchemy import delete, insert, update
 
 from omnidesk.db import Filters, db
-from omnidesk.http.parts import parts
+from omnidesk.http import queries
+from omnidesk.http.parts import Part
+from omnidesk.http.scans import WAYS
 from omnidesk.http.sorting import VALUE
+from omnidesk.http.sources import Source
+from omnidesk.tickets.finding import matching
 from omnidesk.tickets.lists import SORTED_BY
 from omnidesk.tickets.models import PRIORITIES, STATUSES, Ticket, TicketTag
 from tests.conftest import Caller, make_client, make_conversation
@@ -18,7 +22,7 @@ from tests.test_finding import some
 from tests.test_lists import walk, walk_back
 
 PROPERTY = settings(
-    max_examples=50,
+    max_examples=30,
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
@@ -31,6 +35,7 @@ ROWS = st.lists(
             "priority": st.sampled_from(PRIORITIES),
             "due_at": st.none() | TIMES,
             "updated_at": TIMES,
+            "created_at": TIMES,
             "tagged": st.booleans(),
         }
     ),
@@ -44,6 +49,11 @@ FILTERS = st.fixed_dictionaries(
         "priority": some(PRIORITIES),
         "tag": st.just(["vip"]),
         "overdue": st.sampled_from([["true"], ["false"]]),
+        **{
+            f"{name}_{side}": st.sampled_from([["2020-06-01T00:00:00Z"], ["2021-01-01T00:00:00Z"]])
+            for name in ("created", "updated", "due")
+            for side in ("since", "before")
+        },
     },
 )
 SORT = st.lists(
@@ -79,7 +89,15 @@ def fits(row: dict[str, Any], filters: dict[str, list[str]]) -> bool:
     """Return whether a ticket meets the filters."""
     overdue = not is_closed(row) and row["due_at"] is not None and row["due_at"].year < 2190
     shown = row | {"tag": "vip" if row["tagged"] else "", "overdue": str(overdue).lower()}
-    return all(shown[name] in values for name, values in filters.items())
+
+    def meets(name: str, values: list[str]) -> bool:
+        column, _, side = name.rpartition("_")
+        if side not in ("since", "before"):
+            return shown[name] in values
+        time = shown[f"{column}_at"]
+        return time is not None and (time >= datetime.fromisoformat(values[0])) == (side == "since")
+
+    return all(meets(*each) for each in filters.items())
 
 
 def in_order(rows: list[dict[str, Any]], sort: list[str]) -> list[dict[str, Any]]:
@@ -103,22 +121,33 @@ def client(agent: Caller) -> Caller:
     return agent
 
 
+TWOS = [2, 2, 2]
 SAME_TIME: list[dict[str, Any]] = [
-    {"status": "abierto", "priority": priority, "due_at": time, "updated_at": time, "tagged": False}
+    {
+        "status": "abierto",
+        "priority": priority,
+        "due_at": time,
+        "updated_at": time,
+        "tagged": False,
+        "created_at": time,
+    }
     for time in (datetime(2020, 1, 1, tzinfo=UTC), datetime(2021, 1, 1, tzinfo=UTC))
     for priority in PRIORITIES * 2
 ]
 
 
 @PROPERTY
-@example(rows=SAME_TIME, filters={}, sort=["due_at", "priority"], limit=1, offset=4)
-@example(rows=SAME_TIME, filters={}, sort=["-updated_at", "-priority"], limit=1, offset=4)
+@example(rows=SAME_TIME, filters={}, sort=["due_at", "priority"], limit=1, offset=4, most=TWOS)
+@example(
+    rows=SAME_TIME, filters={}, sort=["-updated_at", "-priority"], limit=1, offset=4, most=[2, 2, 2]
+)
 @given(
     rows=ROWS,
     filters=FILTERS,
     sort=SORT,
     limit=st.sampled_from([1, 2, 3, 50]),
     offset=st.integers(0, 4),
+    most=st.lists(st.sampled_from([2, 3, 20]), min_size=3, max_size=3),
 )
 def test_tickets_are_listed_in_any_order(
     client: Caller,
@@ -127,18 +156,22 @@ def test_tickets_are_listed_in_any_order(
     sort: list[str],
     limit: int,
     offset: int,
+    most: list[int],
 ) -> None:
     store(rows)
+    ways = [way._replace(most=number) for way, number in zip(WAYS[:3], most, strict=True)]
     query = "&".join(
         f"{name}={','.join(some)}" for name, some in [*filters.items(), ("sort", sort)]
     )
     path = f"/api/tickets?{query}"
     expected = [row["ticket_id"] for row in in_order(rows, sort) if fits(row, filters)]
 
-    forwards, backwards = (
-        [row["ticket_id"] for row in walked(client, f"{path}&limit={limit}")]
-        for walked in (walk, walk_back)
-    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(queries, "WAYS", ways)
+        forwards, backwards = (
+            [row["ticket_id"] for row in walked(client, f"{path}&limit={limit}")]
+            for walked in (walk, walk_back)
+        )
     skipped = client.get(f"{path}&offset={offset}")
 
     assert forwards == backwards == expected
@@ -201,8 +234,11 @@ NOW = {"updated_at": datetime(2025, 1, 1, tzinfo=UTC)}
 def test_what_is_overdue_is_not_looked_for_among_what_is_not_due() -> None:
     filters = Filters(now=None, status="abierto")
 
-    (overdue,) = parts(Ticket.matching(filters, sort=("due_at",), overdue=True))
-    with_due, without = parts(Ticket.matching(filters, sort=("due_at",), overdue=False))
+    def found(*, overdue: bool) -> list[Part]:
+        return Source(matching, filters, (("sort", ("due_at",)), ("overdue", overdue))).parts()
+
+    (overdue,) = found(overdue=True)
+    with_due, without = found(overdue=False)
 
     assert overdue.known == with_due.known == (VALUE, VALUE)
     assert without.known == (None, VALUE)

@@ -23,7 +23,8 @@ from sqlalchemy.orm import Mapped, aliased, mapped_column, relationship
 
 from omnidesk.clients.models import Client
 from omnidesk.db import Base, Filters, RuleViolation, Versioned, db, enum_type, utcnow
-from omnidesk.db.search import text_index
+from omnidesk.db.scans import Scan, seek
+from omnidesk.db.search import QUERY, by_words, text_index
 from omnidesk.db.statements import Statement
 from omnidesk.db.words import words_of
 
@@ -174,6 +175,23 @@ class Message(Base):
         if "before" in filters:
             found = found.where(cls.message_id < bindparam("before"))
         return found.order_by(cls.message_id.desc() if order == "desc" else cls.message_id.asc())
+
+    @classmethod
+    def searched(cls, filters: Filters) -> Select[Self] | Scan:
+        """Select the messages with the words of a query that meet the filters, newest first.
+
+        `client_id` is that of their conversations.
+        """
+        compared = ("client_id", "created_since", *QUERY)
+        found = select(cls).where(*filters.conditions(cls, *compared))
+        if "client_id" in filters:
+            client = filters.condition("client_id", Conversation.client_id)
+            found = found.join(Conversation).where(client)
+        sought = by_words(cls, filters)
+        if "created_since" in filters:
+            since = bindparam("created_since", type_=cls.created_at.type)
+            sought = sought._replace(conditions=[*sought.conditions, cls.created_at >= since])
+        return seek(cls, found.order_by(cls.message_id.desc()), [sought])
 
 
 def newest_message_id() -> ScalarSelect[int]:

@@ -1,9 +1,12 @@
 """Conversations and their messages as JSON."""
 
+from typing import Any, ClassVar
+
 from sqlalchemy import Enum
 
 from omnidesk.clients.schemas import RelatedClient
 from omnidesk.conversations.models import Conversation, Message
+from omnidesk.db.words import SearchQuery
 from omnidesk.http import (
     PageQuery,
     PatchSchema,
@@ -14,12 +17,14 @@ from omnidesk.http import (
     TimePageQuery,
 )
 from omnidesk.http.fields import BooleanField, EnumField, IdField, TextField, TimeField
+from omnidesk.http.matches import Match, Texts
 from omnidesk.http.parameters import (
     BooleanParameter,
     EnumsParameter,
     IdParameter,
     IdsParameter,
     IncludeField,
+    QueryField,
     SortParameter,
 )
 
@@ -74,6 +79,11 @@ class MessageCreate(Schema):
     )
 
 
+def message_texts(rows: list[dict[str, Any]], _: SearchQuery) -> list[Texts]:
+    """Return what messages say."""
+    return [{"content": row["content"]} for row in rows]
+
+
 class MessageSchema(ResponseSchema, MessageCreate):
     """A message."""
 
@@ -95,6 +105,8 @@ class MessageSchema(ResponseSchema, MessageCreate):
             "created_at",
         )
 
+    related: ClassVar[dict[str, Any]] = {"match": Match(message_texts)}
+
 
 class MessageQuery(PageQuery):
     """The filters of messages."""
@@ -109,6 +121,17 @@ class MessageQuery(PageQuery):
     before = IdParameter(description="Only messages before the one with this id")
 
 
+class MessageSearch(PageQuery):
+    """What messages are searched by."""
+
+    q = QueryField("Only messages with all of these words", required=True, example="password")
+    conversation_id = IdsParameter(description="Only messages of these conversations")
+    client_id = IdsParameter(description="Only messages of conversations with these clients")
+    sender = EnumsParameter(Message.sender, description="Only messages by these senders")
+    created_since = TimeField(description="Only messages that were written at this time or later")
+    include = IncludeField(MessageSchema)
+
+
 class LastMessage(MessageSchema):
     """What a conversation shows of its last message."""
 
@@ -116,6 +139,8 @@ class LastMessage(MessageSchema):
         """The order of the columns."""
 
         fields = ("message_id", "sender", "content", "created_at")
+
+    related = {}
 
 
 class ConversationSchema(ResponseSchema, ConversationCreate):

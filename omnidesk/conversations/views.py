@@ -11,9 +11,10 @@ from omnidesk.conversations.schemas import (
     MessageCreate,
     MessageQuery,
     MessageSchema,
+    MessageSearch,
 )
 from omnidesk.db import db
-from omnidesk.http import Blueprint, PreparedSelect, current_user
+from omnidesk.http import Blueprint, PreparedSelect, current_user, words_filters
 from omnidesk.http.errors import http_error, insufficient_scope
 
 RELAY = "messages:relay"
@@ -63,6 +64,14 @@ def list_messages(filters: dict[str, Any], conversation_id: int) -> PreparedSele
     found = PreparedSelect(Message.matching, values, order=order or "asc")
     found.endless = order == "asc"
     return found
+
+
+@blp.get("/messages")
+@blp.arguments(MessageSearch, location="query")
+@blp.page(MessageSchema)
+def search_messages(filters: dict[str, Any]) -> PreparedSelect:
+    """Search the messages of all conversations, newest first"""
+    return PreparedSelect(Message.searched, filters | words_filters(filters["q"]))
 
 
 @blp.post("/conversations/<id:conversation_id>/messages")

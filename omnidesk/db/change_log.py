@@ -20,6 +20,7 @@ from typing import Any, Self
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     ColumnElement,
     Connection,
     ForeignKey,
@@ -37,6 +38,7 @@ from sqlalchemy import (
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import Mapped, mapped_column
 from sqlalchemy.sql.functions import FunctionElement
+from sqlalchemy.types import NullType
 
 from omnidesk.db.base import Base
 from omnidesk.db.database_id import DatabaseId
@@ -55,7 +57,9 @@ class ByDialect(FunctionElement[Any]):
 
     def __init__(self, *, postgresql: Any, sqlite: Any) -> None:
         super().__init__(postgresql, sqlite)
-        self.type = postgresql.type
+        # SQLAlchemy would compare a Boolean with 1 on SQLite, and no index serves that.
+        is_condition = isinstance(postgresql.type, Boolean)
+        self.type = NullType() if is_condition else postgresql.type
 
 
 @compiles(ByDialect, "postgresql")

@@ -3,33 +3,41 @@
 The index is a GIN index on PostgreSQL. On SQLite it is a table of FTS5 that triggers keep.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Sequence
+from functools import partial, reduce
 from typing import Any
 
 from sqlalchemy import (
+    CTE,
     BindParameter,
     ColumnElement,
-    FromClause,
+    GenerativeSelect,
     Index,
     Integer,
+    ScalarSelect,
     Select,
-    String,
-    bindparam,
+    case,
+    cast,
     column,
+    func,
     literal_column,
     select,
     table,
     text,
+    union_all,
 )
+from sqlalchemy.dialects.postgresql import TSQUERY
 
 from omnidesk.db.base import Base
 from omnidesk.db.change_log import ByDialect
+from omnidesk.db.filters import Filters
 from omnidesk.db.json_sql import Contains
+from omnidesk.db.scans import Sought
 
 LEXEMES = "array_to_tsvector(array_remove(string_to_array(words, ' '), ''))"
-TSQUERY = "CAST(replace(replace({}, ' ', ' & '), '*', ':*') AS tsquery)"
-
-Narrow = Callable[[Select[Any], ColumnElement[int]], Select[Any]]
+# The filters that a query consists of: its terms, and what the index is asked for by whole words
+# and by a prefix.
+QUERY = ("q", "q_index", "q_prefix")
 
 
 def text_index(table_name: str) -> Index:
@@ -44,27 +52,84 @@ def text_index(table_name: str) -> Index:
     return index.ddl_if(dialect="postgresql")
 
 
-def matches(entity: Any, terms: Iterable[BindParameter[str]]) -> list[ColumnElement[bool]]:
-    """Return the conditions that a row's words contain each term of a query."""
-    return [Contains(entity.words, term) for term in terms]
+def by_words(entity: type[Base], filters: Filters) -> Sought:
+    """Return what rows with the words of a query are sought by; the query's parts are filters."""
+    words: Any = entity.words  # type: ignore[attr-defined]
+    conditions = [Contains(words, term) for term in filters.items(QUERY[0])]
+    whole, prefix = (filters.items(name) for name in QUERY[1:])
+    return Sought(conditions, partial(candidates, entity, whole, prefix))
 
 
-def candidates(entity: type[Base], name: str, narrow: Narrow) -> FromClause:
-    """Return a table with the `id` of rows that the text index finds.
+def candidates(
+    entity: type[Base],
+    whole: Sequence[BindParameter[str]],
+    prefix: Sequence[BindParameter[str]],
+    most: ColumnElement[int],
+) -> Select[int]:
+    """Select the ids of the rows that the text index finds, no more than so many.
 
-    The parameter `name` is the `index_text` of a query. The rows have all its words, but perhaps
-    not its phrases: compare their words by `matches`. `narrow` gets the select of the ids and
-    the column with them; it adds an order, a limit, or where to begin.
+    They may lack what is asked for: see `in_rarest`, and phrases are not known to the index.
     """
-    key = entity.primary_key()
-    words = table(f"{entity.__tablename__}_search", column("rowid", Integer()))
-    asked = literal_column(words.name).op("MATCH")(bindparam(name, type_=String()))
-    by_fts5 = narrow(select(words.c.rowid.label("id")).where(asked), words.c.rowid)
+    key, index = entity.primary_key(), f"{entity.__tablename__}_search"
+    found = [fts5_rows(index, f"{index}_{n}", text, most) for n, text in enumerate(whole)]
+    if prefix:
+        word, beginning = prefix
+        found.append(beginning_with(index, word, beginning, most))
     rows = table(entity.__tablename__, column(key.name, Integer()))
-    tsquery = text(TSQUERY.format(f":{name}")).bindparams(bindparam(name, type_=String()))
-    found = select(rows.c[key.name].label("id")).where(literal_column(LEXEMES).op("@@")(tsquery))
-    # PostgreSQL would rather walk all rows from the newest, but for the offset.
-    each = found.offset(literal_column("0")).subquery()
-    by_gin = narrow(select(each.c.id), each.c.id)
-    found_by = ByDialect(postgresql=by_gin.scalar_subquery(), sqlite=by_fts5.scalar_subquery())
-    return found_by.table_valued(column("id", Integer()), name=f"{entity.__tablename__}_found")
+    has_all = literal_column(LEXEMES).op("@@")(tsquery([*whole, *prefix[1:]]))
+    by_gin = select(rows.c[key.name].label("id")).where(has_all).limit(most)
+    by_fts5 = in_rarest(found, most)
+    either = ByDialect(postgresql=by_gin.scalar_subquery(), sqlite=by_fts5.scalar_subquery())
+    return select(either.table_valued(column("id", Integer()), name=f"{rows.name}_found").c.id)
+
+
+def fts5_rows(index: str, name: str, text: BindParameter[str], most: Any) -> CTE:
+    """Return the ids of the rows that an index of SQLite's finds, no more than so many."""
+    words = table(index, column("rowid", Integer()))
+    found = select(words.c.rowid.label("id")).where(literal_column(index).op("MATCH")(text))
+    return found.limit(most).cte(name).prefix_with("MATERIALIZED")
+
+
+def beginning_with(
+    index: str, word: BindParameter[str], prefix: BindParameter[str], most: ColumnElement[int]
+) -> CTE:
+    """Return the ids of the rows with a word that begins with another.
+
+    FTS5 collects all of these before it returns one. So if there are as many with the word itself,
+    it is not asked for others.
+    """
+    same = fts5_rows(index, f"{index}_word", word, most)
+    few = row_count(same) < most
+    others = fts5_rows(index, f"{index}_prefix", prefix, case((few, most), else_=0))
+    either = union_all(select(same.c.id).where(~few), select(others.c.id))
+    return either.cte(f"{index}_beginning").prefix_with("MATERIALIZED")
+
+
+def row_count(rows: CTE) -> ScalarSelect[int]:
+    """Return the subquery of how many rows there are."""
+    return select(func.count()).select_from(rows).scalar_subquery()
+
+
+def tsquery(texts: Sequence[BindParameter[str]]) -> ColumnElement[Any]:
+    """Return PostgreSQL's query for rows with all texts, such as `cannot & login && log:*`."""
+    signs: Any = [literal_column(f"'{sign}'") for sign in (" ", " & ", "*", ":*")]
+    parts = (func.replace(func.replace(asked, *signs[:2]), *signs[2:]) for asked in texts)
+    queries: Any = (cast(part, TSQUERY) for part in parts)
+    return reduce(lambda one, other: one.op("&&")(other), queries)
+
+
+def in_rarest(found: Sequence[CTE], most: ColumnElement[int]) -> GenerativeSelect:
+    """Select the ids that were found for the term with the fewest.
+
+    To look for rows with several terms, FTS5 reads all rows of the most common one.
+    """
+    if len(found) == 1:
+        return select(found[0].c.id).limit(most)
+    numbered = [(literal_column(str(number), Integer()), rows) for number, rows in enumerate(found)]
+    counts = union_all(
+        *(select(n.label("n"), row_count(rows).label("rows")) for n, rows in numbered)
+    ).subquery()
+    rarest = select(counts.c.n).order_by(counts.c.rows).limit(literal_column("1"))
+    return union_all(
+        *(select(rows.c.id).where(rarest.scalar_subquery() == n) for n, rows in numbered)
+    ).limit(most)

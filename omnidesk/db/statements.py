@@ -11,7 +11,7 @@ from time import monotonic
 from typing import Any, NamedTuple
 
 from flask import has_app_context
-from sqlalchemy import Engine, Select, event
+from sqlalchemy import Engine, GenerativeSelect, event
 from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import DBAPIError
 
@@ -31,7 +31,7 @@ class CompiledSelect(NamedTuple):
     order: Sequence[str] | None  # of positional parameters
 
     @classmethod
-    def new(cls, select: Select[*tuple[Any, ...]], engine: Engine) -> "CompiledSelect":
+    def new(cls, select: GenerativeSelect, engine: Engine) -> "CompiledSelect":
         """Compile a select for an engine's database."""
         compiled: Any = select.compile(engine)
         parameters = {name: bind for bind, name in compiled.bind_names.items()}
@@ -60,7 +60,7 @@ class Statement:
     The rows are the driver's own: no column type converts their values.
     """
 
-    def __init__(self, select: Select[*tuple[Any, ...]]) -> None:
+    def __init__(self, select: GenerativeSelect) -> None:
         self.select = select
         self.compiled: dict[str, CompiledSelect] = {}
 

@@ -13,7 +13,7 @@ from omnidesk.db.types import MAX_ID
 MAX_WORD = 64  # code points; what follows them in a longer word is not looked at
 MAX_WORDS_TEXT = 262_144  # code points of a row: a megabyte, the most that PostgreSQL can index
 MAX_QUERY = 200  # code points
-MAX_QUERY_WORDS = 20
+MAX_QUERY_WORDS = 10
 MIN_PREFIX = 3  # code points
 UNASSIGNED = ("Cn", "Co", "Cs")  # Unicode's categories of code points that mean nothing
 
@@ -98,11 +98,19 @@ class SearchQuery(NamedTuple):
         whole = tuple(f" {term} " for term in (*self.words, *self.phrases))
         return whole if self.prefix is None else (*whole, f" {self.prefix}")
 
+    def is_met_by(self, found: str) -> bool:
+        """Return whether words, as `words` writes them, have all that is asked for."""
+        return all(term in found for term in self.terms)
+
     @property
-    def index_text(self) -> str:
-        """What the text index is asked for, which knows no phrases: `cannot login yest*`."""
-        whole = dict.fromkeys([*self.words, *(w for term in self.phrases for w in term.split())])
-        return " ".join(whole if self.prefix is None else [*whole, f"{self.prefix}*"])
+    def index_texts(self) -> tuple[str, ...]:
+        """What the text index is asked for by each word and phrase, whose order it ignores."""
+        return *self.words, *self.phrases
+
+    @property
+    def index_prefix(self) -> tuple[str, ...]:
+        """What it is asked for by the prefix, if there is one: the word, and what begins so."""
+        return () if self.prefix is None else (self.prefix, f"{self.prefix}*")
 
 
 def number(text: str) -> int | None:

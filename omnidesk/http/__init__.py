@@ -3,9 +3,9 @@
 from omnidesk.http import app, cors
 from omnidesk.http.blueprint import Blueprint
 from omnidesk.http.openapi import Api
-from omnidesk.http.parameters import ME, with_caller
+from omnidesk.http.parameters import ME, with_caller, words_filters
 from omnidesk.http.queries import PreparedSelect
-from omnidesk.http.related import Related, RowEtag
+from omnidesk.http.related import Related, RowEtag, may_read
 from omnidesk.http.responses import current_user
 from omnidesk.http.schemas import (
     PageQuery,
@@ -36,5 +36,7 @@ __all__ = [
     "app",
     "cors",
     "current_user",
+    "may_read",
     "with_caller",
+    "words_filters",
 ]

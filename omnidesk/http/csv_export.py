@@ -20,8 +20,8 @@ from werkzeug.http import parse_accept_header
 from omnidesk.db.postgresql import within_deadline
 from omnidesk.http.errors import handle_database_error
 from omnidesk.http.fields import INVISIBLE
-from omnidesk.http.pagination import Links, Page
-from omnidesk.http.queries import PageRows, PreparedSelect
+from omnidesk.http.pagination import Links, Page, PageRows
+from omnidesk.http.queries import PreparedSelect
 from omnidesk.http.related import with_related
 from omnidesk.http.schemas import MAX_LIMIT, Schema
 
@@ -93,9 +93,12 @@ def cell(value: Any, path: tuple[str, ...]) -> str:
     return orjson.dumps(value).decode()
 
 
-def first_part(page: Page) -> Page:
-    """Return the part of a page that is read before the response begins."""
-    return page if page.limit <= MAX_PART else page._replace(limit=MAX_PART)
+def first_part(select: PreparedSelect, page: Page) -> Page:
+    """Return the part of a page that is read before the response begins.
+
+    Of a scan it is the whole page, which may be short: only its own link leads on.
+    """
+    return page if page.limit <= MAX_PART or select.is_scan else page._replace(limit=MAX_PART)
 
 
 def next_part(part: Page, rows: PageRows) -> Page | None:
@@ -132,9 +135,9 @@ def end_of(
     `rows` are those of the first part. The position is None where the page has no other part, or
     where the list ends within it.
     """
-    part, last = first_part(page), None
+    part, last = first_part(select, page), None
     missing, rest = page.limit - len(part.cut(rows.rows)), next_part(part, rows)
-    if missing and rest:
+    if missing and rest and not select.is_scan:
         part = rest._replace(limit=1, offset=missing - 1)
         rows = select.page(schema, part)
         last = next(iter(part.cut(rows.positions)), None)
@@ -152,7 +155,7 @@ def parts(
     moved, the page ends at most a part later.
     """
     left = page.limit if last is None else page.limit + MAX_PART
-    part = first_part(page)
+    part = first_part(select, page)
     while True:
         shown, positions = part.cut(rows.rows)[:left], part.cut(rows.positions)
         if last in positions:
@@ -161,7 +164,7 @@ def parts(
         yield shown
         left -= len(shown)
         following = next_part(part, rows)
-        if not left or following is None:
+        if not left or following is None or select.is_scan:
             return
         part = following
         rows = read_or_break_off(select, schema, part)

@@ -65,6 +65,15 @@ def write_cursor(direction: str, position: str, keys: list[SortKey]) -> str:
     return direction + "".join(parts)
 
 
+def write_back_cursor(cursor: str, keys: list[SortKey]) -> str:
+    """Return the cursor that leads back from a page without rows, which begins after a cursor.
+
+    It points between that row and the next: beside it, by the id that comes last in both.
+    """
+    row_id = int(cursor[-8:], 16) + (-1 if keys[-1].descending else 1)
+    return f"{BEFORE}{cursor[1:-8]}{row_id:08x}"
+
+
 def read_cursor(cursor: str, keys: list[SortKey]) -> list[Any]:
     """Return the sort keys in a cursor, None for null; raise 400 where it is none of this list."""
     parts = [cursor_part(key) for key in keys]

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple, Self
 from urllib.parse import quote, quote_plus
 
-from flask import Response, request
+from flask import Response, g, request
 from werkzeug.http import parse_list_header
 
 from omnidesk.db.statements import Statement
@@ -22,9 +22,10 @@ from omnidesk.http.etags import (
     refuse_conditions,
 )
 from omnidesk.http.fields import etag_of
-from omnidesk.http.pagination import Links, Page
+from omnidesk.http.matches import MATCH, add_matches, require_query
+from omnidesk.http.pagination import Links, Page, PageRows
 from omnidesk.http.parsing import query_pairs
-from omnidesk.http.queries import PageRows, PreparedSelect
+from omnidesk.http.queries import PreparedSelect
 from omnidesk.http.related import check_readable
 from omnidesk.http.schemas import DEFAULT_LIMIT, MAX_CSV_LIMIT, MAX_LIMIT, Schema
 
@@ -79,7 +80,8 @@ class ListRequest(NamedTuple):
         environ = request.environ
         as_csv = prefers_csv(environ.get("HTTP_ACCEPT", ""))
         page = Page(0, query.pop("offset", 0), query.pop("cursor", ""))
-        long = as_csv and not page.backwards  # parts are read forwards only
+        # Parts are read forwards only, and strangers cost no more than as JSON.
+        long = as_csv and not page.backwards and g.user is not None
         default, most = (MAX_CSV_LIMIT, MAX_CSV_LIMIT) if long else (DEFAULT_LIMIT, MAX_LIMIT)
         limit = query.pop("limit", default)
         if limit > most:
@@ -102,13 +104,17 @@ def list_response(
     asked = ListRequest.read(query)
     include = query.pop("include", ())
     check_readable(route.schema, include)
-    select: PreparedSelect = view(query, **path).including(include)
+    sought = require_query(query) if MATCH in include else None
+    related = tuple(name for name in include if name != MATCH)
+    select: PreparedSelect = view(query, **path).including(related)
     response = unchanged(route, select, asked, path) if is_conditional() else None
     if response is None:
-        page = first_part(asked.page) if asked.as_csv else asked.page
+        page = first_part(select, asked.page) if asked.as_csv else asked.page
         rows = select.page(route.schema, page)
         if not rows.rows:
             check_parent(route, path)
+        if sought:
+            rows = rows._replace(rows=add_matches(rows.rows, route.schema, sought))
         response = page_response(route, select, asked, rows)
     response.headers["Vary"] = "Accept, Prefer"
     return response

@@ -4,12 +4,14 @@ A cursor holds the sort keys of the row that it points at, so a page costs the s
 """
 
 from collections.abc import Hashable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
-from sqlalchemy import CTE, BigInteger, Select, bindparam, select, tuple_, union_all
+import orjson
+from sqlalchemy import CTE, BigInteger, ColumnElement, Select, bindparam, select, tuple_, union_all
 
+from omnidesk.db import MAX_ID
 from omnidesk.db.change_log import CommitOrder
-from omnidesk.http.cursors import AFTER, BEFORE, write_cursor
+from omnidesk.http.cursors import AFTER, BEFORE, write_back_cursor, write_cursor
 from omnidesk.http.parts import Part
 from omnidesk.http.sorting import SortKey, beyond, cursor_keys, uniform
 
@@ -42,22 +44,33 @@ def merged_page(parts: Sequence[Part], shape: PageShape) -> CTE:
     The parameters are those of `Page.parameters`. Of each part, only as many rows are read as the
     page may need.
     """
+    page = merged_keys(parts, shape, bindparam("limit", type_=BigInteger()))
+    # Materialized, or the rows would be written as JSON before they are sorted and cut.
+    return page.cte("page").prefix_with("MATERIALIZED")
+
+
+def merged_keys(parts: Sequence[Part], shape: PageShape, limit: ColumnElement[int]) -> Select[Any]:
+    """Return the select of the first rows' sort keys, as for `merged_page`."""
     backwards, keys = shape.backwards, parts[0].keys
-    limit, offset = (bindparam(name, type_=BigInteger()) for name in ("limit", "offset"))
+    offset = bindparam("offset", type_=BigInteger())
     read = limit + offset if shape.skips else limit
-    pages = []
-    for part in parts:
-        page = part.in_order(backwards=backwards)
-        if shape.place is not None:
-            page = page.where(part.beyond(shape.place, place(keys), backwards=backwards))
-        pages.append(select(page.limit(read).subquery()))
+    pages = [select(part_page(part, shape).limit(read).subquery()) for part in parts]
     found = union_all(*pages).subquery()
     merged = [key._replace(column=column) for key, column in zip(keys, found.c, strict=True)]
     rows = select(found).order_by(*(key.clause(backwards=backwards) for key in merged))
     if shape.skips:
         rows = rows.offset(offset)
-    # Materialized, or the rows would be written as JSON before they are sorted and cut.
-    return rows.limit(limit).cte("page").prefix_with("MATERIALIZED")
+    return rows.limit(limit)
+
+
+def part_page(part: Part, shape: PageShape, *, in_order: bool = True) -> Select[Any]:
+    """Return the select of the sort keys of a part's rows that are on the page or beyond."""
+    rows = part.in_order(backwards=shape.backwards)
+    if not in_order:
+        rows = rows.order_by(None)
+    if shape.place is None:
+        return rows
+    return rows.where(part.beyond(shape.place, place(part.keys), backwards=shape.backwards))
 
 
 def place(keys: list[SortKey]) -> list[Any]:
@@ -112,15 +125,50 @@ class Page(NamedTuple):
         """Return the rows of the page, in the list's own order."""
         return rows[: self.limit][:: -1 if self.backwards else 1]
 
-    def neighbours(self, positions: list[str], keys: list[SortKey], *, more: bool) -> Links:
-        """Return by relation (`next`, `prev`) a parameter and its value that lead to that page."""
+    def neighbours(
+        self, positions: list[str], keys: list[SortKey], *, more: bool, resume: str | None = None
+    ) -> Links:
+        """Return by relation (`next`, `prev`) a parameter and its value that lead to that page.
+
+        `resume` is the position from which to look for more where the page is short.
+        """
         found: Links = {}
+        if resume is not None:
+            more = True
+            positions = [resume, *positions] if self.backwards else [*positions, resume]
         if positions and (more or self.backwards):
             found["next"] = ("cursor", write_cursor(AFTER, positions[-1], keys))
         elif more:
             found["next"] = ("cursor", self.cursor) if self.cursor else ("offset", self.offset)
         if self.cursor and positions and (more or not self.backwards):
             found["prev"] = ("cursor", write_cursor(BEFORE, positions[0], keys))
+        elif self.cursor and not positions and not self.backwards and keys[-1].is_id:
+            found["prev"] = ("cursor", write_back_cursor(self.cursor, keys))
         elif self.offset and not self.cursor:
             found["prev"] = ("offset", max(0, self.offset - self.limit))
         return found
+
+
+class PageRows(NamedTuple):
+    """The rows of a page as JSON, and each row's sort keys as a JSON array.
+
+    `resume` is the position from which to look for more, where the page is short.
+    """
+
+    rows: list[str]
+    positions: list[str]
+    keys: list[SortKey]
+    last_change: str | None = None
+    resume: str | None = None
+
+    def headed_by(self, row: str, limit: int) -> Self:
+        """Return the rows of a first page after another row. They are ordered by an id, falling."""
+        before_all = orjson.dumps([MAX_ID]).decode()
+        rows, positions = [row, *self.rows[:limit]], [before_all, *self.positions[:limit]]
+        return self._replace(rows=rows, positions=positions)
+
+    def neighbours(self, page: Page, *, endless: bool = False) -> Links:
+        """Return what leads to the pages beside this one, as `Page.neighbours` does."""
+        more = endless or len(self.positions) > page.limit
+        positions = page.cut(self.positions)
+        return page.neighbours(positions, self.keys, more=more, resume=self.resume)

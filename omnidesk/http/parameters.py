@@ -11,6 +11,8 @@ from sqlalchemy import Enum
 
 from omnidesk.db import MAX_ID
 from omnidesk.db.folding import search_words
+from omnidesk.db.search import QUERY
+from omnidesk.db.words import MAX_QUERY, MAX_QUERY_WORDS, SearchQuery
 from omnidesk.http.errors import http_error
 from omnidesk.http.fields import BooleanField, Column, DocumentedField, EnumField, TextField
 
@@ -153,6 +155,29 @@ class SearchField(TextField):
         if not words:
             raise self.make_error("blank")
         return tuple(words)
+
+
+class QueryField(TextField):
+    """Words and phrases to look for, loaded as a `SearchQuery`."""
+
+    default_error_messages = {"many": "At most {limit} words."}
+
+    def __init__(self, description: str, **kwargs: Any) -> None:
+        super().__init__(max_length=MAX_QUERY, description=description, **kwargs)
+
+    def _deserialize(self, value: object, *args: Any, **kwargs: Any) -> Any:
+        query = SearchQuery.parse(super()._deserialize(value, *args, **kwargs))
+        if not query.terms:
+            raise self.make_error("blank")
+        if len(" ".join(query.terms).split()) > MAX_QUERY_WORDS:
+            raise self.make_error("many", limit=MAX_QUERY_WORDS)
+        return query
+
+
+def words_filters(query: SearchQuery) -> dict[str, Any]:
+    """Return the filters that a query consists of."""
+    parts = query.terms, query.index_texts, query.index_prefix
+    return dict(zip(QUERY, parts, strict=True))
 
 
 class KeyField(TextField):

@@ -1,38 +1,34 @@
 """The selects behind lists and single rows: built once for each set of filters, run often."""
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from functools import lru_cache
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 from zlib import crc32
 
 import orjson
 from sqlalchemy import (
-    CTE,
-    ColumnElement,
     Select,
-    Subquery,
-    Text,
-    cast,
-    func,
-    literal,
-    select,
 )
 from sqlalchemy.orm import Session
 
 from omnidesk.db import Base, Filters, db, json_sql
-from omnidesk.db.change_log import Change
 from omnidesk.db.filters import parameter_values
+from omnidesk.db.scans import Scan
 from omnidesk.db.session import READ
-from omnidesk.db.statements import Statement
 from omnidesk.http.cursors import read_cursor
-from omnidesk.http.pagination import Links, Page, PageShape, merged_page, page_select
+from omnidesk.http.list_statements import (
+    PageStatement,
+    count_statement,
+    is_scan,
+    page_statement,
+    row_statement,
+    source_keys,
+)
+from omnidesk.http.pagination import Page, PageRows
 from omnidesk.http.related import with_related
+from omnidesk.http.scans import WAYS, Way
 from omnidesk.http.schemas import Schema
-from omnidesk.http.serialization import json_object, nests
-from omnidesk.http.sorting import SortKey, cursor_keys, sort_keys
-from omnidesk.http.sources import Source, entity_of
-
-MAX_STATEMENTS = 1024  # that are kept of each kind; each is a few kilobytes
+from omnidesk.http.serialization import nests
+from omnidesk.http.sources import Source
 
 
 class PreparedSelect:
@@ -44,15 +40,18 @@ class PreparedSelect:
     """
 
     def __init__(
-        self, build: Callable[..., Select[Any]], values: Mapping[str, Any], **shape: Hashable
+        self, build: Callable[..., Select[Any] | Scan], values: Mapping[str, Any], **shape: Hashable
     ) -> None:
         self.source = Source(build, Filters(**values), tuple(shape.items()))
         self.parameters = parameter_values(values)
         self.endless = False  # whether the last page links to a next one, for rows yet to come
+        self.top: Self | None = None  # a row that comes first, and is not among the others
 
     def including(self, names: tuple[str, ...]) -> Self:
         """Return the same with the related rows of these names."""
         self.source = self.source._replace(include=names)
+        if self.top:
+            self.top.including(names)
         return self
 
     def row(self, schema: type[Schema]) -> tuple[str, str | None] | None:
@@ -70,24 +69,52 @@ class PreparedSelect:
             return dump_all([found], schema)[0], etag
         return None
 
-    def page(self, schema: type[Schema], page: Page) -> "PageRows":
+    def page(self, schema: type[Schema], page: Page) -> PageRows:
         """Return the rows of a page, and one more where there are more; raise 400 for a cursor."""
-        prepared, values = self.prepare(schema, page)
-        if prepared.statement is None:
-            return self.dumped_page(schema, prepared, values)
-        ((rows, positions, *last),) = prepared.statement.fetch(**values)
-        return PageRows(lines(rows), lines(positions), prepared.keys, *last)
+        if self.top and not page.cursor and (top := self.top.page(schema, Page(1))).rows:
+            if not page.offset:
+                return self.others(schema, page).headed_by(top.rows[0], page.limit)
+            page = page._replace(offset=page.offset - 1)
+        return self.others(schema, page)
 
-    def prepare(self, schema: type[Schema], page: Page) -> tuple["PageStatement", dict[str, Any]]:
+    def others(self, schema: type[Schema], page: Page) -> PageRows:
+        """Return the same without the row that comes first, if there is one."""
+        for way in WAYS if self.is_scan else (None,):
+            prepared, values = self.prepare(schema, page, way)
+            if prepared.statement is None:
+                return self.dumped_page(schema, prepared, values)
+            ((shown, positions, last_change, looked_at, ended_at),) = prepared.statement.fetch(
+                **values
+            )
+            rows = lines(shown)
+            if way is None or len(rows) > page.limit or way.finds_all(looked_at):
+                break
+        else:
+            return PageRows(rows, lines(positions), prepared.keys, last_change, resume=ended_at)
+        return PageRows(rows, lines(positions), prepared.keys, last_change)
+
+    @property
+    def is_scan(self) -> bool:
+        """Return whether the rows must be looked at one by one, so that a page may be short."""
+        return is_scan(self.source)
+
+    def first(self, schema: type[Schema], count: int) -> str:
+        """Return the JSON array of so many rows."""
+        page = Page(count)
+        return f"[{','.join(page.cut(self.page(schema, page).rows))}]"
+
+    def prepare(
+        self, schema: type[Schema], page: Page, way: Way | None = None
+    ) -> tuple[PageStatement, dict[str, Any]]:
         """Return the statement of a page and the values of its parameters."""
         keys = source_keys(self.source) if page.cursor else []
         position = read_cursor(page.cursor, keys) if page.cursor else []
-        prepared = page_statement(self.source, schema, page.shape(position, keys))
+        prepared = page_statement(self.source, schema, page.shape(position, keys), way)
         return prepared, self.parameters | page.parameters(position)
 
     def dumped_page(
-        self, schema: type[Schema], prepared: "PageStatement", values: dict[str, Any]
-    ) -> "PageRows":
+        self, schema: type[Schema], prepared: PageStatement, values: dict[str, Any]
+    ) -> PageRows:
         """Return the same as `page`, written by marshmallow."""
         position = json_sql.JsonArray(*(key.column for key in prepared.keys))
         found = fetch_entities(prepared.select.add_columns(position), values)
@@ -106,30 +133,8 @@ class PreparedSelect:
 
     def count(self) -> int:
         """Return how many rows there are in all."""
-        return int(count_statement(self.source).fetch(**self.parameters)[0][0])
-
-
-class PageRows(NamedTuple):
-    """The rows of a page as JSON, and each row's sort keys as a JSON array."""
-
-    rows: list[str]
-    positions: list[str]
-    keys: list[SortKey]
-    last_change: str | None = None
-
-    def neighbours(self, page: Page, *, endless: bool = False) -> Links:
-        """Return what leads to the pages beside this one, as `Page.neighbours` does."""
-        more = endless or len(self.positions) > page.limit
-        return page.neighbours(page.cut(self.positions), self.keys, more=more)
-
-
-class PageStatement(NamedTuple):
-    """How all requests for pages of one shape are answered."""
-
-    select: Select[Any]
-    keys: list[SortKey]
-    statement: Statement | None  # None where marshmallow must write the rows
-    last: Statement | None
+        count = int(count_statement(self.source).fetch(**self.parameters)[0][0])
+        return count + self.top.count() if self.top else count
 
 
 def lines(text: str | None) -> list[str]:
@@ -146,69 +151,3 @@ def fetch_entities(rows: Select[Any], values: dict[str, Any]) -> Sequence[Any]:
 def dump_all(entities: Sequence[Base], schema: type[Schema]) -> list[str]:
     """Return rows as JSON, written by marshmallow."""
     return [orjson.dumps(row).decode() for row in schema(many=True).dump(entities)]
-
-
-@lru_cache(maxsize=MAX_STATEMENTS)
-def source_keys(source: Source) -> list[SortKey]:
-    """Return the sort keys that the cursors of a list hold."""
-    return cursor_keys(sort_keys(source.select()))
-
-
-@lru_cache(maxsize=MAX_STATEMENTS)
-def row_statement(source: Source, schema: type[Schema]) -> Statement | None:
-    """Return the statement of a single row's JSON and ETag; None where SQL cannot write it."""
-    rows = source.select()
-    entity = entity_of(rows)
-    shown = json_object(schema, entity)
-    if shown is None:
-        return None
-    etag = literal(None) if nests(schema) else getattr(entity, "etag", literal(None))
-    return Statement(rows.with_only_columns(cast(shown, Text), etag))
-
-
-@lru_cache(maxsize=MAX_STATEMENTS)
-def page_statement(source: Source, schema: type[Schema], shape: PageShape) -> PageStatement:
-    """Return the statement of a page: one row with the JSON of all its rows, a line for each.
-
-    To fetch row by row, the driver would release the interpreter's lock for each: under load that
-    costs more than all the rest.
-    """
-    rows = source.select()
-    entity, keys = entity_of(rows), sort_keys(rows)
-    rows, keys = page_select(rows, keys, shape), cursor_keys(keys)
-    shown = json_object(with_related(schema, source.include), entity)
-    if shown is None:
-        return PageStatement(rows, keys, None, None)
-    relationships = source.relationships(entity)
-    others = [related.property.mapper.class_ for related in relationships]
-    last = None if nests(schema) else Change.last(entity, *others)
-    parts = source.parts()
-    if len(parts) > 1:
-        found = merged_rows(merged_page(parts, shape), shown, entity, relationships)
-    else:
-        position = json_sql.JsonArray(*(key.column for key in keys))
-        found = rows.with_only_columns(shown.label("shown"), position.label("position")).subquery()
-    joined = select(json_sql.JsonLines(found.c.shown), json_sql.JsonLines(found.c.position))
-    if last is None:
-        return PageStatement(rows, keys, Statement(joined), None)
-    joined = joined.add_columns(last.scalar_subquery())
-    return PageStatement(rows, keys, Statement(joined), Statement(last))
-
-
-def merged_rows(
-    page: CTE, shown: ColumnElement[Any], entity: type[Base], relationships: list[Any]
-) -> Subquery:
-    """Return the rows of a page as JSON, each found by its id, the last of the page's sort keys."""
-    *_, row_id = page.c
-    row = select(shown).select_from(entity).where(entity.primary_key() == row_id)
-    for relationship in relationships:
-        row = row.outerjoin(relationship)
-    position = json_sql.JsonArray(*page.c)
-    row_json = row.correlate(page).scalar_subquery()
-    return select(row_json.label("shown"), position.label("position")).subquery()
-
-
-@lru_cache(maxsize=MAX_STATEMENTS)
-def count_statement(source: Source) -> Statement:
-    """Return the statement that counts the rows."""
-    return Statement(select(func.count()).select_from(source.select().order_by(None).subquery()))

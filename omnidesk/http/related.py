@@ -61,10 +61,12 @@ def check_readable(schema: type[Schema], names: tuple[str, ...]) -> None:
     """Raise 401 or 403 unless the caller may read these rows where they are at home."""
     for name in names:
         resource = related_of(schema)[name].resource
-        if not resource:
-            continue
-        if g.user is None:
-            if resource not in current_app.config["PUBLIC_READS"]:
-                raise http_error(401)
-        elif g.user.scopes is not None and f"{resource}:read" not in g.user.scopes:
-            raise insufficient_scope(f"{resource}:read")
+        if resource and not may_read(resource):
+            raise http_error(401) if g.user is None else insufficient_scope(f"{resource}:read")
+
+
+def may_read(resource: str) -> bool:
+    """Return whether the caller may read the rows of a resource."""
+    if g.user is None:
+        return resource in current_app.config["PUBLIC_READS"]
+    return g.user.scopes is None or f"{resource}:read" in g.user.scopes

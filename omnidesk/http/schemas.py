@@ -94,8 +94,8 @@ class PageQuery(Schema):
     limit = IntegerParameter(
         validate=Range(min=1),
         metadata={"maximum": MAX_LIMIT},
-        description=f"How many rows to send at most (default: {DEFAULT_LIMIT}); for `text/csv` up"
-        f" to {MAX_CSV_LIMIT}, which is the default there",
+        description=f"How many rows to send at most (default: {DEFAULT_LIMIT}); for `text/csv`,"
+        f" with a token, up to {MAX_CSV_LIMIT}, which is the default there",
     )
     offset = IntegerParameter(
         load_default=0,

@@ -7,6 +7,7 @@ from sqlalchemy import (
     BinaryExpression,
     Case,
     ColumnElement,
+    Integer,
     Select,
     UnaryExpression,
     and_,
@@ -28,6 +29,11 @@ class SortKey(NamedTuple):
     column: Any
     descending: bool = False
     nulls_last: bool = False
+
+    @property
+    def is_id(self) -> bool:
+        """Return whether it is an id of rows, such as most lists have last."""
+        return type(self.column.type) is Integer
 
     @property
     def ranked(self) -> list[ColumnElement[Any]]:

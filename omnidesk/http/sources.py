@@ -8,6 +8,7 @@ from sqlalchemy.orm import contains_eager
 from sqlalchemy.sql.visitors import iterate
 
 from omnidesk.db import Base, Filters
+from omnidesk.db.scans import Scan
 from omnidesk.http.parts import Part, parts
 
 MAX_PARTS = 32  # of a list; each adds to what a statement costs
@@ -16,14 +17,15 @@ MAX_PARTS = 32  # of a list; each adds to what a statement costs
 class Source(NamedTuple):
     """What a select is built from: everything that it may depend on."""
 
-    build: Callable[..., Select[Any]]
+    build: Callable[..., Select[Any] | Scan]
     filters: Filters
     shape: tuple[tuple[str, Hashable], ...]
     include: tuple[str, ...] = ()  # names of relationships
 
     def select(self) -> Select[Any]:
         """Build the select; raise TypeError where it leaves a filter out."""
-        rows = self.build(self.filters, **dict(self.shape))
+        found = self.build(self.filters, **dict(self.shape))
+        rows = found.select() if isinstance(found, Scan) else found
         for relationship in self.relationships(entity_of(rows)):
             rows = rows.outerjoin(relationship).options(contains_eager(relationship))
         used = {part.key for part in iterate(rows) if isinstance(part, BindParameter)}
@@ -32,11 +34,23 @@ class Source(NamedTuple):
         return rows
 
     def parts(self) -> list[Part]:
-        """Return the parts of the list, without lists of values, which together have its rows."""
-        shape = dict(self.shape)
-        number = len(parts(self.build(self.filters, **shape)))
-        branches = self.filters.branches(MAX_PARTS // number)
-        return [part for some in branches for part in parts(self.build(some, **shape))]
+        """Return the parts of the list, without lists of values, which together have its rows.
+
+        Those of a scan leave its condition out.
+        """
+        whole = parts(self.rows(self.filters))
+        branches = self.filters.branches(MAX_PARTS // len(whole))
+        return [part for some in branches for part in parts(self.rows(some))] or whole
+
+    def rows(self, filters: Filters) -> Select[Any]:
+        """Build the select for some filters, without the condition of a scan."""
+        found = self.build(filters, **dict(self.shape))
+        return found.rows if isinstance(found, Scan) else found
+
+    def scan(self) -> Scan | None:
+        """Build the scan, where rows must be looked at one by one."""
+        found = self.build(self.filters, **dict(self.shape))
+        return found if isinstance(found, Scan) else None
 
     def relationships(self, entity: type[Base]) -> list[Any]:
         """Return the attributes of the related rows that are read with an entity's."""

@@ -23,6 +23,7 @@ from omnidesk.tickets.models import Ticket
 SEARCHED: tuple[type[Base], ...] = (Ticket, Comment, Message)
 BATCH = 1_000  # rows that are read at once
 STEP = 50_000  # code points of words that one transaction changes
+PAUSE = 0.2  # seconds
 ROW = 100  # what a row without words counts for
 PAGES = 100  # of 4 kB that one transaction merges or drops
 
@@ -172,6 +173,7 @@ def remake_on_sqlite(entity: type[Base]) -> Iterator[int]:
         run(connection, RENAME, index=index, name=old)
         run(connection, RENAME, index=new, name=index)
         run(connection, *fts5_triggers(table, index))
+    sleep(PAUSE)  # others may still be reading the old one
     discard(old)
 
 

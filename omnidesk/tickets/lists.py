@@ -9,9 +9,11 @@ SORTED_BY = ("ticket_id", "updated_at", "due_at", "priority")
 NEWEST_FIRST = ("-ticket_id",)
 TIMES = ("updated_at", "due_at")
 # What tickets are found by and then ordered by a time, in an index.
-SORTED_WITHIN = (
-    *((), ("status",), ("priority",), ("assigned_to",), ("client_id",)),
-    *(("status", "priority"), ("assigned_to", "status")),
+SORTED_WITHIN: tuple[tuple[str, ...], ...] = (
+    (),
+    ("status",),
+    ("status", "priority"),
+    ("assigned_to", "status"),
 )
 CLOSED: Any = literal_column("'cerrado'")
 
@@ -38,9 +40,19 @@ def ordered(sort: tuple[str, ...], tickets: Any, copies: Any) -> Iterator[UnaryE
     yield copies.ticket_id.desc() if descending else copies.ticket_id.asc()
 
 
-def due(tickets: Any, *, overdue: bool) -> tuple[ColumnElement[bool], ...]:
-    """Return the conditions of tickets that are overdue at the time `now`, or of all others."""
-    now: Any = bindparam("now")
-    if overdue:
-        return tickets.status != CLOSED, tickets.due_at < now
-    return (or_(tickets.status == CLOSED, tickets.due_at.is_(None), tickets.due_at >= now),)
+def first_order(sort: tuple[str, ...]) -> str:
+    """Return the column by which tickets of the same priority are ordered first."""
+    names = (key.removeprefix("-") for key in sort)
+    return next((name for name in names if name != "priority"), "ticket_id")
+
+
+def overdue_conditions(tickets: Any) -> list[ColumnElement[bool]]:
+    """Return the conditions of tickets that are overdue at the time `now`."""
+    return [tickets.status != CLOSED, tickets.due_at < bindparam("now")]
+
+
+def not_overdue(tickets: Any) -> ColumnElement[bool]:
+    """Return the condition of all other tickets."""
+    return or_(
+        tickets.status == CLOSED, tickets.due_at.is_(None), tickets.due_at >= bindparam("now")
+    )

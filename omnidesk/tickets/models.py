@@ -15,9 +15,10 @@ from sqlalchemy import (
     case,
     or_,
     select,
+    text,
     update,
 )
-from sqlalchemy.orm import Mapped, aliased, mapped_column, relationship
+from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from omnidesk.clients.models import Client
 from omnidesk.db import (
@@ -34,7 +35,7 @@ from omnidesk.db.folding import MAX_TAG, derived_for_all, fold_tag
 from omnidesk.db.search import text_index
 from omnidesk.db.statements import Statement
 from omnidesk.db.words import words_of
-from omnidesk.tickets.lists import NEWEST_FIRST, SORTED_WITHIN, TIMES, due, ordered
+from omnidesk.tickets.lists import SORTED_WITHIN, TIMES
 from omnidesk.users.models import User, require_active_user
 
 PRIORITIES = ("alta", "media", "baja")
@@ -66,12 +67,19 @@ class Ticket(Versioned, Base):
 
     client: Mapped[Client] = relationship(viewonly=True, lazy="raise")
     assignee: Mapped[User | None] = relationship(viewonly=True, lazy="raise")
+    comments: Mapped[list[Any]] = relationship("Comment", viewonly=True, lazy="raise")
 
     __table_args__ = (
         CheckConstraint(
             "(status = 'cerrado') = (resolved_at IS NOT NULL)",
             name="resolved_when_closed",
             info={"field": "status"},
+        ),
+        Index(
+            None,
+            "resolved_at",
+            sqlite_where=text("resolved_at IS NOT NULL"),
+            postgresql_where=text("resolved_at IS NOT NULL"),
         ),
         Index(None, "status", "ticket_id"),
         Index(None, "priority", "ticket_id"),
@@ -96,24 +104,6 @@ class Ticket(Versioned, Base):
         ticket.assign(assigned_to)
         ticket.move_to(status)
         return ticket
-
-    @classmethod
-    def matching(
-        cls, filters: Filters, *, sort: tuple[str, ...] = NEWEST_FIRST, overdue: bool | None = None
-    ) -> Select[Self]:
-        """Select the tickets that meet the filters: all, what is overdue, or what is not."""
-        tickets, copies = select(cls), TicketTag if "tag" in filters else cls
-        if "tag" in filters:
-            first, *others = filters.items("tag")
-            tickets = tickets.join(TicketTag).where(TicketTag.tag == first)
-            for tag in others:
-                other = aliased(TicketTag)
-                same = other.ticket_id == TicketTag.ticket_id
-                tickets = tickets.where(select(other).where(same, other.tag == tag).exists())
-        if overdue is not None:
-            tickets = tickets.where(*due(cls, overdue=overdue))
-        tickets = tickets.where(*filters.conditions(copies, "tag", "now"))
-        return tickets.order_by(*ordered(sort, cls, copies))
 
     def change(self, **fields: Any) -> None:
         """Set these fields; raise RuleViolation for an assignee who is not an active user."""

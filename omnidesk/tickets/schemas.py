@@ -5,7 +5,6 @@ from typing import Any
 from marshmallow import ValidationError, fields, validates
 
 from omnidesk.clients.schemas import RelatedClient
-from omnidesk.db.folding import MAX_TAG_SENT, fold_tag
 from omnidesk.http import (
     ME,
     PatchSchema,
@@ -25,34 +24,22 @@ from omnidesk.http.fields import (
     TextField,
     TimeField,
 )
+from omnidesk.http.matches import Match
 from omnidesk.http.parameters import (
     BooleanParameter,
     EnumsParameter,
     IdsParameter,
     IncludeField,
+    QueryField,
     SortParameter,
 )
+from omnidesk.tickets.fields import TAG, TagsField
+from omnidesk.tickets.finding import texts_found
 from omnidesk.tickets.lists import SORTED_BY
 from omnidesk.tickets.models import Tag, Ticket
 from omnidesk.users.schemas import RelatedUser
 
-# Letters and digits of any script, which a portable pattern cannot name, and _ . : -
-TAG = r"[^\x00-\x2f\x3a-\x40\x5b-\x60\x7b-\xa9][^\x00-,/;-@\x5b-^`\x7b-\xa9]*"
 MAX_TICKETS = 100  # that are changed at once
-MAX_TAGS_SOUGHT = 10  # that a ticket has at once
-
-
-class TagField(TextField):
-    """A tag, loaded in the form that is stored."""
-
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(pattern=TAG, max_length=MAX_TAG_SENT, **kwargs)
-
-    def _deserialize(self, value: object, *args: Any, **kwargs: Any) -> str:
-        folded = fold_tag(super()._deserialize(value, *args, **kwargs))
-        if folded is None:
-            raise self.make_error("pattern", pattern="letters, digits, and _ . : -")
-        return folded
 
 
 class TicketCreate(Schema):
@@ -173,6 +160,7 @@ class TicketSchema(ResponseSchema, TicketCreate):
         "client": Related(RelatedClient, "clients", "The client who asks"),
         "assignee": Related(RelatedUser, "users", "The user who works on it", nullable=True),
         "etag": RowEtag(),
+        "match": Match(texts_found),
     }
 
 
@@ -185,24 +173,6 @@ class RelatedTicket(TicketSchema):
         fields = ("ticket_id", "client_id", "subject", "priority", "status")
 
     related = {}
-
-
-class TagsField(TextField):
-    """Tags, separated by commas, loaded as a tuple."""
-
-    default_error_messages = {"many": "At most {limit} tags."}
-
-    def __init__(self, **kwargs: Any) -> None:
-        self.tag = TagField()
-        length = MAX_TAGS_SOUGHT * MAX_TAG_SENT
-        super().__init__(pattern=f"{TAG}(,{TAG})*", max_length=length, **kwargs)
-
-    def _deserialize(self, value: object, *args: Any, **kwargs: Any) -> Any:
-        text = super()._deserialize(value, *args, **kwargs)
-        tags = tuple(dict.fromkeys(self.tag.deserialize(tag) for tag in text.split(",")))
-        if len(tags) > MAX_TAGS_SOUGHT:
-            raise self.make_error("many", limit=MAX_TAGS_SOUGHT)
-        return tags
 
 
 class TicketQuery(SortedPageQuery):
@@ -222,6 +192,17 @@ class TicketQuery(SortedPageQuery):
     overdue = BooleanParameter(
         description="Only tickets that are not closed and past their `due_at`, or only others"
     )
+    q = QueryField(
+        "Only tickets with all of these words in the subject and the description, or in one comment"
+    )
+    created_since = TimeField(description="Only tickets that were opened at this time or later")
+    created_before = TimeField(description="Only tickets that were opened before this time")
+    updated_since = TimeField(description="Only tickets that were changed at this time or later")
+    updated_before = TimeField(description="Only tickets that were changed last before this time")
+    resolved_since = TimeField(description="Only tickets that were closed at this time or later")
+    resolved_before = TimeField(description="Only tickets that were closed before this time")
+    due_since = TimeField(description="Only tickets that are due at this time or later")
+    due_before = TimeField(description="Only tickets that are due before this time")
     sort = SortParameter(
         *(f"{sign}{name}" for name in SORTED_BY for sign in ("", "-")),
         description="What the tickets are ordered by: up to two of these, each with `-` for the"

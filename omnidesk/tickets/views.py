@@ -2,12 +2,14 @@
 
 from typing import Any
 
-from omnidesk.db import db, utcnow
+from omnidesk.db import db
 from omnidesk.http import Blueprint, PreparedSelect, TextPageQuery, with_caller
 from omnidesk.http.errors import http_error
-from omnidesk.tickets.models import STATUSES, Tag, Ticket
+from omnidesk.tickets.fields import TAG
+from omnidesk.tickets.finding import matching
+from omnidesk.tickets.models import Tag, Ticket
+from omnidesk.tickets.queries import select_tickets
 from omnidesk.tickets.schemas import (
-    TAG,
     TagSchema,
     TicketCreate,
     TicketPatch,
@@ -24,23 +26,7 @@ blp = Blueprint("tickets", description="Requests of clients, and their tags")
 @blp.page(TicketSchema)
 def list_tickets(filters: dict[str, Any]) -> PreparedSelect:
     """List tickets, newest first or in another order"""
-    shape = {name: filters.pop(name) for name in ("sort", "overdue") if name in filters}
-    if "overdue" in shape:
-        filters = with_now(filters, overdue=shape["overdue"])
-    return PreparedSelect(Ticket.matching, with_caller(filters, "assigned_to"), **shape)
-
-
-def with_now(filters: dict[str, Any], *, overdue: bool) -> dict[str, Any]:
-    """Return filters with the time, in seconds; for what is overdue, with each open status.
-
-    An index has the tickets of one status by the time they are due.
-    """
-    found = filters | {"now": utcnow().replace(microsecond=0)}
-    if overdue:
-        asked = filters.get("status", [*STATUSES])
-        asked = asked if isinstance(asked, list) else [asked]
-        found["status"] = [status for status in asked if status != "cerrado"]
-    return found
+    return select_tickets(with_caller(filters, "assigned_to"))
 
 
 @blp.post("/tickets")
@@ -55,7 +41,7 @@ def create_ticket(data: dict[str, Any]) -> Ticket:
 @blp.item(TicketSchema)
 def get_ticket(ticket_id: int) -> PreparedSelect:
     """Show a ticket"""
-    return PreparedSelect(Ticket.matching, {"ticket_id": ticket_id})
+    return PreparedSelect(matching, {"ticket_id": ticket_id})
 
 
 @blp.patch("/tickets/<id(example=100):ticket_id>")

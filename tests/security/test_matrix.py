@@ -52,6 +52,8 @@ MATRIX = (
     Row("PATCH /api/users/*", PEOPLE),
     Row("GET /api/users/*/history", "changes:read users:read", admins=True),
     Row("GET /api/summary", "summary:read"),
+    Row("GET /api/search", "tickets:read conversations:read clients:read"),
+    Row("GET /api/messages", "conversations:read", "conversations"),
     Row("GET /api/events", "events:read", "events"),
     Row("GET /api/events/*", "events:read", "events"),
     Row("GET /api/events/*/history", "changes:read events:read"),

@@ -1,0 +1,119 @@
+"""Pages of a `Scan`, in a time that does not grow with the list.
+
+The first way that finds a page is taken. One walks a few rows of the list and looks at each: that
+fills the page where many rows meet the condition, and ends where the list does. The next takes all
+candidates from their index, where they are not too many. The last walks many rows, and may find a
+short page: its link `next` leads on from where the walk ended.
+
+What they look at is bounded by what strangers may cost, too: see SECURITY.md.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from sqlalchemy import (
+    CTE,
+    BigInteger,
+    ColumnElement,
+    FromClause,
+    ScalarSelect,
+    Select,
+    any_,
+    bindparam,
+    func,
+    literal_column,
+    null,
+    select,
+    union_all,
+)
+
+from omnidesk.db import json_sql
+from omnidesk.db.change_log import ByDialect
+from omnidesk.db.scans import Scan
+from omnidesk.http.pagination import PageShape, merged_keys, part_page
+from omnidesk.http.parts import Part
+from omnidesk.http.sorting import SortKey
+
+
+class Way(NamedTuple):
+    """A way to find a page, and how many rows it looks at."""
+
+    walks: bool
+    most: int
+
+    def finds_all(self, looked_at: int) -> bool:
+        """Return whether no row was left out that the page might show."""
+        return looked_at < self.most
+
+
+WAYS = (Way(walks=True, most=300), Way(walks=False, most=3_001), Way(walks=True, most=5_000))
+
+
+class ScannedPage(NamedTuple):
+    """The sort keys of a page, how many rows were looked at, and the sort keys of the last."""
+
+    page: CTE
+    looked_at: ScalarSelect[int]
+    last: Any
+
+
+def scanned_page(scan: Scan, parts: Sequence[Part], shape: PageShape, way: Way) -> ScannedPage:
+    """Return a page of the rows of the parts and that meet the scan's condition.
+
+    The parameters are those of `Page.parameters`.
+    """
+    most: ColumnElement[int] = literal_column(str(way.most), BigInteger())
+    keys = parts[0].keys
+    found: FromClause
+    last: Any = null()
+    if way.walks:
+        walked = merged_keys(parts, shape._replace(skips=False), most)
+        looked_at = walked.cte("walked").prefix_with("MATERIALIZED")
+        found = meeting(scan, looked_at).subquery()
+        last = last_row(looked_at, named(keys, looked_at), shape)
+    else:
+        looked_at = scan.candidates(most).cte("candidates").prefix_with("MATERIALIZED")
+        few = row_count(looked_at) < most
+        among = [candidates_among(part, scan, looked_at, shape).where(few) for part in parts]
+        found = union_all(*among).cte("found").prefix_with("MATERIALIZED")
+    rows = [key.clause(backwards=shape.backwards) for key in named(keys, found)]
+    page = select(found).order_by(*rows).limit(bindparam("limit", type_=BigInteger()))
+    if shape.skips:
+        page = page.offset(bindparam("offset", type_=BigInteger()))
+    return ScannedPage(page.cte("page").prefix_with("MATERIALIZED"), row_count(looked_at), last)
+
+
+def meeting(scan: Scan, walked: CTE) -> Select[Any]:
+    """Return those of the walked rows that meet the condition."""
+    *_, row_id = walked.c
+    is_row = scan.entity.primary_key() == row_id
+    return select(walked).join(scan.entity, is_row).where(scan.condition)
+
+
+def candidates_among(part: Part, scan: Scan, candidates: CTE, shape: PageShape) -> Select[Any]:
+    """Return the sort keys of the rows of a page that are candidates and meet the condition.
+
+    It has no order, or the database might walk the list in that order to find them.
+    """
+    row_id, found = scan.entity.primary_key(), select(*candidates.c)
+    # PostgreSQL looks up each of an array, where it would search a subquery for each row.
+    one_of = row_id == any_(func.array(found.scalar_subquery()))
+    is_candidate = ByDialect(postgresql=one_of, sqlite=row_id.in_(found))
+    return part_page(part, shape, in_order=False).where(is_candidate, scan.condition)
+
+
+def named(keys: Sequence[SortKey], rows: FromClause) -> list[SortKey]:
+    """Return sort keys by the columns that rows have in their order."""
+    return [key._replace(column=column) for key, column in zip(keys, rows.c, strict=True)]
+
+
+def row_count(rows: CTE) -> ScalarSelect[int]:
+    """Return the subquery of how many rows there are."""
+    return select(func.count()).select_from(rows).scalar_subquery()
+
+
+def last_row(walked: CTE, keys: Sequence[SortKey], shape: PageShape) -> ScalarSelect[Any]:
+    """Return the subquery of the sort keys of the row at which a walk ended."""
+    order = (key.clause(backwards=not shape.backwards) for key in keys)
+    position = select(json_sql.JsonArray(*walked.c)).order_by(*order)
+    return position.limit(literal_column("1")).scalar_subquery()

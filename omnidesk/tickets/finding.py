@@ -1,0 +1,134 @@
+"""Which tickets filters find, and what they say of what is searched for."""
+
+from functools import lru_cache
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    GenerativeSelect,
+    Select,
+    and_,
+    bindparam,
+    literal_column,
+    or_,
+    select,
+    union_all,
+)
+from sqlalchemy.orm import aliased
+
+from omnidesk.db import Filters
+from omnidesk.db.filters import parameter_values
+from omnidesk.db.scans import Scan, Sought, seek
+from omnidesk.db.search import QUERY, by_words
+from omnidesk.db.statements import Statement
+from omnidesk.db.words import SearchQuery, words
+from omnidesk.tickets.lists import (
+    NEWEST_FIRST,
+    first_order,
+    not_overdue,
+    ordered,
+    overdue_conditions,
+)
+from omnidesk.tickets.models import STATUSES, Ticket, TicketTag
+from omnidesk.tickets.times import TIME_FILTERS, by_times
+
+OPEN = tuple(status for status in STATUSES if status != "cerrado")
+COMPARED_OTHERWISE = ("tag", "now", "other_than", *QUERY, *TIME_FILTERS)
+
+
+def matching(
+    filters: Filters,
+    *,
+    sort: tuple[str, ...] = NEWEST_FIRST,
+    overdue: bool | None = None,
+    comments: bool = False,
+) -> Select[Ticket] | Scan:
+    """Select the tickets that meet the filters, of those that are overdue or of the others.
+
+    `q` is words of the ticket itself or, where `comments` may be read, of one of its comments.
+    """
+    first, *others = filters.items("tag") or (None,)
+    table: Any = Ticket if first is None else TicketTag
+    tickets = select(Ticket).order_by(*ordered(sort, Ticket, table))
+    if first is not None:
+        tickets = tickets.join(TicketTag).where(TicketTag.tag == first)
+    if "other_than" in filters:
+        tickets = tickets.where(table.ticket_id != bindparam("other_than"))
+    tickets = tickets.where(*filters.conditions(table, *COMPARED_OTHERWISE))
+    order = first_order(sort)
+    conditions, by_time = by_times(filters, Ticket, table.ticket_id, order)
+    sought = [words_of_ticket(filters, comments=comments), other_tags(others), *by_time]
+    if overdue and order == "due_at":
+        conditions += overdue_conditions(Ticket)
+    elif overdue:
+        sought.append(what_is_overdue())
+    elif overdue is not None:
+        conditions.append(not_overdue(Ticket))
+    return seek(Ticket, tickets.where(*conditions), sought)
+
+
+def what_is_overdue() -> Sought:
+    """Return what tickets are sought by that are overdue."""
+    conditions = overdue_conditions(Ticket)
+    # Without it, SQLite would look among closed tickets, too.
+    is_open = Ticket.status.in_([literal_column(f"'{status}'") for status in OPEN])
+    return Sought(conditions, select(Ticket.ticket_id).where(is_open, *conditions).limit)
+
+
+def words_of_ticket(filters: Filters, *, comments: bool) -> Sought:
+    """Return what tickets with the words of a query are sought by."""
+    sought = by_words(Ticket, filters)
+    if not comments or not sought.conditions:
+        return sought
+    comment = Ticket.comments.property.mapper.class_
+    others = by_words(comment, filters)
+    own, in_comment = and_(*sought.conditions), Ticket.comments.any(and_(*others.conditions))
+
+    def candidates(most: ColumnElement[int]) -> GenerativeSelect:
+        is_candidate = comment.comment_id.in_(others.candidates(most))
+        of_comments = select(comment.ticket_id).where(is_candidate)
+        return union_all(sought.candidates(most), of_comments).limit(most)
+
+    return Sought([or_(own, in_comment)], candidates)
+
+
+def other_tags(tags: list[Any]) -> Sought:
+    """Return what tickets are sought by that have these tags beside another one."""
+    has = (aliased(TicketTag) for _ in tags)
+    conditions = [
+        select(each).where(each.ticket_id == Ticket.ticket_id, each.tag == tag).exists()
+        for each, tag in zip(has, tags, strict=True)
+    ]
+    tagged = select(TicketTag.ticket_id).where(TicketTag.tag.in_(tags[:1]))
+    return Sought(conditions, tagged.limit)
+
+
+def texts_found(rows: list[dict[str, Any]], query: SearchQuery) -> list[Any]:
+    """Return what tickets say of what is searched for: themselves, or the first comment."""
+    own = [{name: row[name] for name in ("subject", "description")} for row in rows]
+    others = [
+        row["ticket_id"]
+        for row, texts in zip(rows, own, strict=True)
+        if not query.is_met_by(words(*texts.values()))
+    ]
+    said = dict(comments_with(query.terms, others)) if others else {}
+    return [
+        {"comment": said[row["ticket_id"]]} if row["ticket_id"] in said else texts
+        for row, texts in zip(rows, own, strict=True)
+    ]
+
+
+def comments_with(terms: tuple[str, ...], ticket_ids: list[int]) -> list[tuple[int, str]]:
+    """Return the texts of the comments on some tickets that have all terms, the first last."""
+    most = 2 ** (len(ticket_ids) - 1).bit_length()  # few statements serve all numbers of ids
+    values = {"ticket_id": ticket_ids + ticket_ids[:1] * (most - len(ticket_ids)), "q": terms}
+    return [*comment_statement(Filters(**values)).fetch(**parameter_values(values))]
+
+
+@lru_cache
+def comment_statement(filters: Filters) -> Statement:
+    """Return the statement of the comments that meet the filters, by their ticket, newest first."""
+    comment = Ticket.comments.property.mapper.class_
+    meeting = [filters.condition("ticket_id", comment.ticket_id), *by_words(comment, filters)[0]]
+    newest_first = comment.comment_id.desc()
+    return Statement(select(comment.ticket_id, comment.body).where(*meeting).order_by(newest_first))
