@@ -137,6 +137,7 @@ class Desks:
         rows = ["--tickets", str(size), "--messages", str(size), "--events", str(size // 10)]
         rows += ["--comments", str(size)] if self.comments else []
         run(self.checkout, url, "flask", "--app", "wsgi", "seed", *rows)
+        run(self.checkout, url, "flask", "--app", "wsgi", "prune")  # merges the text index
         concentrate(url, size)
         return url
 

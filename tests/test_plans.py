@@ -166,6 +166,7 @@ SORTED = (
     ("sort=priority,due_at", ["status", "priority", "due_at"]),
     ("sort=due_at,priority", ["status", "priority", "due_at"]),
     ("assigned_to=1&sort=-updated_at", ["assigned_to", "status", "updated_at"]),
+    ("client_id=1&sort=-updated_at", ["client_id", "updated_at"]),
     (f"{OPEN}&sort=-updated_at", ["status", "updated_at"]),
     (f"{OPEN}&sort=due_at", ["status", "due_at"]),
     (f"{OPEN}&sort=-priority", ["status", "priority"]),

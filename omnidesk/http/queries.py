@@ -79,7 +79,7 @@ class PreparedSelect:
 
     def others(self, schema: type[Schema], page: Page) -> PageRows:
         """Return the same without the row that comes first, if there is one."""
-        for way in WAYS if self.is_scan else (None,):
+        for way in WAYS[db.engines[READ].name] if self.is_scan else (None,):
             prepared, values = self.prepare(schema, page, way)
             if prepared.statement is None:
                 return self.dumped_page(schema, prepared, values)

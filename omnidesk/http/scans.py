@@ -2,7 +2,8 @@
 
 The first way that finds a page is taken. One walks a few rows of the list and looks at each: that
 fills the page where many rows meet the condition, and ends where the list does. The next takes all
-candidates from their index, where they are not too many. The last walks many rows, and may find a
+candidates from their index, where they are not too many; on SQLite, where they are very few, this
+is tried first. The last walks many rows, and may find a
 short page: its link `next` leads on from where the walk ended.
 
 What they look at is bounded by what strangers may cost, too: see SECURITY.md.
@@ -46,7 +47,13 @@ class Way(NamedTuple):
         return looked_at < self.most
 
 
-WAYS = (Way(walks=True, most=300), Way(walks=False, most=3_001), Way(walks=True, most=5_000))
+WALKED_FIRST = (
+    Way(walks=True, most=300),
+    Way(walks=False, most=3_001),
+    Way(walks=True, most=5_000),
+)
+# SQLite stops at so many candidates, where PostgreSQL would find all of a common word.
+WAYS = {"postgresql": WALKED_FIRST, "sqlite": (Way(walks=False, most=301), *WALKED_FIRST)}
 
 
 class ScannedPage(NamedTuple):

@@ -12,6 +12,7 @@ TIMES = ("updated_at", "due_at")
 SORTED_WITHIN: tuple[tuple[str, ...], ...] = (
     (),
     ("status",),
+    ("client_id",),
     ("status", "priority"),
     ("assigned_to", "status"),
 )

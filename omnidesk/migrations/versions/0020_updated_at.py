@@ -19,7 +19,10 @@ LOGGED = Logged(
     ("tags",),
 )
 # What tickets are found by and then ordered by a time.
-SORTED_WITHIN = ((), ("status",), ("status", "priority"), ("assigned_to", "status"))
+SORTED_WITHIN = (
+    *((), ("status",), ("client_id",)),
+    *(("status", "priority"), ("assigned_to", "status")),
+)
 # The last that the change log and the comments tell of a ticket. That a row was logged as
 # `created` may be the time of an upgrade.
 FILL = """
