@@ -3,14 +3,23 @@
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import BigInteger, ColumnElement, GenerativeSelect, Select, and_, literal_column
+from sqlalchemy import (
+    CTE,
+    BigInteger,
+    ColumnElement,
+    GenerativeSelect,
+    ScalarSelect,
+    Select,
+    and_,
+    func,
+    literal_column,
+    select,
+)
 
 from omnidesk.db.base import Base
 from omnidesk.db.types import MAX_ID
 
 ALL: ColumnElement[int] = literal_column(str(MAX_ID), BigInteger())
-
-
 Candidates = Callable[[ColumnElement[int]], GenerativeSelect]
 
 
@@ -48,3 +57,8 @@ def seek(entity: type[Base], rows: Select[Any], sought: Iterable[Sought]) -> Sel
         return rows
     conditions = [condition for each in found for condition in each.conditions]
     return Scan(entity, rows, and_(*conditions), found[0].candidates)
+
+
+def row_count(rows: CTE) -> ScalarSelect[int]:
+    """Return the subquery of how many rows there are."""
+    return select(func.count()).select_from(rows).scalar_subquery()

@@ -14,7 +14,6 @@ from sqlalchemy import (
     GenerativeSelect,
     Index,
     Integer,
-    ScalarSelect,
     Select,
     case,
     cast,
@@ -29,10 +28,10 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import TSQUERY
 
 from omnidesk.db.base import Base
-from omnidesk.db.change_log import ByDialect
+from omnidesk.db.change_log import ONE, ByDialect
 from omnidesk.db.filters import Filters
 from omnidesk.db.json_sql import Contains
-from omnidesk.db.scans import Sought
+from omnidesk.db.scans import Sought, row_count
 
 LEXEMES = "array_to_tsvector(array_remove(string_to_array(words, ' '), ''))"
 # The filters that a query consists of: its terms, and what the index is asked for by whole words
@@ -105,11 +104,6 @@ def beginning_with(
     return either.cte(f"{index}_beginning").prefix_with("MATERIALIZED")
 
 
-def row_count(rows: CTE) -> ScalarSelect[int]:
-    """Return the subquery of how many rows there are."""
-    return select(func.count()).select_from(rows).scalar_subquery()
-
-
 def tsquery(texts: Sequence[BindParameter[str]]) -> ColumnElement[Any]:
     """Return PostgreSQL's query for rows with all texts, such as `cannot & login && log:*`."""
     signs: Any = [literal_column(f"'{sign}'") for sign in (" ", " & ", "*", ":*")]
@@ -129,7 +123,7 @@ def in_rarest(found: Sequence[CTE], most: ColumnElement[int]) -> GenerativeSelec
     counts = union_all(
         *(select(n.label("n"), row_count(rows).label("rows")) for n, rows in numbered)
     ).subquery()
-    rarest = select(counts.c.n).order_by(counts.c.rows).limit(literal_column("1"))
+    rarest = select(counts.c.n).order_by(counts.c.rows).limit(ONE)
     return union_all(
         *(select(rows.c.id).where(rarest.scalar_subquery() == n) for n, rows in numbered)
     ).limit(most)

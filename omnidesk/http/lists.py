@@ -113,7 +113,7 @@ def list_response(
         rows = select.page(route.schema, page)
         if not rows.rows:
             check_parent(route, path)
-        if sought:
+        if sought and not asked.as_csv:  # a file shows none
             rows = rows._replace(rows=add_matches(rows.rows, route.schema, sought))
         response = page_response(route, select, asked, rows)
     response.headers["Vary"] = "Accept, Prefer"

@@ -7,7 +7,17 @@ from collections.abc import Hashable, Sequence
 from typing import Any, NamedTuple, Self
 
 import orjson
-from sqlalchemy import CTE, BigInteger, ColumnElement, Select, bindparam, select, tuple_, union_all
+from sqlalchemy import (
+    CTE,
+    BigInteger,
+    ColumnElement,
+    FromClause,
+    Select,
+    bindparam,
+    select,
+    tuple_,
+    union_all,
+)
 
 from omnidesk.db import MAX_ID
 from omnidesk.db.change_log import CommitOrder
@@ -15,6 +25,8 @@ from omnidesk.http.cursors import AFTER, BEFORE, write_back_cursor, write_cursor
 from omnidesk.http.parts import Part
 from omnidesk.http.sorting import SortKey, beyond, cursor_keys, uniform
 
+LIMIT: ColumnElement[int] = bindparam("limit", type_=BigInteger())
+OFFSET: ColumnElement[int] = bindparam("offset", type_=BigInteger())
 Links = dict[str, tuple[str, str | int]]  # by relation, a parameter and its value
 
 
@@ -44,23 +56,32 @@ def merged_page(parts: Sequence[Part], shape: PageShape) -> CTE:
     The parameters are those of `Page.parameters`. Of each part, only as many rows are read as the
     page may need.
     """
-    page = merged_keys(parts, shape, bindparam("limit", type_=BigInteger()))
+    page = merged_keys(parts, shape, LIMIT)
     # Materialized, or the rows would be written as JSON before they are sorted and cut.
     return page.cte("page").prefix_with("MATERIALIZED")
 
 
 def merged_keys(parts: Sequence[Part], shape: PageShape, limit: ColumnElement[int]) -> Select[Any]:
     """Return the select of the first rows' sort keys, as for `merged_page`."""
-    backwards, keys = shape.backwards, parts[0].keys
-    offset = bindparam("offset", type_=BigInteger())
-    read = limit + offset if shape.skips else limit
+    read = limit + OFFSET if shape.skips else limit
     pages = [select(part_page(part, shape).limit(read).subquery()) for part in parts]
-    found = union_all(*pages).subquery()
-    merged = [key._replace(column=column) for key, column in zip(keys, found.c, strict=True)]
-    rows = select(found).order_by(*(key.clause(backwards=backwards) for key in merged))
+    return sorted_keys(union_all(*pages).subquery(), parts[0].keys, shape, limit)
+
+
+def sorted_keys(
+    found: FromClause, keys: Sequence[SortKey], shape: PageShape, limit: ColumnElement[int]
+) -> Select[Any]:
+    """Return the select of the first of some sort keys, in the order of the page."""
+    order = (key.clause(backwards=shape.backwards) for key in named(keys, found))
+    rows = select(found).order_by(*order)
     if shape.skips:
-        rows = rows.offset(offset)
+        rows = rows.offset(OFFSET)
     return rows.limit(limit)
+
+
+def named(keys: Sequence[SortKey], rows: FromClause) -> list[SortKey]:
+    """Return sort keys by the columns that rows have in their order."""
+    return [key._replace(column=column) for key, column in zip(keys, rows.c, strict=True)]
 
 
 def part_page(part: Part, shape: PageShape, *, in_order: bool = True) -> Select[Any]:

@@ -5,9 +5,7 @@ from typing import Any, Self
 from zlib import crc32
 
 import orjson
-from sqlalchemy import (
-    Select,
-)
+from sqlalchemy import Select
 from sqlalchemy.orm import Session
 
 from omnidesk.db import Base, Filters, db, json_sql

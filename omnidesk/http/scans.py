@@ -3,8 +3,8 @@
 The first way that finds a page is taken. One walks a few rows of the list and looks at each: that
 fills the page where many rows meet the condition, and ends where the list does. The next takes all
 candidates from their index, where they are not too many; on SQLite, where they are very few, this
-is tried first. The last walks many rows, and may find a
-short page: its link `next` leads on from where the walk ended.
+is tried first. The last walks many rows, and may find a short page: its link `next` leads on from
+where the walk ended.
 
 What they look at is bounded by what strangers may cost, too: see SECURITY.md.
 """
@@ -20,7 +20,6 @@ from sqlalchemy import (
     ScalarSelect,
     Select,
     any_,
-    bindparam,
     func,
     literal_column,
     null,
@@ -29,9 +28,9 @@ from sqlalchemy import (
 )
 
 from omnidesk.db import json_sql
-from omnidesk.db.change_log import ByDialect
-from omnidesk.db.scans import Scan
-from omnidesk.http.pagination import PageShape, merged_keys, part_page
+from omnidesk.db.change_log import ONE, ByDialect
+from omnidesk.db.scans import Scan, row_count
+from omnidesk.http.pagination import LIMIT, PageShape, merged_keys, named, part_page, sorted_keys
 from omnidesk.http.parts import Part
 from omnidesk.http.sorting import SortKey
 
@@ -65,7 +64,7 @@ class ScannedPage(NamedTuple):
 
 
 def scanned_page(scan: Scan, parts: Sequence[Part], shape: PageShape, way: Way) -> ScannedPage:
-    """Return a page of the rows of the parts and that meet the scan's condition.
+    """Return a page of those rows of the parts that meet the scan's condition.
 
     The parameters are those of `Page.parameters`.
     """
@@ -83,10 +82,7 @@ def scanned_page(scan: Scan, parts: Sequence[Part], shape: PageShape, way: Way) 
         few = row_count(looked_at) < most
         among = [candidates_among(part, scan, looked_at, shape).where(few) for part in parts]
         found = union_all(*among).cte("found").prefix_with("MATERIALIZED")
-    rows = [key.clause(backwards=shape.backwards) for key in named(keys, found)]
-    page = select(found).order_by(*rows).limit(bindparam("limit", type_=BigInteger()))
-    if shape.skips:
-        page = page.offset(bindparam("offset", type_=BigInteger()))
+    page = sorted_keys(found, keys, shape, LIMIT)
     return ScannedPage(page.cte("page").prefix_with("MATERIALIZED"), row_count(looked_at), last)
 
 
@@ -109,18 +105,8 @@ def candidates_among(part: Part, scan: Scan, candidates: CTE, shape: PageShape) 
     return part_page(part, shape, in_order=False).where(is_candidate, scan.condition)
 
 
-def named(keys: Sequence[SortKey], rows: FromClause) -> list[SortKey]:
-    """Return sort keys by the columns that rows have in their order."""
-    return [key._replace(column=column) for key, column in zip(keys, rows.c, strict=True)]
-
-
-def row_count(rows: CTE) -> ScalarSelect[int]:
-    """Return the subquery of how many rows there are."""
-    return select(func.count()).select_from(rows).scalar_subquery()
-
-
 def last_row(walked: CTE, keys: Sequence[SortKey], shape: PageShape) -> ScalarSelect[Any]:
     """Return the subquery of the sort keys of the row at which a walk ended."""
     order = (key.clause(backwards=not shape.backwards) for key in keys)
     position = select(json_sql.JsonArray(*walked.c)).order_by(*order)
-    return position.limit(literal_column("1")).scalar_subquery()
+    return position.limit(ONE).scalar_subquery()

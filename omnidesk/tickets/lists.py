@@ -7,7 +7,7 @@ from sqlalchemy import ColumnElement, UnaryExpression, bindparam, case, literal_
 
 SORTED_BY = ("ticket_id", "updated_at", "due_at", "priority")
 NEWEST_FIRST = ("-ticket_id",)
-TIMES = ("updated_at", "due_at")
+SORTED_TIMES = ("updated_at", "due_at")
 # What tickets are found by and then ordered by a time, in an index.
 SORTED_WITHIN: tuple[tuple[str, ...], ...] = (
     (),

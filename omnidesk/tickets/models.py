@@ -35,7 +35,7 @@ from omnidesk.db.folding import MAX_TAG, derived_for_all, fold_tag
 from omnidesk.db.search import text_index
 from omnidesk.db.statements import Statement
 from omnidesk.db.words import words_of
-from omnidesk.tickets.lists import SORTED_WITHIN, TIMES
+from omnidesk.tickets.lists import SORTED_TIMES, SORTED_WITHIN
 from omnidesk.users.models import User, require_active_user
 
 PRIORITIES = ("alta", "media", "baja")
@@ -92,7 +92,11 @@ class Ticket(Versioned, Base):
         Index(None, "client_id", "priority", "ticket_id"),
         Index(None, "client_id", "assigned_to", "ticket_id"),
         text_index("ticket"),
-        *(Index(None, *names, time, "ticket_id") for names in SORTED_WITHIN for time in TIMES),
+        *(
+            Index(None, *names, time, "ticket_id")
+            for names in SORTED_WITHIN
+            for time in SORTED_TIMES
+        ),
         {"sqlite_autoincrement": True},
     )
 

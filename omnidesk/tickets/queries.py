@@ -6,7 +6,7 @@ from omnidesk.db import utcnow
 from omnidesk.db.words import SearchQuery
 from omnidesk.http import PreparedSelect, may_read, words_filters
 from omnidesk.tickets.finding import matching
-from omnidesk.tickets.lists import TIMES
+from omnidesk.tickets.lists import SORTED_TIMES
 from omnidesk.tickets.models import STATUSES
 
 INDEXED_BY_STATUS = {"priority", "assigned_to"}
@@ -34,7 +34,7 @@ def select_tickets(filters: dict[str, Any]) -> PreparedSelect:
 def needs_status(filters: dict[str, Any], sort: tuple[str, ...]) -> bool:
     """Return whether an index has tickets in this order only where their status is known."""
     keys = {key.removeprefix("-") for key in sort}
-    return not keys.isdisjoint(TIMES) and not INDEXED_BY_STATUS.isdisjoint({*keys, *filters})
+    return not keys.isdisjoint(SORTED_TIMES) and not INDEXED_BY_STATUS.isdisjoint({*keys, *filters})
 
 
 def may_have(filters: dict[str, Any], number: int) -> bool:

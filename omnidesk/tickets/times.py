@@ -8,6 +8,7 @@ from sqlalchemy import ColumnElement, Select, bindparam, literal_column, select
 from sqlalchemy.orm import Mapped, mapped_column
 
 from omnidesk.db import Base, Filters
+from omnidesk.db.change_log import ONE
 from omnidesk.db.scans import Sought
 
 TIMES = ("created", "updated", "resolved", "due")
@@ -15,7 +16,6 @@ TIMES = ("created", "updated", "resolved", "due")
 ORDERS = {"created": "ticket_id", "updated": "updated_at", "due": "due_at"}
 TIME_FILTERS = tuple(f"{name}_{side}" for name in TIMES for side in ("since", "before"))
 IDS: ColumnElement[int] = literal_column("512")  # of a span
-ONE: ColumnElement[int] = literal_column("1")
 
 
 class TicketSpan(Base):
