@@ -2,8 +2,6 @@
 
 import re
 import shlex
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +10,7 @@ import requests
 import config
 from omnidesk.sample_data import demo
 from tests.conftest import Caller, make_user
-from tests.servers import ROOT, gunicorn
+from tests.servers import ROOT
 
 # In the order in which their examples are run, since these change rows.
 PAGES = (
@@ -74,11 +72,10 @@ def curl_lines() -> list[str]:
 
 
 @pytest.fixture
-def server(app: Any, environment: dict[str, str], tmp_path: Path) -> Iterator[str]:
-    """A development server with the demo data, as `make run` starts it."""
+def demo_server(server: str, app: Any) -> str:
+    """The address of a development server with the demo data, as `make run` starts it."""
     demo.add()
-    with gunicorn(environment, tmp_path) as address:
-        yield address
+    return server
 
 
 def send(line: str, address: str, method: str | None = None) -> requests.Response:
@@ -109,24 +106,24 @@ def expected_status(line: str) -> int:
     return {"POST": 201, "DELETE": 204}.get(method, 200)
 
 
-def test_every_curl_line_works_as_printed(server: str) -> None:
+def test_every_curl_line_works_as_printed(demo_server: str) -> None:
     lines = curl_lines()
     assert len(lines) >= 50
-    token = send(lines[0], server).json()["access_token"]
-    admins = send(lines[0].replace("user1", "admin"), server).json()["access_token"]
+    token = send(lines[0], demo_server).json()["access_token"]
+    admins = send(lines[0].replace("user1", "admin"), demo_server).json()["access_token"]
 
     for line in lines:
         filled = line.replace("<token>", token).replace("<admin's token>", admins)
         if "<ETag>" in line:
-            now = send(re.sub("-H '[^']*<ETag>'", "", filled), server, "GET")
+            now = send(re.sub("-H '[^']*<ETag>'", "", filled), demo_server, "GET")
             filled = filled.replace("<ETag>", now.headers["ETag"])
-        assert send(filled, server).status_code == expected_status(line), line
+        assert send(filled, demo_server).status_code == expected_status(line), line
 
 
-def test_the_readmes_first_response_is_the_servers(server: str) -> None:
+def test_the_readmes_first_response_is_the_servers(demo_server: str) -> None:
     line, printed = re.findall("```sh\n(.*)\n```\n\n```json\n(.*)\n```", read("README.md"))[0]
 
-    assert send(line, server).text.strip() == printed
+    assert send(line, demo_server).text.strip() == printed
 
 
 def in_first_column(page: str) -> str:

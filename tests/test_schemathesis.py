@@ -10,7 +10,7 @@ import requests
 
 from omnidesk.sample_data import demo
 from tests.conftest import Caller, make_user
-from tests.servers import BIN, environ, gunicorn
+from tests.servers import BIN, environ
 
 pytestmark = pytest.mark.slow
 HERE = Path(__file__).parent
@@ -42,29 +42,28 @@ def without_large_bound(schema: dict[str, Any]) -> dict[str, Any]:
     scope="session",
 )
 def test_schemathesis_finds_nothing(
-    app: Any, environment: dict[str, str], tmp_path: Path, role: str, phases: str, examples: str
+    server: str, app: Any, tmp_path: Path, role: str, phases: str, examples: str
 ) -> None:
     demo.add()
     tester = Caller(app, make_user("tester", role="admin"))
-    with gunicorn(environment, tmp_path) as address:
-        text = requests.get(f"{address}/api/openapi.json", timeout=5).text
-        change = without_large_bound if phases == "fuzzing" else None
-        document = tmp_path / "openapi.json"
-        document.write_text(json.dumps(json.loads(text, object_hook=change)))
-        headers = ["--header", f"Authorization: Bearer {tester.token}"] if role else []
-        run = subprocess.run(
-            [
-                *(BIN / "schemathesis", "--config-file", HERE / "schemathesis.toml", "run"),
-                *(str(document), "--url", address, *OPTIONS, *headers),
-                *("--phases", phases, "--max-examples", examples),
-            ],
-            env=environ({"HOME": str(tmp_path)}),
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            timeout=240,
-            check=False,
-        )
+    text = requests.get(f"{server}/api/openapi.json", timeout=5).text
+    change = without_large_bound if phases == "fuzzing" else None
+    document = tmp_path / "openapi.json"
+    document.write_text(json.dumps(json.loads(text, object_hook=change)))
+    headers = ["--header", f"Authorization: Bearer {tester.token}"] if role else []
+    run = subprocess.run(
+        [
+            *(BIN / "schemathesis", "--config-file", HERE / "schemathesis.toml", "run"),
+            *(str(document), "--url", server, *OPTIONS, *headers),
+            *("--phases", phases, "--max-examples", examples),
+        ],
+        env=environ({"HOME": str(tmp_path)}),
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
 
     assert run.returncode == 0, run.stdout + run.stderr
     assert tester.get("/api/me").status_code == 200, "its token was good to the end"

@@ -222,17 +222,16 @@ def test_a_costlier_hash_replaces_the_stored_one_at_login(app_with: Any, agent: 
 
 
 def test_a_logout_holds_on_every_worker_and_after_a_restart(
-    environment: dict[str, str], tmp_path: Any, agent: Caller
+    server: str, environment: dict[str, str], tmp_path: Any, agent: Caller
 ) -> None:
     headers = agent.headers
-    with gunicorn(environment, tmp_path) as address:
-        before = run_concurrently(
-            10, lambda _: requests.get(f"{address}/api/me", headers=headers, timeout=30)
-        )
-        requests.post(f"{address}/api/logout", headers=headers, timeout=30)
-        after = run_concurrently(
-            10, lambda _: requests.get(f"{address}/api/me", headers=headers, timeout=30)
-        )
+    before = run_concurrently(
+        10, lambda _: requests.get(f"{server}/api/me", headers=headers, timeout=30)
+    )
+    requests.post(f"{server}/api/logout", headers=headers, timeout=30)
+    after = run_concurrently(
+        10, lambda _: requests.get(f"{server}/api/me", headers=headers, timeout=30)
+    )
     with gunicorn(environment, tmp_path) as address:
         restarted = requests.get(f"{address}/api/me", headers=headers, timeout=30)
 
