@@ -121,31 +121,31 @@ def test_the_demo_is_added_once(app: Any) -> None:
     assert count(User) == users == 3
 
 
-def new_desk(database_url: str, tmp_path: Path) -> dict[str, str]:
-    """Return the settings of a development server on an empty database."""
-    url = f"sqlite:///{tmp_path}/new.db"
+def new_url(database_url: str, tmp_path: Path) -> str:
+    """Return the URL of an empty database of the same kind."""
     if database_url.startswith("postgresql"):
-        url = new_database(database_url)
-    return {"SECRET_KEY": "k" * 48, "DATABASE_URL": url, "OMNIDESK_ENV": "development"}
+        return new_database(database_url)
+    return f"sqlite:///{tmp_path}/new.db"
 
 
-def test_a_changed_demo_is_made_anew(database_url: str, tmp_path: Path) -> None:
-    settings = new_desk(database_url, tmp_path)
-    first = flask(settings, "init-db", "--demo", "--reset")
-    flask(settings, "seed", "--tickets", "50")
+def test_a_changed_demo_is_made_anew(app_with: Any, database_url: str, tmp_path: Path) -> None:
+    url = new_url(database_url, tmp_path)
+    app = app_with(DATABASE_URL=url)
+    first = run(app, "init-db", "--demo", "--reset")
+    run(app, "seed", "--tickets", "50")
 
-    again = flask(settings, "init-db", "--demo", "--reset")
+    again = run(app, "init-db", "--demo", "--reset")
 
-    assert (first.returncode, again.returncode) == (0, 0), first.stderr + again.stderr
-    assert "Rows by table: none." in first.stdout
-    assert "ticket 56" in again.stdout
-    assert "app_user 23" in again.stdout
-    assert settings["DATABASE_URL"].rpartition("/")[2] in again.stdout
-    assert "The demo data was added." in again.stdout
-    third = flask(settings, "init-db", "--demo", "--reset")
-    assert "ticket 6," in third.stdout
-    assert "app_user 3," in third.stdout
-    assert flask(settings, "create-user", "new", "--password", PASSWORD).stdout.startswith("User 4")
+    assert (first.exit_code, again.exit_code) == (0, 0), first.output + again.output
+    assert "Rows by table: none." in first.output
+    assert "ticket 56" in again.output
+    assert "app_user 23" in again.output
+    assert url.rpartition("/")[2] in again.output
+    assert "The demo data was added." in again.output
+    third = run(app, "init-db", "--demo", "--reset")
+    assert "ticket 6," in third.output
+    assert "app_user 3," in third.output
+    assert run(app, "create-user", "new", "--password", PASSWORD).output.startswith("User 4")
 
 
 @pytest.mark.parametrize(

@@ -194,8 +194,9 @@ def test_the_server_starts_where_the_database_is_away(
     away = "postgresql://desk@127.0.0.1:1/postgres"
 
     with gunicorn(environment | {"DATABASE_URL": away}, tmp_path) as address:
-        assert requests.get(f"{address}/readyz", timeout=5).status_code == 503
+        answer = requests.get(f"{address}/readyz", timeout=5)
 
+    assert (answer.status_code, answer.json()) == (503, {"detail": "Service Unavailable"})
     log = (tmp_path / "gunicorn.log").read_text()
     assert "The database does not answer: " in log
     assert "Traceback" not in log
