@@ -44,8 +44,8 @@ def flask(settings: dict[str, str], *command: str, **kwargs: Any) -> Any:
 
 
 # At SIGINT gunicorn's worker can wait for a lock that it holds itself (its pool of threads, when a
-# request arrives at the same moment); it is killed after so many seconds.
-STOP = ("--graceful-timeout", "5")
+# request arrives at the same moment); it is killed after a second.
+STOP = ("--graceful-timeout", "1")
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from sqlalchemy import delete, update
 from omnidesk.auth import tokens
 from omnidesk.auth.models import ApiToken
 from omnidesk.db import db, utcnow
-from tests.conftest import KEY, PASSWORD, Caller, make_user, reload
+from tests.conftest import KEY, PASSWORD, Caller, make_user, on_postgresql, on_sqlite, reload
 
 UNAUTHORIZED = {"detail": "Unauthorized"}
 
@@ -139,6 +139,13 @@ NESTED = base64.urlsafe_b64encode(b"[" * 5000).decode()
 
 # No token, or none of ours.
 MISSING = [None, "", "Bearer", "Bearer ", "Basic YWRtaW46c2VjcmV0", "Token abc"]
+# Signed by us, and naming a user or a session that is not there.
+OF_NO_ROW = [
+    *(f"Bearer {signed(sub=sub)}" for sub in ("", "x", "0", "-1", "1\n", "²", str(2**63))),
+    f"Bearer {signed(sub='424242')}",
+    f"Bearer {signed(sid=['a'])}",
+    f"Bearer {signed(sid='ñ')}",
+]
 FAULTY = [
     "Bearer a b",
     "Bearer a.b.c, Bearer d.e.f",
@@ -166,10 +173,7 @@ FAULTY = [
     f"Bearer {signed(sub=1)}",
     f"Bearer {signed(type='refresh')}",
     f"Bearer {signed(sid=None)}",
-    *(f"Bearer {signed(sub=sub)}" for sub in ("", "x", "0", "-1", "1\n", "²", str(2**63))),
-    f"Bearer {signed(sub='424242')}",
-    f"Bearer {signed(sid=['a'])}",
-    f"Bearer {signed(sid='ñ')}",
+    *OF_NO_ROW,
 ]
 
 
@@ -186,11 +190,20 @@ def challenge(caller: Caller, header: str | None) -> str:
     return str(answer.headers["WWW-Authenticate"])
 
 
+@on_sqlite
 @pytest.mark.parametrize("number", range(len(FAULTY)))
 def test_every_fault_of_a_token_is_401(anybody: Caller, agent: Caller, number: int) -> None:
     assert agent.get("/api/summary").status_code == 200, "there is a session 1 of user 1"
 
     assert challenge(anybody, FAULTY[number]) == 'Bearer error="invalid_token"'
+
+
+@on_postgresql
+@pytest.mark.parametrize("number", range(len(OF_NO_ROW)))
+def test_a_token_of_no_row_is_401_on_postgresql(
+    anybody: Caller, agent: Caller, number: int
+) -> None:
+    assert challenge(anybody, OF_NO_ROW[number]) == 'Bearer error="invalid_token"'
 
 
 @pytest.mark.parametrize("header", MISSING)
@@ -262,6 +275,7 @@ READS = [
 ALWAYS_PROTECTED = ["/api/users", "/api/users/1", "/api/summary"]
 
 
+@on_sqlite
 @pytest.mark.parametrize(("path", "resource"), READS)
 def test_reads_are_open_where_the_operator_says_so(app_with: Any, path: str, resource: str) -> None:
     opened = Caller(app_with(PUBLIC_READS=[resource]))

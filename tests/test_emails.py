@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import Caller, make_user
+from tests.conftest import Caller, make_user, on_sqlite
 
 NEW = {"full_name": "New", "password": "ClearTextPassword!"}
 VALID = (
@@ -54,6 +54,7 @@ def test_a_valid_address_is_kept_as_it_was_sent(admin: Caller, path: str, email:
     assert admin.get(answer.headers["Location"]).json["email"] == email
 
 
+@on_sqlite
 @pytest.mark.parametrize("email", INVALID)
 def test_an_invalid_address_is_refused(admin: Caller, email: str) -> None:
     answer = admin.post("/api/clients", json={"full_name": "Ada", "email": email})

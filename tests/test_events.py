@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import Caller, make_event, make_ticket
+from tests.conftest import Caller, make_event, make_ticket, on_sqlite
 
 KEYS = ["event_id", "title", "description", "start_time", "end_time", "created_by", "ticket_id"]
 DEMO = {
@@ -61,6 +61,7 @@ def test_a_time_is_kept_in_utc_to_the_second(agent: Caller, given: str, stored: 
     assert agent.get(answer.headers["Location"]).json["end_time"] == stored
 
 
+@on_sqlite
 @pytest.mark.parametrize(
     "value",
     [

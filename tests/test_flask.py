@@ -12,9 +12,10 @@ import pytest
 from flask import Flask, Response, g
 
 from omnidesk.http import Blueprint
-from tests.conftest import Caller
+from tests.conftest import Caller, on_sqlite
 from tests.security.test_matrix import MATRIX
 
+pytestmark = on_sqlite  # Flask knows no database
 ROUTES = [row.route.replace("/tags/*", "/tags/vip").replace("*", "1") for row in MATRIX]
 # A route that answers each of these, without a token.
 ANSWERS = {200: "/healthz", 401: "/api/summary", 404: "/api/tickets/424242", 500: "/broken"}

@@ -261,6 +261,7 @@ def test_any_other_preference_is_ignored(agent: Caller, prefer: str) -> None:
     assert "X-Total-Count" not in answer.headers
 
 
+@on_sqlite
 @pytest.mark.parametrize("path", LISTS)
 @pytest.mark.parametrize(("name", "value"), [("limit", "0"), ("offset", "-1"), ("page", "2")])
 def test_every_list_refuses_a_page_with_a_fault(

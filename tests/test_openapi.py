@@ -10,7 +10,7 @@ from flask import Flask
 from openapi_spec_validator import validate
 
 from omnidesk.http.openapi import NEAR_THE_DOCS
-from tests.conftest import Caller
+from tests.conftest import Caller, on_sqlite
 from tests.servers import flask
 
 METHODS = ("get", "post", "put", "patch", "delete")
@@ -151,6 +151,7 @@ def test_swagger_ui_is_served_from_here_alone(anybody: Caller) -> None:
     assert "https:" not in page
 
 
+@on_sqlite
 @pytest.mark.parametrize("path", NEAR_THE_DOCS)
 def test_addresses_that_developers_try_lead_to_swagger_ui(
     anybody: Caller, app_with: Any, path: str
@@ -164,6 +165,7 @@ def test_addresses_that_developers_try_lead_to_swagger_ui(
     assert (production.status_code, production.json) == (404, {"detail": "Not Found"})
 
 
+@on_sqlite
 def test_the_document_can_be_written_to_a_file(
     environment: dict[str, str], tmp_path: Path, document: Any
 ) -> None:

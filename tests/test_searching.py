@@ -17,6 +17,7 @@ from tests.conftest import (
     make_conversation,
     make_message,
     make_ticket,
+    on_sqlite,
 )
 from tests.test_finding import PROPERTY
 from tests.test_lists import walk, walk_back
@@ -181,6 +182,7 @@ def test_a_match_needs_a_query(agent: Caller) -> None:
     assert (answer.status_code, [*answer.json["errors"]]) == (400, ["include"])
 
 
+@on_sqlite
 @pytest.mark.parametrize("path", ["/api/tickets", "/api/messages", "/api/search"])
 @pytest.mark.parametrize("query", ["", " ", "%2C.-", "%22%22", "x" * 201, "+".join("abcdefghijk")])
 def test_a_query_without_words_or_with_too_many_is_refused(

@@ -8,7 +8,7 @@ from sqlalchemy import select
 
 from omnidesk.db import db
 from omnidesk.db.change_log import Change
-from tests.conftest import Caller, make_client, make_tag, make_ticket, version
+from tests.conftest import Caller, make_client, make_tag, make_ticket, on_sqlite, version
 
 
 @pytest.fixture
@@ -171,6 +171,7 @@ def test_tags_of_any_script_are_followed_by_links(agent: Caller) -> None:
     assert pages + [row["tag"] for row in answer.json] == tags
 
 
+@on_sqlite
 @pytest.mark.parametrize("method", ["put", "delete"])
 @pytest.mark.parametrize(
     "tag",

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy.exc import IntegrityError
 
 from omnidesk.db import db, utcnow
-from tests.conftest import Caller, make_client, make_ticket, make_user, reload, save
+from tests.conftest import Caller, make_client, make_ticket, make_user, on_sqlite, reload, save
 
 KEYS = [
     "ticket_id",
@@ -195,6 +195,7 @@ def test_tickets_are_filtered(agent: Caller) -> None:
     assert found("client_id=424242") == []
 
 
+@on_sqlite
 @pytest.mark.parametrize(
     "query",
     [

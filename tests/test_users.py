@@ -5,7 +5,7 @@ from sqlalchemy import func, select
 
 from omnidesk.db import db
 from omnidesk.users.models import User
-from tests.conftest import Caller, make_user, reload
+from tests.conftest import Caller, make_user, on_sqlite, reload
 
 NEW = {
     "full_name": "New Agent",
@@ -82,6 +82,7 @@ def test_many_users_may_have_no_email(admin: Caller) -> None:
         assert answer.status_code == 201
 
 
+@on_sqlite
 @pytest.mark.parametrize(
     ("field", "value"),
     [

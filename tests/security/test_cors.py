@@ -61,6 +61,7 @@ def test_a_preflight_for_any_path_is_allowed(anybody: Caller, path: str) -> None
     assert "Access-Control-Allow-Credentials" not in answer.headers
 
 
+@on_sqlite
 @pytest.mark.parametrize(
     "name",
     [
@@ -124,6 +125,7 @@ OTHERS = [
 ]
 
 
+@on_sqlite
 @pytest.mark.parametrize("origin", OTHERS)
 def test_any_other_origin_gets_no_cors_headers(anybody: Caller, origin: str) -> None:
     answers = [
@@ -220,6 +222,7 @@ def test_production_allows_no_origin_by_default(app_with: Any, monkeypatch: Any)
         assert preflight(closed.options, "/nothing", origin).status_code == 404
 
 
+@on_sqlite
 @pytest.mark.parametrize(
     ("method", "path", "status", "body"),
     [
@@ -254,6 +257,7 @@ def test_a_body_that_is_too_large_is_413(desk: Desk, size: int, chunked: bool) -
     assert answer.headers["Access-Control-Allow-Origin"] == ALLOWED
 
 
+@on_sqlite
 @pytest.mark.parametrize("path", [TICKETS, "/api/summary", "/nothing"])
 @pytest.mark.parametrize("origin", [None, "https://evil.example", ALLOWED])
 def test_vary_names_the_origin(anybody: Caller, path: str, origin: str | None) -> None:

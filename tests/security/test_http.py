@@ -44,6 +44,7 @@ def test_head_is_get_without_a_body(desk: Desk, path: str) -> None:
     assert (head.status_code, head.headers) == (get.status_code, get.headers)
 
 
+@on_sqlite
 @pytest.mark.parametrize(
     "kind",
     [
@@ -57,6 +58,7 @@ def test_a_body_of_another_kind(desk: Desk, kind: str | None) -> None:
     assert (answer.status_code, answer.json()) == (415, {"detail": "Unsupported Media Type"})
 
 
+@on_sqlite
 @pytest.mark.parametrize("accept", ["text/xml", "*/*", "application/json;q=0", ""])
 def test_the_response_is_json_for_any_accept_header(desk: Desk, accept: str) -> None:
     assert desk.ask("GET", TICKETS, headers={"Accept": accept}).status_code == 200
