@@ -39,29 +39,26 @@ def names(agent: Caller) -> Any:
     return find
 
 
-@pytest.mark.parametrize(
-    ("text", "found"),
-    [
-        *((text, "Grace") for text in ("gr hop", "hopper GRACE", "grace  hopper", "rac opp")),
-        *((text, "Grace") for text in ("3015550177", "301 555 0177", "+57 (301) 555-0177")),
-        *((text, "Grace") for text in ("+573015550177", "555-0177", "301.555.0177", "hop +57")),
-        *((text, "José") for text in ("JOSÉ", "jose", "nunez", "núñez jose", "NUN\u0303EZ")),
-        *((text, "José") for text in ("example.com", "crm-55", "55-7", "CRM")),
-        *((text, "Бьёрн") for text in ("бьёрн", "БЬЕРН", "йонс", "ионссон", "бье\u0308рн")),
-        *((text, "Straße") for text in ("strasse", "STRASSE", "grösse", "xn--mnchen-3ya")),
-        ("münchen.example", "Бьёрн Straße"),
-        *((text, "Łukasz") for text in ("lukasz", "oster", "ØSTER", "02079460958", "(020)")),
-        *((text, "Łukasz") for text in ("%", "100%", "_a\\", "\\", "%_")),
-        *((text, "İpek") for text in ("ipek", "isik", "ada", "ＩＰＥＫ")),
-        *((text, "ガルシア") for text in ("ガル", "ｶﾞﾙｼｱ", "हिन्दी", "김민")),
-        *(
-            (text, "")
-            for text in ("grace nunez", "カル", "+1", "gracehopper", "grace%", "' OR 1=1")
-        ),
-    ],
+FOUND = (
+    *((text, "Grace") for text in ("gr hop", "hopper GRACE", "grace  hopper", "rac opp")),
+    *((text, "Grace") for text in ("3015550177", "301 555 0177", "+57 (301) 555-0177")),
+    *((text, "Grace") for text in ("+573015550177", "555-0177", "301.555.0177", "hop +57")),
+    *((text, "José") for text in ("JOSÉ", "jose", "nunez", "núñez jose", "NUN\u0303EZ")),
+    *((text, "José") for text in ("example.com", "crm-55", "55-7", "CRM")),
+    *((text, "Бьёрн") for text in ("бьёрн", "БЬЕРН", "йонс", "ионссон", "бье\u0308рн")),
+    *((text, "Straße") for text in ("strasse", "STRASSE", "grösse", "xn--mnchen-3ya")),
+    ("münchen.example", "Бьёрн Straße"),
+    *((text, "Łukasz") for text in ("lukasz", "oster", "ØSTER", "02079460958", "(020)")),
+    *((text, "Łukasz") for text in ("%", "100%", "_a\\", "\\", "%_")),
+    *((text, "İpek") for text in ("ipek", "isik", "ada", "ＩＰＥＫ")),
+    *((text, "ガルシア") for text in ("ガル", "ｶﾞﾙｼｱ", "हिन्दी", "김민")),
+    *((text, "") for text in ("grace nunez", "カル", "+1", "gracehopper", "grace%", "' OR 1=1")),
 )
-def test_a_client_is_found(names: Any, text: str, found: str) -> None:
-    assert names(text) == set(found.split())
+
+
+def test_a_client_is_found(names: Any) -> None:
+    for text, found in FOUND:
+        assert names(text) == set(found.split()), text
 
 
 @pytest.mark.parametrize("text", ["\u0301", "", " ", "a" * 256, "a\x00"])
