@@ -66,7 +66,7 @@ def empty(app_with: Any, database_url: str, tmp_path: Any) -> Iterator[Flask]:
         with app.app_context():
             yield app
         return
-    with app_with().app_context(), db.engine.connect() as connection:
+    with db.engine.connect() as connection:
         alone = connection.execution_options(isolation_level="AUTOCOMMIT")
         alone.execute(text("DROP DATABASE IF EXISTS empty"))
         alone.execute(text("CREATE DATABASE empty"))
