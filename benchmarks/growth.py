@@ -168,6 +168,9 @@ PROBES = (
     ),
     Probe("users, role + active", listing(USERS, role="empleado", active="true")),
     Probe("clients", listing("/api/clients")),
+    Probe("clients, q", listing("/api/clients", 1, q="lovelace")),
+    Probe("clients, q, an absent word", listing("/api/clients", q="zzzzzz")),
+    Probe("clients, q, the last digits of a number", listing("/api/clients", 1, q="0042")),
     Probe("conversations", listing("/api/conversations")),
     Probe(
         "conversations with client and last message",

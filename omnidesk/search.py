@@ -5,7 +5,7 @@ from typing import Any
 from flask import Response
 from marshmallow import fields
 
-from omnidesk.clients.models import Client
+from omnidesk.clients.queries import select_clients
 from omnidesk.clients.schemas import ClientSchema
 from omnidesk.conversations.models import Message
 from omnidesk.conversations.schemas import MessageSchema
@@ -50,10 +50,9 @@ class FoundSchema(ResponseSchema):
 def search(query: dict[str, Any]) -> Response:
     """Search tickets, messages and clients for words: the first ten of each"""
     words = query["q"]
-    parts = tuple(term.strip() for term in words.terms)
+    clients = select_clients({"q": words})
     tickets = select_tickets(query)
     messages = PreparedSelect(Message.searched, words_filters(words))
-    clients = PreparedSelect(Client.matching, {"q": parts})
     found = {
         "tickets": tickets.first(TicketSchema, MOST),
         "messages": messages.first(MessageSchema, MOST),

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select, text, update
 
+from omnidesk.clients.models import Client
 from omnidesk.comments.models import Comment
 from omnidesk.conversations.models import Message
 from omnidesk.db import Base, Filters, db
@@ -29,7 +30,7 @@ from tests.conftest import (
 )
 from tests.test_words import random_texts
 
-SEARCHED = (Ticket, Comment, Message)
+SEARCHED = (Client, Ticket, Comment, Message)
 
 
 def by_index(entity: type[Base], query: SearchQuery) -> list[int]:
@@ -59,7 +60,8 @@ def found(entity: type[Base], text: str) -> list[int]:
 def make_each(text: str) -> dict[type[Base], Base]:
     """Store one row of each kind with this text."""
     rows: dict[type[Base], Base] = {
-        Ticket: make_ticket(subject=text),
+        Client: make_client(full_name=text),
+        Ticket: make_ticket(1, subject=text),
         Comment: make_comment(body=text, ticket_id=1),
         Message: make_message(make_conversation(client_id=1), content=text),
     }
@@ -130,6 +132,7 @@ def test_a_phrase_is_within_one_text(app: Any) -> None:
 @pytest.mark.parametrize(
     ("entity", "others"),
     [
+        (Client, {}),
         (Ticket, {"clients": range(1, 9), "users": range(1, 9)}),
         (Comment, {"tickets": range(1, 9), "users": range(1, 9)}),
         (Message, {"chats": range(1, 9)}),

@@ -7,8 +7,10 @@ from sqlalchemy import Boolean, Index, Select, String, Text, select
 from sqlalchemy.orm import Mapped, mapped_column
 
 from omnidesk.db import Base, Filters, Versioned, unique_where_given, utcnow
-from omnidesk.db.folding import derived, email_key, phone_key, search_text
-from omnidesk.db.json_sql import Contains
+from omnidesk.db.folding import derived, email_key, phone_key
+from omnidesk.db.scans import Scan, seek
+from omnidesk.db.search import QUERY, by_words, text_index
+from omnidesk.db.words import client_words, words_of
 
 KEYS = ("email", "phone")  # compared in a form of their own
 FOUND_BY = ("full_name", "email", "phone", "external_id")
@@ -27,25 +29,25 @@ class Client(Versioned, Base):
     external_id: Mapped[str | None] = mapped_column(String(255))
     active: Mapped[bool] = mapped_column(Boolean(create_constraint=True, name="active"))
     created_at: Mapped[datetime] = mapped_column(default=utcnow)
-    search_text: Mapped[str] = derived(
-        search_text, FOUND_BY, type_=Text, server_default="", sort_order=101
-    )
     email_key: Mapped[str | None] = derived(email_key, ("email",), type_=Text, sort_order=102)
     phone_key: Mapped[str | None] = derived(phone_key, ("phone",), type_=Text, sort_order=103)
+    words: Mapped[str] = words_of(*FOUND_BY, made_by=client_words)
 
     __table_args__ = (
         Index(None, "active", "client_id"),
         Index(None, "email_key", "client_id"),
         Index(None, "phone_key", "client_id"),
         unique_where_given("client", "external_id", "external_id"),
+        text_index("client"),
         {"sqlite_autoincrement": True},
     )
 
     @classmethod
-    def matching(cls, filters: Filters) -> Select[Self]:
-        """Select the clients that meet the filters, oldest first; all words of `q` are in one."""
-        clients = select(cls).where(*filters.conditions(cls, "q", *KEYS)).order_by(cls.client_id)
+    def matching(cls, filters: Filters) -> Select[Self] | Scan:
+        """Select the clients that meet the filters, oldest first."""
+        compared = (*KEYS, *QUERY)
+        clients = select(cls).where(*filters.conditions(cls, *compared)).order_by(cls.client_id)
         for name in KEYS:
             if name in filters:
                 clients = clients.where(filters.condition(name, getattr(cls, f"{name}_key")))
-        return clients.where(*(Contains(cls.search_text, word) for word in filters.items("q")))
+        return seek(cls, clients, [by_words(cls, filters)])

@@ -9,7 +9,7 @@ from omnidesk.http.parameters import (
     IdsParameter,
     IncludeField,
     KeyField,
-    SearchField,
+    QueryField,
 )
 
 
@@ -86,7 +86,7 @@ class ClientQuery(PageQuery):
     """The filters of clients."""
 
     client_id = IdsParameter(description="Only these clients, such as `55,56`")
-    q = SearchField(max_length=255, description="Only clients with these words, such as `ada`")
+    q = QueryField("Only clients with these words, such as `ada`")
     active = BooleanParameter(description="Only active clients, or only others")
     email = KeyField(
         email_key, max_length=254, description="Only clients with this email address, in any case"

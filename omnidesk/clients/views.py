@@ -3,6 +3,7 @@
 from typing import Any
 
 from omnidesk.clients.models import Client
+from omnidesk.clients.queries import select_clients
 from omnidesk.clients.schemas import ClientCreate, ClientPatch, ClientQuery, ClientSchema
 from omnidesk.http import Blueprint, PreparedSelect
 
@@ -14,7 +15,7 @@ blp = Blueprint("clients", description="Customers of the desk")
 @blp.page(ClientSchema)
 def list_clients(filters: dict[str, Any]) -> PreparedSelect:
     """List clients"""
-    return PreparedSelect(Client.matching, filters)
+    return select_clients(filters)
 
 
 @blp.post("/clients")

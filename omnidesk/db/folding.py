@@ -52,17 +52,16 @@ def fold(text: str) -> str:
     return "".join(kept).translate(UNDECOMPOSED)
 
 
-def search_text(full_name: str, email: str | None, phone: str | None, other: str | None) -> str:
-    """Return what `search_words` are looked for in, for somebody with these names and addresses."""
-    texts = [fold(text) for text in (full_name, email, phone, other) if text]
-    texts += [re.sub("(?<=[0-9])[()./-]+(?=[0-9])", "", text) for text in texts]
-    texts += [re.sub(r"[()./\s-]", "", fold(phone or "")), fold(unicode_domain(email or ""))]
+def user_search_text(full_name: str, username: str, email: str | None) -> str:
+    """Return what `search_words` are looked for in, for a user with these names and address."""
+    texts = [fold(text) for text in (full_name, email, username) if text]
+    texts += [*map(joined, texts), fold(unicode_domain(email or ""))]
     return "\n".join(dict.fromkeys(filter(None, texts)))
 
 
-def user_search_text(full_name: str, username: str, email: str | None) -> str:
-    """Return the same for a user."""
-    return search_text(full_name, email, None, username)
+def joined(text: str) -> str:
+    """Return a text without the punctuation between digits."""
+    return re.sub("(?<=[0-9])[()./-]+(?=[0-9])", "", text)
 
 
 def search_words(text: str) -> list[str]:
@@ -126,8 +125,12 @@ def phone_key(phone: str | None) -> str | None:
     """
     if phone is None:
         return None
-    digits = "".join(sign for sign in unicodedata.normalize("NFKC", phone) if sign in "0123456789")
-    return digits.removeprefix("00") or phone
+    return digits(phone).removeprefix("00") or phone
+
+
+def digits(text: str) -> str:
+    """Return the digits of a text, from 0 to 9."""
+    return re.sub("[^0-9]", "", unicodedata.normalize("NFKC", text))
 
 
 def derived(make: Callable[..., Any], names: Iterable[str], **kwargs: Any) -> MappedColumn[Any]:

@@ -2,12 +2,13 @@
 
 import re
 import unicodedata
+from collections.abc import Callable
 from typing import Any, NamedTuple, Self
 
 from sqlalchemy import Text
 from sqlalchemy.orm import MappedColumn
 
-from omnidesk.db.folding import INVISIBLE, derived, fold
+from omnidesk.db.folding import INVISIBLE, derived, digits, fold, joined, unicode_domain
 from omnidesk.db.types import MAX_ID
 
 MAX_WORD = 64  # code points; what follows them in a longer word is not looked at
@@ -61,21 +62,38 @@ def words(*texts: str | None) -> str:
     return found
 
 
-def words_of(*names: str) -> MappedColumn[Any]:
+def client_words(
+    full_name: str, email: str | None, phone: str | None, external_id: str | None
+) -> str:
+    """Return all words of a client's names and addresses, as `words` does.
+
+    Among them are all endings of the phone number, so that any digits of it that follow each other
+    begin a word.
+    """
+    texts = [each for each in (full_name, email, phone, external_id) if each]
+    texts += [*map(joined, texts), unicode_domain(email or "")]
+    number = digits(phone or "")
+    endings = (number[start:] for start in range(len(number) - MIN_PREFIX + 1))
+    return words(*dict.fromkeys(texts), " ".join(endings))
+
+
+def words_of(*names: str, made_by: Callable[..., str] = words) -> MappedColumn[Any]:
     """Return a column that holds the words of others of its row."""
-    return derived(words, names, type_=Text, server_default="", sort_order=110)
+    return derived(made_by, names, type_=Text, server_default="", sort_order=110)
 
 
 class SearchQuery(NamedTuple):
     """What somebody looks for: all of it must occur. Without any word, it is empty.
 
-    `number` is the row's that a query with nothing else names: `100` or `#100`.
+    `number` is the row's that a query with nothing else names: `100` or `#100`. `digits` are those
+    of a query without letters, such as a phone number.
     """
 
     words: tuple[str, ...] = ()
     phrases: tuple[str, ...] = ()  # words that follow each other in one text
     prefix: str | None = None  # what a word begins with
     number: int | None = None
+    digits: str = ""
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -90,7 +108,14 @@ class SearchQuery(NamedTuple):
         prefix = found.pop() if found and len(found[-1]) >= MIN_PREFIX else None
         found += [part[0] for part in quoted if len(part) == 1]
         phrases = dict.fromkeys(" ".join(part) for part in quoted if len(part) > 1)
-        return cls(tuple(dict.fromkeys(found)), tuple(phrases), prefix, number(text))
+        alone = "" if re.search(r"[^\W0-9]", text) else digits(text)
+        return cls(tuple(dict.fromkeys(found)), tuple(phrases), prefix, number(text), alone)
+
+    def as_one_number(self) -> Self:
+        """Return a query for the digits alone as one word; this one where it has letters."""
+        if len(self.digits) < MIN_PREFIX:
+            return self
+        return type(self)(prefix=self.digits[:MAX_WORD])
 
     @property
     def terms(self) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from typing import Any
 import click
 from sqlalchemy import Connection, bindparam, func, inspect, select, text, update
 
+from omnidesk.clients.models import Client
 from omnidesk.comments.models import Comment
 from omnidesk.conversations.models import Message
 from omnidesk.db import MAX_ID, Base, db
@@ -20,7 +21,7 @@ from omnidesk.db.session import READ
 from omnidesk.migrations.frozen.search_v1 import TRIGGERS, fts5_table, fts5_triggers
 from omnidesk.tickets.models import Ticket
 
-SEARCHED: tuple[type[Base], ...] = (Ticket, Comment, Message)
+SEARCHED: tuple[type[Base], ...] = (Client, Ticket, Comment, Message)
 BATCH = 1_000  # rows that are read at once
 STEP = 50_000  # code points of words that one transaction changes
 PAUSE = 0.2  # seconds

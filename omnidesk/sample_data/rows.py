@@ -9,8 +9,8 @@ from omnidesk.clients.models import Client
 from omnidesk.comments.models import Comment
 from omnidesk.conversations.models import Conversation, Message
 from omnidesk.db import Base
-from omnidesk.db.folding import phone_key, search_text, user_search_text
-from omnidesk.db.words import words
+from omnidesk.db.folding import phone_key, user_search_text
+from omnidesk.db.words import client_words, words
 from omnidesk.events.models import Event
 from omnidesk.tickets.models import Ticket
 from omnidesk.users.models import User
@@ -109,7 +109,7 @@ def clients(ids: range, rng: Random, time: TimeOf) -> Rows:
         yield {
             "client_id": number,
             **shown,
-            "search_text": search_text(*shown.values()),
+            "words": client_words(*shown.values()),
             "email_key": shown["email"],
             "phone_key": phone_key(shown["phone"]),
             "active": number % 20 != 0,
