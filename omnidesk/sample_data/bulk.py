@@ -1,7 +1,7 @@
 """Realistic rows in bulk, to try any size of desk; the same for the same random seed."""
 
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from random import Random
 from typing import Any
 
@@ -14,6 +14,7 @@ from omnidesk.conversations.models import Conversation, Message
 from omnidesk.db import Base, db
 from omnidesk.db.postgresql import disable_timeouts, reset_sequence
 from omnidesk.events.models import Event
+from omnidesk.migrations.frozen.search_v1 import TRIGGERS, fts5_triggers, rebuild
 from omnidesk.sample_data.rows import MAKERS, TAGS, sqlite_time, time_of
 from omnidesk.tickets.models import Ticket
 from omnidesk.users.models import User
@@ -41,17 +42,13 @@ def add(model: type[Base], count: int, rng: Random, **others: range) -> range:
     ids = range(first, first + count)
     disable_timeouts(db.session.connection())
     time = sqlite_time if db.engine.name == "sqlite" else time_of
-    # To make an index of all rows at once is faster than to add one entry after another.
-    indexes = table.indexes if first == 1 else ()
-    for index in indexes:
-        index.drop(db.session.connection())
-    with unchecked(), click.progressbar(length=count, label=f"{table.name:13}") as bar:
+    indexed = unindexed(table) if first == 1 else nullcontext()
+    progress = click.progressbar(length=count, label=f"{table.name:13}")
+    with indexed, unchecked(), progress as bar:
         for start in range(0, count, BATCH):
             rows = list(MAKERS[model](ids[start : start + BATCH], rng, time, **others))
             insert(table.name, rows[0], [tuple(row.values()) for row in rows])
             bar.update(len(rows))
-    for index in indexes:
-        index.create(db.session.connection())
     if count:
         reset_sequence(model)
     db.session.commit()
@@ -69,6 +66,25 @@ def tag(tickets: range, rng: Random) -> None:
             insert("ticket_tag", ("ticket_id", "tag"), list(words))
             db.session.commit()
             bar.update(len(some))
+
+
+@contextmanager
+def unindexed(table: Any) -> Iterator[None]:
+    """Drop the indexes of an empty table, and make them again.
+
+    To make an index of all rows at once is faster than to add one entry after another.
+    """
+    connection, name = db.session.connection(), f"{table.name}_search"
+    searched = db.engine.name == "sqlite" and "words" in table.c
+    for index in table.indexes:
+        index.drop(connection)
+    for trigger in TRIGGERS if searched else ():
+        connection.exec_driver_sql(f"DROP TRIGGER {name}_{trigger}")
+    yield
+    for index in table.indexes:
+        index.create(connection)
+    for statement in [rebuild(name), *fts5_triggers(table.name, name)] if searched else ():
+        connection.exec_driver_sql(statement)
 
 
 @contextmanager
