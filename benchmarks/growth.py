@@ -160,6 +160,7 @@ PROBES = (
     Probe("one ticket", lambda _: f"{TICKETS}/100"),
     Probe("events", listing(EVENTS)),
     Probe("events, a window", listing(EVENTS, **WINDOW)),
+    Probe("events, overlapping a window", listing(EVENTS, overlaps="true", **WINDOW)),
     Probe("events, created_by", listing(EVENTS, 2, created_by=event_with("created_by"))),
     Probe("events, ticket_id", listing(EVENTS, 1, ticket_id=event_with("ticket_id"))),
     Probe(

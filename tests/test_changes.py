@@ -41,6 +41,7 @@ LOGGED = {
     "comment": Comment,
 }
 HIDDEN = {"password_hash", "version", "email_key", "phone_key", "search_text", "words"}
+HIDDEN |= {"longest_hours"}
 COPIED = ("client_id", "priority", "status", "assigned_to")  # to each tag of a ticket
 
 

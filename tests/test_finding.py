@@ -1,10 +1,11 @@
 """Filters find what they say, all of it and in order: rows at random, against plain Python."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import delete, update
 
@@ -277,35 +278,44 @@ HOURS = st.integers(0, 9)
 
 
 def hour(number: int) -> datetime:
-    """Return a time on one day."""
-    return datetime(2025, 11, 1, number, tzinfo=UTC)
+    """Return the time after so many hours."""
+    return datetime(2025, 11, 1, tzinfo=UTC) + timedelta(hours=number)
 
 
 @PROPERTY
+@example(spans=[[0, 4]], start=4, end=None, client_id=None, unit=1)
 @given(
     spans=st.lists(st.tuples(HOURS, HOURS).map(sorted), max_size=6),
     start=st.none() | HOURS,
     end=st.none() | HOURS,
     client_id=st.sampled_from([None, 1, 2]),
+    unit=st.sampled_from([1, 4, 30, 200, 900]),
 )
 def test_events_are_found_that_have_any_moment_in_a_window(
-    agent: Caller, spans: list[list[int]], start: int | None, end: int | None, client_id: int | None
+    agent: Caller,
+    spans: list[list[int]],
+    start: int | None,
+    end: int | None,
+    client_id: int | None,
+    unit: int,
 ) -> None:
     clients = [make_client().client_id, make_client().client_id]
     tickets = [make_ticket(number).ticket_id for number in clients]
     for n, (first, last) in enumerate(spans):
         make_event(
             title=f"{first}-{last} {n % 2}",
-            start_time=hour(first),
-            end_time=hour(last),
+            start_time=hour(unit * first),
+            end_time=hour(unit * last),
             ticket_id=tickets[n % 2],
         )
     query: dict[str, Any] = {"overlaps": "true"}
-    query |= {} if start is None else {"start": hour(start).isoformat()}
-    query |= {} if end is None else {"end": hour(end).isoformat()}
+    query |= {} if start is None else {"start": hour(unit * start).isoformat()}
+    query |= {} if end is None else {"end": hour(unit * end).isoformat()}
     query |= {} if client_id is None else {"client_id": clients[client_id - 1]}
 
-    rows = agent.get("/api/events", query_string=query).json
+    pages = f"/api/events?{urlencode(query)}&limit=2"
+    forwards, backwards = ([row["title"] for row in f(agent, pages)] for f in (walk, walk_back))
+    counted = agent.get(pages, headers={"Prefer": "count=exact"}).headers["X-Total-Count"]
 
     def has_a_moment(first: int, last: int) -> bool:
         moments = range(2 * first, max(2 * last, 2 * first + 1))  # half hours
@@ -314,14 +324,28 @@ def test_events_are_found_that_have_any_moment_in_a_window(
             for moment in moments
         )
 
-    expected = {
+    expected = [
         f"{first}-{last} {n % 2}"
-        for n, (first, last) in enumerate(spans)
+        for n, (first, last) in sorted(enumerate(spans), key=lambda each: each[1][0])
         if has_a_moment(first, last) and client_id in (None, n % 2 + 1)
-    }
+    ]
     db.session.execute(delete(Event))
     db.session.commit()
-    assert {row["title"] for row in rows} == expected
+    assert forwards == backwards == expected
+    assert counted == str(len(expected))
+
+
+def test_an_event_that_is_made_longer_overlaps_what_comes_later(agent: Caller) -> None:
+    event = agent.post(
+        "/api/events",
+        json={"title": "Call", "start_time": hour(0).isoformat(), "end_time": hour(1).isoformat()},
+    )
+    window = f"/api/events?{urlencode({'overlaps': 'true', 'start': hour(20).isoformat()})}"
+    assert agent.get(window).json == []
+
+    agent.patch(event.headers["Location"], json={"end_time": hour(30).isoformat()})
+
+    assert [row["title"] for row in agent.get(window).json] == ["Call"]
 
 
 def test_an_event_that_goes_on_for_long_overlaps(agent: Caller) -> None:

@@ -5,7 +5,7 @@ import json
 import re
 import sys
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from omnidesk.db.counters import Counter
 from omnidesk.db.folding import email_key, phone_key
 from omnidesk.db.session import READ
 from omnidesk.db.words import SearchQuery
+from omnidesk.events.models import LENGTHS, Event, longest_hours
 from omnidesk.http.idempotency import IdempotencyKey
 from omnidesk.migrations.frozen import change_log_v3
 from omnidesk.tickets.models import Ticket, TicketTag
@@ -186,7 +187,13 @@ def test_an_upgrade_logs_the_rows_that_are_there(upgraded: None) -> None:
 
 @pytest.mark.usefixtures("upgraded")
 def test_after_an_upgrade_the_rows_that_were_there_are_found_by_their_words() -> None:
-    for entity, query, found in ((Ticket, "b", [2]), (Message, "hello", [1]), (Comment, "b", [])):
+    cases: Any = (
+        (Client, "ada", [1]),
+        (Ticket, "b", [2]),
+        (Message, "hello", [1]),
+        (Comment, "b", []),
+    )
+    for entity, query, found in cases:
         assert by_index(entity, SearchQuery.parse(query)) == found
     assert db.session.scalars(select(Ticket.words)).all() == [" a ", " b ", " c "]
     db.session.rollback()
@@ -469,3 +476,27 @@ ANOTHER_TICKET = """
 INSERT INTO ticket (client_id, subject, priority, status, created_at)
 VALUES (1, 'd', 'alta', 'abierto', '2025-11-01 12:00:00.000000')
 """
+
+
+EVENTS = """
+INSERT INTO calendar_event (title, start_time, end_time)
+VALUES ('x', '2024-01-01 00:00:00.000000', :end)
+"""
+
+
+def test_an_upgrade_finds_out_how_long_events_last_at_most(empty: Flask) -> None:
+    migrations.upgrade("0023_client_words")
+    start = datetime(2024, 1, 1)  # noqa: DTZ001 - as it is stored
+    seconds = [0, *(3600 * hours + more for hours in LENGTHS[:-1] for more in (0, 1))]
+    ends = [start + timedelta(seconds=number) for number in seconds]
+    with db.engine.begin() as connection:
+        rows = [{"end": end.isoformat(" ", "microseconds")} for end in ends]
+        connection.execute(text(EVENTS), rows)
+
+    migrations.upgrade()
+
+    found = db.session.scalars(select(Event.longest_hours).order_by(Event.event_id)).all()
+    assert found == [longest_hours(start, end) for end in ends]
+    updates = select(Change).filter_by(entity="event", op="updated")
+    assert db.session.scalars(updates).all() == []
+    db.session.rollback()

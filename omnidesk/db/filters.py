@@ -6,7 +6,9 @@ from math import prod
 from typing import Any, NamedTuple, Self
 
 from sqlalchemy import BindParameter, ColumnElement, String, bindparam, false, or_
+from sqlalchemy.types import TypeEngine
 
+TEXT = String()
 VALUE, NULL = "value", "null"
 
 
@@ -77,10 +79,10 @@ class Filters:
             or_(found, column.is_(None)) if isinstance(kind, AnyOf) and any(kind.nulls) else found
         )
 
-    def items(self, name: str) -> list[BindParameter[str]]:
-        """Return the parameter of each text of a filter whose value is a tuple, if there is one."""
+    def items(self, name: str, type_: TypeEngine[Any] = TEXT) -> list[BindParameter[Any]]:
+        """Return the parameter of each value of a filter that has a tuple, if there is one."""
         kind = self._kinds.get(name, Each(0))
-        return [bindparam(key, type_=String()) for key in parameter_names(name, kind)]
+        return [bindparam(key, type_=type_) for key in parameter_names(name, kind)]
 
     def conditions(self, entity: Any, *others: str) -> list[ColumnElement[bool]]:
         """Return a condition for each filter but `others`: on the entity's column of its name."""

@@ -1,4 +1,4 @@
-"""Lists with conditions that no index meets in the list's order, such as words or a time."""
+"""Lists that no index has in their order: because of words or times, or in parts only."""
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
@@ -11,12 +11,14 @@ from sqlalchemy import (
     ScalarSelect,
     Select,
     and_,
+    any_,
     func,
     literal_column,
     select,
 )
 
 from omnidesk.db.base import Base
+from omnidesk.db.change_log import ByDialect
 from omnidesk.db.types import MAX_ID
 
 ALL: ColumnElement[int] = literal_column(str(MAX_ID), BigInteger())
@@ -31,6 +33,17 @@ class Sought(NamedTuple):
 
     conditions: Sequence[ColumnElement[bool]]
     candidates: Candidates
+
+
+class Divided(NamedTuple):
+    """Rows that several selects find together, each row by one: an index has those in order."""
+
+    whole: Select[Any]
+    selects: Sequence[Select[Any]]
+
+    def select(self) -> Select[Any]:
+        """Return one select of all rows, however long it takes to sort them."""
+        return self.whole
 
 
 class Scan(NamedTuple):
@@ -57,6 +70,13 @@ def seek(entity: type[Base], rows: Select[Any], sought: Iterable[Sought]) -> Sel
         return rows
     conditions = [condition for each in found for condition in each.conditions]
     return Scan(entity, rows, and_(*conditions), found[0].candidates)
+
+
+def is_among(row_id: Any, ids: GenerativeSelect) -> ColumnElement[bool]:
+    """Return the condition that a row's id is one of those that a select finds first."""
+    found = ids.scalar_subquery()
+    # PostgreSQL looks up each of an array, where it would search a subquery for each row.
+    return ByDialect(postgresql=row_id == any_(func.array(found)), sqlite=row_id.in_(ids))
 
 
 def row_count(rows: CTE) -> ScalarSelect[int]:

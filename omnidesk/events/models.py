@@ -8,21 +8,33 @@ from sqlalchemy import (
     CheckConstraint,
     ColumnElement,
     ForeignKey,
+    GenerativeSelect,
     Index,
     Select,
     String,
     bindparam,
+    literal_column,
     or_,
     select,
+    union_all,
 )
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from omnidesk.db import Base, Filters, RuleViolation, Versioned
+from omnidesk.db.folding import derived
+from omnidesk.db.scans import Divided, is_among
 from omnidesk.tickets.models import Ticket
 from omnidesk.users.models import User
 
-MAX_LENGTH = timedelta(days=366)
+LENGTHS = (1, 24, 7 * 24, 31 * 24, 366 * 24)  # hours, each for events that are no longer
+MAX_LENGTH = timedelta(hours=LENGTHS[-1])
 COMPARED_OTHERWISE = ("start", "end", "earliest", "client_id")  # than by a column of the name
+
+
+def longest_hours(start_time: datetime, end_time: datetime) -> int:
+    """Return the least of `LENGTHS` that an event does not exceed."""
+    lasts = end_time - start_time
+    return next((hours for hours in LENGTHS if lasts <= timedelta(hours=hours)), LENGTHS[-1])
 
 
 class Event(Versioned, Base):
@@ -39,6 +51,14 @@ class Event(Versioned, Base):
     created_by: Mapped[int | None] = mapped_column(ForeignKey("app_user.user_id"))
     ticket_id: Mapped[int | None] = mapped_column(ForeignKey("ticket.ticket_id"))
 
+    # By it those that go on at some time are found, without a look at all that began before.
+    longest_hours: Mapped[int] = derived(
+        longest_hours,
+        ("start_time", "end_time"),
+        server_default=str(LENGTHS[-1]),
+        sort_order=100,
+    )
+
     ticket: Mapped[Ticket | None] = relationship(viewonly=True, lazy="raise")
     creator: Mapped[User | None] = relationship(viewonly=True, lazy="raise")
 
@@ -48,6 +68,7 @@ class Event(Versioned, Base):
         ),
         Index(None, "start_time", "event_id"),
         Index(None, "end_time"),
+        Index(None, "longest_hours", "start_time", "end_time"),
         Index(None, "created_by", "start_time", "event_id"),
         Index(None, "ticket_id", "start_time", "event_id"),
         {"sqlite_autoincrement": True},
@@ -73,18 +94,20 @@ class Event(Versioned, Base):
             raise RuleViolation("end_time", "Must be within a year of start_time.")
 
     @classmethod
-    def matching(cls, filters: Filters, *, overlaps: bool = False) -> Select[Self]:
+    def matching(cls, filters: Filters, *, overlaps: bool = False) -> Select[Self] | Divided:
         """Select the events that meet the filters, earliest first.
 
-        `start` and `end` are a window that the events start and end in, both inclusive.
-        `client_id` is that of their tickets.
+        `start` and `end` are a window that the events start and end in, both inclusive, or that
+        they overlap. `client_id` is that of their tickets.
         """
-        events = select(cls).where(*filters.conditions(cls, *COMPARED_OTHERWISE))
+        events = select(cls).order_by(cls.start_time, cls.event_id)
+        events = events.where(*filters.conditions(cls, *COMPARED_OTHERWISE))
         if "client_id" in filters:
             asked = select(Ticket.ticket_id).where(filters.condition("client_id", Ticket.client_id))
             events = events.where(cls.ticket_id.in_(asked))
-        conditions = cls.overlapping(filters) if overlaps else cls.within(filters)
-        return events.where(*conditions).order_by(cls.start_time, cls.event_id)
+        if overlaps:
+            return cls.overlapping(events, filters)
+        return events.where(*cls.within(filters))
 
     @classmethod
     def within(cls, filters: Filters) -> Iterator[ColumnElement[bool]]:
@@ -97,17 +120,36 @@ class Event(Versioned, Base):
             yield from (cls.end_time <= end, cls.start_time <= end)
 
     @classmethod
-    def overlapping(cls, filters: Filters) -> Iterator[ColumnElement[bool]]:
-        """Yield the conditions that an event has any moment in the window, whose end is excluded.
+    def overlapping(cls, events: Select[Self], filters: Filters) -> Select[Self] | Divided:
+        """Select those events that have any moment in the window, whose end is excluded.
 
-        An event without length has the moment at which it starts. `earliest` is when an event may
-        start that still goes on at the start of the window.
+        An event without length has the moment at which it starts.
         """
         start, end = (bindparam(name, type_=cls.start_time.type) for name in ("start", "end"))
-        if "start" in filters:
-            yield cls.start_time >= bindparam("earliest")
-            yield or_(cls.start_time >= start, cls.end_time > start)
         if "end" in filters:
-            yield cls.start_time < end
-        if "start" in filters and "end" in filters:
-            yield start < end  # or there is no moment in it
+            events = events.where(cls.start_time < end)
+        if "start" not in filters:
+            return events
+        if "end" in filters:
+            events = events.where(start < end)  # or there is no moment in it
+        going_on = is_among(cls.event_id, cls.going_on(filters, start))
+        later = cls.start_time >= start
+        selects = [events.where(condition) for condition in (going_on, later)]
+        return Divided(events.where(or_(later, going_on)), selects)
+
+    @classmethod
+    def going_on(cls, filters: Filters, start: ColumnElement[datetime]) -> GenerativeSelect:
+        """Select the ids of events that began before a time and end after it.
+
+        `earliest` is when those of each of the `LENGTHS` may have begun.
+        """
+        found = [
+            select(cls.event_id).where(
+                cls.longest_hours == literal_column(str(hours)),
+                cls.start_time >= earliest,
+                cls.start_time < start,
+                cls.end_time > start,
+            )
+            for hours, earliest in zip(LENGTHS, filters.items("earliest", start.type), strict=True)
+        ]
+        return union_all(*found)

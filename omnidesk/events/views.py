@@ -1,8 +1,9 @@
 """The routes of calendar events."""
 
+from datetime import timedelta
 from typing import Any
 
-from omnidesk.events.models import MAX_LENGTH, Event
+from omnidesk.events.models import LENGTHS, Event
 from omnidesk.events.schemas import EventCreate, EventPatch, EventQuery, EventSchema
 from omnidesk.http import Blueprint, PreparedSelect, current_user
 
@@ -16,7 +17,8 @@ def list_events(filters: dict[str, Any]) -> PreparedSelect:
     """List events, earliest first"""
     overlaps = filters.pop("overlaps", False)
     if overlaps and "start" in filters:
-        filters["earliest"] = filters["start"] - MAX_LENGTH
+        lengths = (timedelta(hours=hours) for hours in LENGTHS)
+        filters["earliest"] = tuple(filters["start"] - length for length in lengths)
     return PreparedSelect(Event.matching, filters, overlaps=overlaps)
 
 

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from omnidesk.db import Base, Filters, db, json_sql
 from omnidesk.db.filters import parameter_values
-from omnidesk.db.scans import Scan
+from omnidesk.db.scans import Divided, Scan
 from omnidesk.db.session import READ
 from omnidesk.http.cursors import read_cursor
 from omnidesk.http.list_statements import (
@@ -38,7 +38,10 @@ class PreparedSelect:
     """
 
     def __init__(
-        self, build: Callable[..., Select[Any] | Scan], values: Mapping[str, Any], **shape: Hashable
+        self,
+        build: Callable[..., Select[Any] | Divided | Scan],
+        values: Mapping[str, Any],
+        **shape: Hashable,
     ) -> None:
         self.source = Source(build, Filters(**values), tuple(shape.items()))
         self.parameters = parameter_values(values)

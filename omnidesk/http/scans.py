@@ -19,8 +19,6 @@ from sqlalchemy import (
     FromClause,
     ScalarSelect,
     Select,
-    any_,
-    func,
     literal_column,
     null,
     select,
@@ -28,8 +26,8 @@ from sqlalchemy import (
 )
 
 from omnidesk.db import json_sql
-from omnidesk.db.change_log import ONE, ByDialect
-from omnidesk.db.scans import Scan, row_count
+from omnidesk.db.change_log import ONE
+from omnidesk.db.scans import Scan, is_among, row_count
 from omnidesk.http.pagination import LIMIT, PageShape, merged_keys, named, part_page, sorted_keys
 from omnidesk.http.parts import Part
 from omnidesk.http.sorting import SortKey
@@ -98,10 +96,7 @@ def candidates_among(part: Part, scan: Scan, candidates: CTE, shape: PageShape) 
 
     It has no order, or the database might walk the list in that order to find them.
     """
-    row_id, found = scan.entity.primary_key(), select(*candidates.c)
-    # PostgreSQL looks up each of an array, where it would search a subquery for each row.
-    one_of = row_id == any_(func.array(found.scalar_subquery()))
-    is_candidate = ByDialect(postgresql=one_of, sqlite=row_id.in_(found))
+    is_candidate = is_among(scan.entity.primary_key(), select(*candidates.c))
     return part_page(part, shape, in_order=False).where(is_candidate, scan.condition)
 
 

@@ -8,7 +8,7 @@ from sqlalchemy.orm import contains_eager
 from sqlalchemy.sql.visitors import iterate
 
 from omnidesk.db import Base, Filters
-from omnidesk.db.scans import Scan
+from omnidesk.db.scans import Divided, Scan
 from omnidesk.http.parts import Part, parts
 
 MAX_PARTS = 32  # of a list; each adds to what a statement costs
@@ -17,7 +17,7 @@ MAX_PARTS = 32  # of a list; each adds to what a statement costs
 class Source(NamedTuple):
     """What a select is built from: everything that it may depend on."""
 
-    build: Callable[..., Select[Any] | Scan]
+    build: Callable[..., Select[Any] | Divided | Scan]
     filters: Filters
     shape: tuple[tuple[str, Hashable], ...]
     include: tuple[str, ...] = ()  # names of relationships
@@ -25,7 +25,7 @@ class Source(NamedTuple):
     def select(self) -> Select[Any]:
         """Build the select; raise TypeError where it leaves a filter out."""
         found = self.build(self.filters, **dict(self.shape))
-        rows = found.select() if isinstance(found, Scan) else found
+        rows = found if isinstance(found, Select) else found.select()
         for relationship in self.relationships(entity_of(rows)):
             rows = rows.outerjoin(relationship).options(contains_eager(relationship))
         used = {part.key for part in iterate(rows) if isinstance(part, BindParameter)}
@@ -38,14 +38,16 @@ class Source(NamedTuple):
 
         Those of a scan leave its condition out.
         """
-        whole = parts(self.rows(self.filters))
+        whole = self.parts_for(self.filters)
         branches = self.filters.branches(MAX_PARTS // len(whole))
-        return [part for some in branches for part in parts(self.rows(some))] or whole
+        return [part for some in branches for part in self.parts_for(some)] or whole
 
-    def rows(self, filters: Filters) -> Select[Any]:
-        """Build the select for some filters, without the condition of a scan."""
+    def parts_for(self, filters: Filters) -> list[Part]:
+        """Return the parts for some filters, without the condition of a scan."""
         found = self.build(filters, **dict(self.shape))
-        return found.rows if isinstance(found, Scan) else found
+        if isinstance(found, Divided):
+            return [part for rows in found.selects for part in parts(rows)]
+        return parts(found.rows if isinstance(found, Scan) else found)
 
     def scan(self) -> Scan | None:
         """Build the scan, where rows must be looked at one by one."""

@@ -222,6 +222,7 @@ def events(ids: range, rng: Random, time: TimeOf, tickets: range, users: range) 
             "description": None,
             "start_time": time(minute),
             "end_time": time(minute + 30),
+            "longest_hours": 1,
             "created_by": user_id,
             "ticket_id": ticket_id,
         }
