@@ -12,8 +12,6 @@ from sqlalchemy import delete, update
 from omnidesk.conversations.models import SENDERS
 from omnidesk.db import db
 from omnidesk.events.models import MAX_LENGTH, Event
-from omnidesk.http import queries
-from omnidesk.http.scans import WALKED_FIRST, WAYS
 from omnidesk.tickets.models import PRIORITIES, STATUSES, Ticket
 from omnidesk.tickets.times import TIME_FILTERS
 from tests.conftest import (
@@ -26,7 +24,7 @@ from tests.conftest import (
     make_ticket,
     make_user,
 )
-from tests.test_lists import walk, walk_back
+from tests.test_lists import MOST, looking_at, walk, walk_back
 
 PROPERTY = settings(
     max_examples=25,
@@ -108,7 +106,7 @@ def fits(ticket: dict[str, Any], filters: dict[str, list[Any]], me: int) -> bool
     filters=TICKET_FILTERS,
     limit=st.sampled_from([1, 2, 5, 50]),
     offset=st.integers(0, 4),
-    most=st.lists(st.sampled_from([2, 3, 20]), min_size=3, max_size=3),
+    most=MOST,
 )
 def test_tickets_are_found_by_any_filters_together(
     agent: Caller,
@@ -118,12 +116,10 @@ def test_tickets_are_found_by_any_filters_together(
     offset: int,
     most: list[int],
 ) -> None:
-    ways = [way._replace(most=number) for way, number in zip(WALKED_FIRST, most, strict=True)]
     expected = [ticket for ticket in tickets if fits(ticket, filters, agent.user.user_id)]
     query = "&".join(f"{name}={','.join(map(str, values))}" for name, values in filters.items())
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(queries, "WAYS", dict.fromkeys(WAYS, ways))
+    with looking_at(most):
         assert walk(agent, f"/api/tickets?{query}&limit={limit}") == expected
         assert walk_back(agent, f"/api/tickets?{query}&limit={limit}") == expected
     page = agent.get(

@@ -1,13 +1,17 @@
 """What all lists have in common: pages, their neighbours, and counts that are asked for."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from hypothesis import strategies as st
 
 from omnidesk.db import db, utcnow
+from omnidesk.http import queries
+from omnidesk.http.scans import WAYS
 from omnidesk.tickets.models import Ticket
 from tests.conftest import (
     Caller,
@@ -118,6 +122,22 @@ def walk_back(caller: Caller, url: str) -> list[Any]:
         answer = caller.get(url)
         found = answer.json + found
     return list(found)
+
+
+# How many rows each way to find a page looks at; PostgreSQL has one way less.
+MOST = st.lists(st.sampled_from([2, 3, 20]), min_size=4, max_size=4)
+
+
+@contextmanager
+def looking_at(most: list[int]) -> Iterator[None]:
+    """Let the ways to find a page of a scan look at no more than so many rows each."""
+    ways = {
+        name: [way._replace(most=number) for way, number in zip(found, most, strict=False)]
+        for name, found in WAYS.items()
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(queries, "WAYS", ways)
+        yield
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from omnidesk.http import queries
-from omnidesk.http.scans import WALKED_FIRST, WAYS
 from tests.conftest import (
     Caller,
     make_client,
@@ -20,7 +18,7 @@ from tests.conftest import (
     on_sqlite,
 )
 from tests.test_finding import PROPERTY
-from tests.test_lists import walk, walk_back
+from tests.test_lists import MOST, looking_at, walk, walk_back
 
 VOCABULARY = ["El", "camión", "CAMION", "está", "roto", "Niño", "ni", "nino's", "ro-to", "42"]
 TEXTS = [
@@ -66,7 +64,7 @@ def tickets(agent: Caller) -> list[tuple[dict[str, Any], list[list[str]]]]:
 @given(
     query=QUERIES,
     limit=st.sampled_from([1, 2, 50]),
-    most=st.lists(st.sampled_from([2, 20]), min_size=3, max_size=3),
+    most=MOST,
 )
 def test_tickets_are_found_by_the_words_of_their_texts_or_of_a_comment(
     agent: Caller,
@@ -75,11 +73,9 @@ def test_tickets_are_found_by_the_words_of_their_texts_or_of_a_comment(
     limit: int,
     most: list[int],
 ) -> None:
-    ways = [way._replace(most=number) for way, number in zip(WALKED_FIRST, most, strict=True)]
     url = f"/api/tickets?q={query}&limit={limit}&priority=alta"
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(queries, "WAYS", dict.fromkeys(WAYS, ways))
+    with looking_at(most):
         forwards, back = walk(agent, url), walk_back(agent, url)
 
     assert forwards == [row for row, texts in tickets if any(has(each, query) for each in texts)]
