@@ -119,7 +119,7 @@ def client(agent: Caller) -> Caller:
     return agent
 
 
-TWOS = [2, 2, 2, 2]
+TWOS = [2] * 5
 SAME_TIME: list[dict[str, Any]] = [
     {
         "status": "abierto",

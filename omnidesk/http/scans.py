@@ -3,8 +3,8 @@
 The first way that finds a page is taken. One walks a few rows of the list and looks at each: that
 fills the page where many rows meet the condition, and ends where the list does. The next takes all
 candidates from their index, where they are not too many; on SQLite, where they are very few, this
-is tried first. The last walks many rows, and may find a short page: its link `next` leads on from
-where the walk ended.
+is tried first. The last two walk many rows, and may find a short page: its link `next` leads on
+from where the walk ended.
 
 What they look at is bounded by what strangers may cost, too: see SECURITY.md.
 """
@@ -19,6 +19,7 @@ from sqlalchemy import (
     FromClause,
     ScalarSelect,
     Select,
+    case,
     literal_column,
     null,
     select,
@@ -47,10 +48,11 @@ class Way(NamedTuple):
 WALKED_FIRST = (
     Way(walks=True, most=300),
     Way(walks=False, most=3_001),
+    Way(walks=True, most=1_500),
     Way(walks=True, most=5_000),
 )
 # SQLite stops at so many candidates, where PostgreSQL would find all of a common word.
-WAYS = {"postgresql": WALKED_FIRST, "sqlite": (Way(walks=False, most=301), *WALKED_FIRST)}
+WAYS = {"postgresql": WALKED_FIRST, "sqlite": (Way(walks=False, most=601), *WALKED_FIRST)}
 
 
 class ScannedPage(NamedTuple):
@@ -77,8 +79,10 @@ def scanned_page(scan: Scan, parts: Sequence[Part], shape: PageShape, way: Way) 
         last = last_row(looked_at, named(keys, looked_at), shape)
     else:
         looked_at = scan.candidates(most).cte("candidates").prefix_with("MATERIALIZED")
-        few = row_count(looked_at) < most
-        among = [candidates_among(part, scan, looked_at, shape).where(few) for part in parts]
+        # None where there are too many. As a condition, this would be asked after those of a row.
+        few = case((row_count(looked_at) < most, most), else_=0)
+        candidates = select(*looked_at.c).limit(few)
+        among = [candidates_among(part, scan, candidates, shape) for part in parts]
         found = union_all(*among).cte("found").prefix_with("MATERIALIZED")
     page = sorted_keys(found, keys, shape, LIMIT)
     return ScannedPage(page.cte("page").prefix_with("MATERIALIZED"), row_count(looked_at), last)
@@ -91,12 +95,14 @@ def meeting(scan: Scan, walked: CTE) -> Select[Any]:
     return select(walked).join(scan.entity, is_row).where(scan.condition)
 
 
-def candidates_among(part: Part, scan: Scan, candidates: CTE, shape: PageShape) -> Select[Any]:
+def candidates_among(
+    part: Part, scan: Scan, candidates: Select[int], shape: PageShape
+) -> Select[Any]:
     """Return the sort keys of the rows of a page that are candidates and meet the condition.
 
     It has no order, or the database might walk the list in that order to find them.
     """
-    is_candidate = is_among(scan.entity.primary_key(), select(*candidates.c))
+    is_candidate = is_among(scan.entity.primary_key(), candidates)
     return part_page(part, shape, in_order=False).where(is_candidate, scan.condition)
 
 
