@@ -42,12 +42,18 @@ def page_select(rows: Select[Any], keys: list[SortKey], shape: PageShape) -> Sel
     """Return the select of a page, whose parameters are those of `Page.parameters`."""
     backwards = shape.backwards
     page = rows.order_by(None).order_by(*(key.clause(backwards=backwards) for key in keys))
-    if shape.place is not None:
-        nulls = [known is None for known in shape.place]
-        page = page.where(beyond(keys, place(keys), nulls, backwards=backwards))
+    page = after_cursor(page, keys, shape)
     if shape.skips:
         page = skip(page, keys, backwards=backwards)
     return page.limit(bindparam("limit"))
+
+
+def after_cursor(rows: Select[Any], keys: Sequence[SortKey], shape: PageShape) -> Select[Any]:
+    """Return those of the rows that come after the cursor, or before it, if there is one."""
+    if shape.place is None:
+        return rows
+    nulls = [known is None for known in shape.place]
+    return rows.where(beyond(keys, place(keys), nulls, backwards=shape.backwards))
 
 
 def merged_page(parts: Sequence[Part], shape: PageShape) -> CTE:
@@ -84,17 +90,15 @@ def named(keys: Sequence[SortKey], rows: FromClause) -> list[SortKey]:
     return [key._replace(column=column) for key, column in zip(keys, rows.c, strict=True)]
 
 
-def part_page(part: Part, shape: PageShape, *, in_order: bool = True) -> Select[Any]:
+def part_page(part: Part, shape: PageShape) -> Select[Any]:
     """Return the select of the sort keys of a part's rows that are on the page or beyond."""
     rows = part.in_order(backwards=shape.backwards)
-    if not in_order:
-        rows = rows.order_by(None)
     if shape.place is None:
         return rows
     return rows.where(part.beyond(shape.place, place(part.keys), backwards=shape.backwards))
 
 
-def place(keys: list[SortKey]) -> list[Any]:
+def place(keys: Sequence[SortKey]) -> list[Any]:
     """Return the sort keys of the row that a cursor points at, from the statement's parameters."""
     held = cursor_keys(keys)
     values = [bindparam(f"key_{n}", type_=key.column.type) for n, key in enumerate(held)]

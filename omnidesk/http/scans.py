@@ -10,26 +10,28 @@ What they look at is bounded by what strangers may cost, too: see SECURITY.md.
 """
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from sqlalchemy import (
     CTE,
     BigInteger,
+    Column,
     ColumnElement,
     FromClause,
     ScalarSelect,
     Select,
+    Table,
     case,
     literal_column,
     null,
     select,
-    union_all,
 )
+from sqlalchemy.sql.visitors import replacement_traverse
 
 from omnidesk.db import json_sql
-from omnidesk.db.change_log import ONE
+from omnidesk.db.change_log import ONE, ByDialect
 from omnidesk.db.scans import Scan, is_among, row_count
-from omnidesk.http.pagination import LIMIT, PageShape, merged_keys, named, part_page, sorted_keys
+from omnidesk.http.pagination import LIMIT, PageShape, after_cursor, merged_keys, named, sorted_keys
 from omnidesk.http.parts import Part
 from omnidesk.http.sorting import SortKey
 
@@ -82,8 +84,8 @@ def scanned_page(scan: Scan, parts: Sequence[Part], shape: PageShape, way: Way) 
         # None where there are too many. As a condition, this would be asked after those of a row.
         few = case((row_count(looked_at) < most, most), else_=0)
         candidates = select(*looked_at.c).limit(few)
-        among = [candidates_among(part, scan, candidates, shape) for part in parts]
-        found = union_all(*among).cte("found").prefix_with("MATERIALIZED")
+        among = candidates_among(scan, candidates, keys, shape)
+        found = among.cte("found").prefix_with("MATERIALIZED")
     page = sorted_keys(found, keys, shape, LIMIT)
     return ScannedPage(page.cte("page").prefix_with("MATERIALIZED"), row_count(looked_at), last)
 
@@ -96,14 +98,30 @@ def meeting(scan: Scan, walked: CTE) -> Select[Any]:
 
 
 def candidates_among(
-    part: Part, scan: Scan, candidates: Select[int], shape: PageShape
+    scan: Scan, candidates: Select[int], keys: Sequence[SortKey], shape: PageShape
 ) -> Select[Any]:
     """Return the sort keys of the rows of a page that are candidates and meet the condition.
 
     It has no order, or the database might walk the list in that order to find them.
     """
     is_candidate = is_among(scan.entity.primary_key(), candidates)
-    return part_page(part, shape, in_order=False).where(is_candidate, scan.condition)
+    columns = (key.column.label(f"key_{n}") for n, key in enumerate(keys))
+    rows = after_cursor(scan.rows.with_only_columns(*columns).order_by(None), keys, shape)
+    return by_no_index(rows, scan.entity.__table__).where(is_candidate, scan.condition)
+
+
+def by_no_index(rows: Select[Any], table: Table) -> Select[Any]:
+    """Return a select for which SQLite uses no index of a table; its primary key, if asked by it.
+
+    It takes a few equal values for narrower than the candidates, and would read all rows with them.
+    """
+
+    def replace(element: Any, **_: Any) -> Any:
+        if not isinstance(element, Column) or element.table is not table:
+            return None
+        return ByDialect(postgresql=element, sqlite=literal_column("").op("+")(element))
+
+    return cast("Select[Any]", replacement_traverse(rows, {}, replace))
 
 
 def last_row(walked: CTE, keys: Sequence[SortKey], shape: PageShape) -> ScalarSelect[Any]:

@@ -104,7 +104,7 @@ def comparisons(rows: Select[Any], column: Any) -> list[BinaryExpression[bool]]:
     ]
 
 
-def cursor_keys(keys: list[SortKey]) -> list[SortKey]:
+def cursor_keys(keys: Sequence[SortKey]) -> list[SortKey]:
     """Return the sort keys that a cursor holds; a `CommitOrder` is looked up by the others."""
     return [key for key in keys if not isinstance(key.column, CommitOrder)]
 
