@@ -136,6 +136,14 @@ PROBES = (
     Probe(
         "client_id, by updated_at", listing(TICKETS, 5, client_id=busy_client, sort="-updated_at")
     ),
+    Probe("sorted by due_at and updated_at", listing(TICKETS, sort="due_at,-updated_at")),
+    Probe("tag, by updated_at", listing(TICKETS, 2, tag="vip", sort="-updated_at")),
+    Probe(
+        "tag + status, two, by due_at",
+        listing(TICKETS, 1, tag="vip", status=OPEN_STATUSES, sort="due_at"),
+    ),
+    Probe("overdue", listing(TICKETS, 5, overdue="true")),
+    Probe("not overdue, by due_at", listing(TICKETS, overdue="false", sort="due_at")),
     Probe("overdue, by due_at", listing(TICKETS, overdue="true", sort="due_at")),
     Probe("tickets with client and assignee", listing(TICKETS, include="client,assignee")),
     Probe("created_before, old", listing(TICKETS, created_before=OLD)),

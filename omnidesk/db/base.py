@@ -77,6 +77,12 @@ def unique_where_given(table: str, column: str, field: str) -> Index:
     )
 
 
+def partial_index(condition: str, name: str | None, *columns: str) -> Index:
+    """Return an index of those rows that meet a condition; without a name, it gets its columns'."""
+    where = text(condition)
+    return Index(name, *columns, sqlite_where=where, postgresql_where=where)
+
+
 def length_constraint(column: Column[str]) -> CheckConstraint:
     """Return the check of a text's length, which SQLite would not make by itself."""
     length = func.length(column).between(int(not column.nullable), column.type.length)  # type: ignore[attr-defined]

@@ -47,17 +47,18 @@ def matching(
 
     `q` is words of the ticket itself or, where `comments` may be read, of one of its comments.
     """
-    first, *others = filters.items("tag") or (None,)
-    table: Any = Ticket if first is None else TicketTag
+    order, tags = first_order(sort), filters.items("tag")
+    # An index has the tickets of a tag by their ids, not by their times.
+    table: Any = TicketTag if tags and order == "ticket_id" else Ticket
     tickets = select(Ticket).order_by(*ordered(sort, Ticket, table))
-    if first is not None:
+    if table is TicketTag:
+        first, *tags = tags
         tickets = tickets.join(TicketTag).where(TicketTag.tag == first)
     if "other_than" in filters:
         tickets = tickets.where(table.ticket_id != bindparam("other_than"))
     tickets = tickets.where(*filters.conditions(table, *COMPARED_OTHERWISE))
-    order = first_order(sort)
     conditions, by_time = by_times(filters, Ticket, table.ticket_id, order)
-    sought = [words_of_ticket(filters, comments=comments), other_tags(others), *by_time]
+    sought = [words_of_ticket(filters, comments=comments), with_tags(tags, filters), *by_time]
     if overdue and order == "due_at":
         conditions += overdue_conditions(Ticket)
     elif overdue:
@@ -92,14 +93,15 @@ def words_of_ticket(filters: Filters, *, comments: bool) -> Sought:
     return Sought([or_(own, in_comment)], candidates)
 
 
-def other_tags(tags: list[Any]) -> Sought:
-    """Return what tickets are sought by that have these tags beside another one."""
+def with_tags(tags: list[Any], filters: Filters) -> Sought:
+    """Return what tickets are sought by that have these tags."""
     has = (aliased(TicketTag) for _ in tags)
     conditions = [
         select(each).where(each.ticket_id == Ticket.ticket_id, each.tag == tag).exists()
         for each, tag in zip(has, tags, strict=True)
     ]
-    tagged = select(TicketTag.ticket_id).where(TicketTag.tag.in_(tags[:1]))
+    copied = filters.conditions(TicketTag, *COMPARED_OTHERWISE)
+    tagged = select(TicketTag.ticket_id).where(TicketTag.tag.in_(tags[:1]), *copied)
     return Sought(conditions, tagged.limit)
 
 

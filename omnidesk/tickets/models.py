@@ -15,7 +15,6 @@ from sqlalchemy import (
     case,
     or_,
     select,
-    text,
     update,
 )
 from sqlalchemy.orm import Mapped, mapped_column, relationship
@@ -31,6 +30,7 @@ from omnidesk.db import (
     enum_type,
     utcnow,
 )
+from omnidesk.db.base import partial_index
 from omnidesk.db.folding import MAX_TAG, derived_for_all, fold_tag
 from omnidesk.db.search import text_index
 from omnidesk.db.statements import Statement
@@ -75,12 +75,8 @@ class Ticket(Versioned, Base):
             name="resolved_when_closed",
             info={"field": "status"},
         ),
-        Index(
-            None,
-            "resolved_at",
-            sqlite_where=text("resolved_at IS NOT NULL"),
-            postgresql_where=text("resolved_at IS NOT NULL"),
-        ),
+        partial_index("resolved_at IS NOT NULL", None, "resolved_at"),
+        partial_index("due_at IS NULL", "ix_ticket_not_due", "status", "updated_at", "ticket_id"),
         Index(None, "status", "ticket_id"),
         Index(None, "priority", "ticket_id"),
         Index(None, "assigned_to", "ticket_id"),

@@ -34,6 +34,8 @@ def select_tickets(filters: dict[str, Any]) -> PreparedSelect:
 def needs_status(filters: dict[str, Any], sort: tuple[str, ...]) -> bool:
     """Return whether an index has tickets in this order only where their status is known."""
     keys = {key.removeprefix("-") for key in sort}
+    if keys.issuperset(SORTED_TIMES):
+        return "client_id" not in filters
     return not keys.isdisjoint(SORTED_TIMES) and not INDEXED_BY_STATUS.isdisjoint({*keys, *filters})
 
 

@@ -1,4 +1,7 @@
-"""How long events last at most, by which those that go on at some time are found."""
+"""How long events last at most, by which those that go on at some time are found.
+
+And an index of tickets without a time at which they are due, for lists by that and another time.
+"""
 
 import sqlalchemy as sa
 from alembic import op
@@ -30,3 +33,10 @@ def upgrade() -> None:
         op.execute("ALTER TABLE calendar_event ENABLE TRIGGER USER")
     columns = ["longest_hours", "start_time", "end_time"]
     op.create_index(op.f(f"ix_calendar_event_{'_'.join(columns)}"), "calendar_event", columns)
+    op.create_index(
+        "ix_ticket_not_due",
+        "ticket",
+        ["status", "updated_at", "ticket_id"],
+        sqlite_where=sa.text("due_at IS NULL"),
+        postgresql_where=sa.text("due_at IS NULL"),
+    )
