@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from benchmarks import commits, endurance, growth, ratios, report, shortcuts
+from benchmarks import commits, endurance, growth, ratios, report, shortcuts, sizes
 from benchmarks.desks import Desks, Plan, databases
 from tests.servers import ROOT
 
@@ -28,6 +28,7 @@ class Part(NamedTuple):
 
 PARTS = {
     "growth": Part(growth.run),
+    "sizes": Part(sizes.measure),
     "endurance": Part(endurance.run, ("SQLite",)),
     "writers": Part(endurance.writers, ("SQLite",)),
     "costs": Part(ratios.costs),

@@ -43,6 +43,7 @@ for bars in BARS.values():
     for varied, repeated in ((VARIED, REPEATED), (TOKENS, TOKEN)):
         bars[varied.name] = {peer: VARIED_BAR * bar for peer, bar in bars[repeated.name].items()}
 COMMITS_BAR = 3
+PLAIN = PROBES[0].name  # the list with which others are compared
 
 
 def write(results: Path, folder: Path) -> None:
@@ -122,10 +123,18 @@ def growth(result: Any, _kind: str) -> dict[str, str]:
                 f"{statistics.median(a):.2f}",
                 f"{statistics.median(b):.2f}",
                 spread([y / x for x, y in zip(a, b, strict=True)]),
+                f"{statistics.median(b) / statistics.median(taken[PLAIN, large]):.2f}",
             ]
         )
-    head = ["request", "rows", f"ms at {small:,}", f"ms at {large:,}", "ratio"]
+    head = ["request", "rows", f"ms at {small:,}", f"ms at {large:,}", "ratio", f"times {PLAIN}"]
     return {"growth": table(head, rows), "offset": offset(result["found"]["offset"])}
+
+
+def sizes(result: Any, _kind: str) -> dict[str, str]:
+    """Return a table of the bytes that each index takes for a row."""
+    found = sorted(result["found"].items(), key=lambda each: each[1], reverse=True)
+    rows = [[f"`{name}`", f"{size:.1f}"] for name, size in found]
+    return {"sizes": table(["index", "bytes for a row"], rows)}
 
 
 def offset(found: list[Any]) -> str:
@@ -176,6 +185,7 @@ def commits(result: Any, _kind: str) -> dict[str, str]:
 WRITERS = {
     "ratios": ratios,
     "growth": growth,
+    "sizes": sizes,
     "endurance": endurance,
     "writers": writers,
     "costs": costs,
