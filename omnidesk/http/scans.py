@@ -31,7 +31,15 @@ from sqlalchemy.sql.visitors import replacement_traverse
 from omnidesk.db import json_sql
 from omnidesk.db.change_log import ONE, ByDialect
 from omnidesk.db.scans import Scan, is_among, row_count
-from omnidesk.http.pagination import LIMIT, PageShape, after_cursor, merged_keys, named, sorted_keys
+from omnidesk.http.pagination import (
+    LIMIT,
+    OFFSET,
+    PageShape,
+    after_cursor,
+    merged_keys,
+    named,
+    sorted_keys,
+)
 from omnidesk.http.parts import Part
 from omnidesk.http.sorting import SortKey
 
@@ -102,12 +110,19 @@ def candidates_among(
 ) -> Select[Any]:
     """Return the sort keys of the rows of a page that are candidates and meet the condition.
 
-    It has no order, or the database might walk the list in that order to find them.
+    It has no order, or the database might walk the list in that order to find them. But SQLite
+    looks candidates up by their ids in order: where the list has that order, the first are enough.
     """
-    is_candidate = is_among(scan.entity.primary_key(), candidates)
+    row_id = scan.entity.primary_key()
+    is_candidate = is_among(row_id, candidates)
     columns = (key.column.label(f"key_{n}") for n, key in enumerate(keys))
     rows = after_cursor(scan.rows.with_only_columns(*columns).order_by(None), keys, shape)
-    return by_no_index(rows, scan.entity.__table__).where(is_candidate, scan.condition)
+    found = by_no_index(rows, scan.entity.__table__).where(is_candidate, scan.condition)
+    if len(keys) > 1:
+        return found
+    sorted_id = ByDialect(postgresql=row_id + literal_column("0"), sqlite=row_id)
+    in_order = SortKey(sorted_id, keys[0].descending).clause(backwards=shape.backwards)
+    return found.order_by(in_order).limit(LIMIT + OFFSET if shape.skips else LIMIT)
 
 
 def by_no_index(rows: Select[Any], table: Table) -> Select[Any]:
