@@ -21,7 +21,7 @@ from omnidesk.auth.models import UserSession
 from omnidesk.clients.models import Client
 from omnidesk.comments.models import Comment
 from omnidesk.conversations.models import Conversation, Message
-from omnidesk.db import Base, db, statements, utcnow
+from omnidesk.db import Base, db, inserts, statements, utcnow
 from omnidesk.db.change_log import Change
 from omnidesk.db.counters import Counter
 from omnidesk.events.models import Event
@@ -289,11 +289,16 @@ def recorded_statements() -> Iterator[list[str]]:
         found.append(sql)
         return run(engine, sql, arguments)
 
+    def recording_insert(engine: Any, driver: Any, sql: str, arguments: Any) -> Any:
+        found.append(sql)
+        return execute(engine, driver, sql, arguments)
+
     event.listen(db.engine, "before_cursor_execute", record)
-    run = statements.run
+    run, execute = statements.run, inserts.execute
     try:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(statements, "run", recording)
+            patch.setattr(inserts, "execute", recording_insert)
             yield found
     finally:
         event.remove(db.engine, "before_cursor_execute", record)

@@ -5,11 +5,18 @@ from typing import Any
 
 import pytest
 from flask import Flask, Response, url_for
+from sqlalchemy import select, text
 from werkzeug.exceptions import HTTPException
 
+from omnidesk.clients.models import Client
+from omnidesk.db import Base, db
+from omnidesk.db.change_log import Change
+from omnidesk.events.models import Event
 from omnidesk.http import parsing
 from omnidesk.http.shortcuts import App, WholeResponse
+from omnidesk.tickets.models import Ticket
 from omnidesk.tickets.schemas import TicketCreate, TicketQuery
+from tests.conftest import Caller, make_client
 
 REQUEST: dict[str, Any] = {
     "REQUEST_METHOD": "GET",
@@ -170,3 +177,43 @@ def test_a_query_is_loaded_as_marshmallow_loads_it(values: dict[str, str]) -> No
 def test_a_schema_that_does_more_than_load_fields_is_left_to_marshmallow() -> None:
     assert parsing.is_plain(TicketQuery())
     assert not parsing.is_plain(TicketCreate()), "it has required fields"
+
+
+NEW_YEAR = "2026-01-01T00:00:00+01:00"
+NEW_ROWS: list[tuple[type[Base], str, dict[str, Any]]] = [
+    (
+        Ticket,
+        "/api/tickets",
+        {"client_id": 1, "subject": "Ayuda", "due_at": "2026-01-01T00:00:00Z"},
+    ),
+    (Client, "/api/clients", {"full_name": "Ana", "email": "Ana@Example.com", "phone": "555 0155"}),
+    (Event, "/api/events", {"title": "Call", "start_time": NEW_YEAR, "end_time": NEW_YEAR}),
+]
+
+
+@pytest.mark.parametrize(("entity", "path", "body"), NEW_ROWS, ids=lambda value: str(value)[:30])
+def test_the_driver_inserts_a_row_as_the_session_does(
+    entity: type[Base], path: str, body: dict[str, Any], agent: Caller
+) -> None:
+    make_client()
+
+    # With a key, the insert is a part of the session's transaction.
+    for headers in ({}, {"Idempotency-Key": "a-key"}):
+        assert agent.post(path, json=body, headers=headers).status_code == 201
+
+    key = entity.primary_key()
+    differing = {key.name, "created_at", "updated_at"}
+    columns = [column for column in entity.__table__.columns if column.name not in differing]
+    by_driver, by_session = db.session.execute(select(*columns).order_by(key.desc()).limit(2))
+    assert by_driver == by_session
+    log = select(Change.actor, Change.op).order_by(Change.seq.desc()).limit(2)
+    assert db.session.execute(log).all() == [(agent.user.user_id, "created")] * 2
+
+
+def test_a_row_is_committed_whatever_its_connection_was_used_for(agent: Caller) -> None:
+    with db.engine.connect() as connection:
+        connection.execution_options(isolation_level="AUTOCOMMIT").execute(text("SELECT 1"))
+
+    created = agent.post("/api/clients", json={"full_name": "Ana"})
+
+    assert agent.get(created.headers["Location"]).json == created.json

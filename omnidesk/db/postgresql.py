@@ -8,7 +8,17 @@ from time import monotonic
 from typing import Any
 from zlib import crc32
 
-from sqlalchemy import Connection, Engine, event, func, select
+from sqlalchemy import (
+    Connection,
+    Engine,
+    Text,
+    bindparam,
+    cast,
+    event,
+    func,
+    literal_column,
+    select,
+)
 from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.pool import Pool
@@ -19,6 +29,12 @@ from omnidesk.db.session import acting_user, db
 # Read-only after a failover, or shutting down: the connection still answers, but is of no use.
 DISCONNECT_SQLSTATES = frozenset({"25006", "57P01", "57P02", "57P03"})
 MAX_WAIT = 11  # seconds that a request waits for the server; a statement may take one less
+
+# Tells the change log's triggers who is acting, in an insert that returns it: its row is returned
+# before they run, at the end of the statement.
+SET_ACTOR = func.set_config(
+    literal_column("'omnidesk.actor'"), cast(bindparam("actor"), Text), literal_column("true")
+)
 
 # Until when the present request waits, in monotonic seconds; None outside of requests.
 request_deadline: ContextVar[float | None] = ContextVar("request_deadline", default=None)

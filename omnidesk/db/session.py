@@ -19,3 +19,8 @@ def acting_user() -> int | None:
     """Return the id of the user whose request this is, for the change log; else None."""
     user = g.get("user") if has_app_context() else None
     return user and int(user.user_id)
+
+
+def in_transaction() -> bool:
+    """Return whether `db.session` has begun a transaction, without making a session to ask."""
+    return db.session.registry.has() and db.session().in_transaction()

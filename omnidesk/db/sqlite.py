@@ -6,15 +6,15 @@ connection that writes, then for other processes.
 
 import re
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from math import ceil
 from time import monotonic
-from typing import Any
+from typing import Any, cast
 
 from flask import g, has_app_context
-from sqlalchemy import Connection, Engine, PoolProxiedConnection, QueuePool, event, select
+from sqlalchemy import Connection, Engine, PoolProxiedConnection, QueuePool, Table, event
 from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import DatabaseError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -117,11 +117,27 @@ def set_pragmas(connection: Any, record: Any) -> None:
 def wait_for_lock(connection: Connection) -> None:
     """Let the next statement of a connection wait for the write lock as long as it may."""
     if connection.dialect.name == "sqlite":
-        driver: Any = connection.connection.driver_connection
-        timeout = 100 * ceil(10 * time_left())  # milliseconds: roughly, so that it seldom changes
-        if driver.busy_timeout != timeout:
-            driver.execute(f"PRAGMA busy_timeout={timeout}")
-            driver.busy_timeout = timeout
+        set_busy_timeout(connection.connection.driver_connection)
+
+
+def set_busy_timeout(driver: Any) -> None:
+    """Set for how long the driver's connection waits for the write lock."""
+    timeout = 100 * ceil(10 * time_left())  # milliseconds: roughly, so that it seldom changes
+    if driver.busy_timeout != timeout:
+        driver.execute(f"PRAGMA busy_timeout={timeout}")
+        driver.busy_timeout = timeout
+
+
+@contextmanager
+def driver_transaction(driver: Any) -> Iterator[None]:
+    """Begin a transaction of the driver's, with the checks of the engine that writes.
+
+    The caller commits. After an error, the connection's pool rolls it back.
+    """
+    set_busy_timeout(driver)
+    driver.execute("BEGIN IMMEDIATE")
+    yield
+    driver.files.check_quickly()
 
 
 @event.listens_for(Engine, "begin")
@@ -186,29 +202,33 @@ def is_lost(error: BaseException) -> bool:
 @event.listens_for(Engine, "handle_error")
 def name_constraint(context: ExceptionContext) -> None:
     """Note the broken constraint's name on the error, as psycopg does."""
-    error: Any = context.original_exception
+    error, execution = context.original_exception, cast("Any", context.execution_context)
     if isinstance(error, sqlite3.IntegrityError):
-        vars(error)["constraint_name"] = constraint_name(str(error), context)
+        driver = execution.root_connection.connection.driver_connection
+        statement = execution.compiled and execution.compiled.statement
+        note_constraint(error, statement, execution.compiled_parameters, driver)
 
 
-def constraint_name(message: str, context: ExceptionContext) -> str | None:
-    """Return the name of the constraint in SQLite's message, or None where it is not known."""
+def note_constraint(error: Any, statement: Any, rows: Iterable[Any], driver: Any) -> None:
+    """Note on the driver's error which constraint the rows of a statement break."""
+    message = str(error)
     if "FOREIGN KEY" in message:
-        return broken_foreign_key(context)
-    if columns := re.findall(r"(\w+)\.(\w+)", message):
-        return "_".join(["uq", columns[0][0], *(column for _, column in columns)])
-    return message.rpartition(": ")[2].removeprefix("index ").strip("'")
+        name = broken_foreign_key(statement.table, rows, driver)
+    elif columns := re.findall(r"(\w+)\.(\w+)", message):
+        name = "_".join(["uq", columns[0][0], *(column for _, column in columns)])
+    else:
+        name = message.rpartition(": ")[2].removeprefix("index ").strip("'")
+    vars(error)["constraint_name"] = name
 
 
-def broken_foreign_key(context: ExceptionContext) -> str | None:
+def broken_foreign_key(table: Table, rows: Iterable[Any], driver: Any) -> str | None:
     """Return the name of the foreign key whose row is missing, which SQLite does not tell."""
-    execution: Any = context.execution_context
-    table, connection = execution.compiled.statement.table, execution.root_connection
     for key in table.foreign_key_constraints:
         (reference,) = key.elements
-        for row in execution.compiled_parameters:
+        target = reference.column
+        found = f"SELECT 1 FROM {target.table.name} WHERE {target.name} = ?"  # noqa: S608 - ours
+        for row in rows:
             value = row.get(reference.parent.name)
-            target = select(reference.column).where(reference.column == value)
-            if value is not None and connection.execute(target).first() is None:
+            if value is not None and driver.execute(found, (value,)).fetchone() is None:
                 return str(key.name)
     return None

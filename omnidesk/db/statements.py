@@ -11,7 +11,7 @@ from time import monotonic
 from typing import Any, NamedTuple
 
 from flask import has_app_context
-from sqlalchemy import Engine, GenerativeSelect, event
+from sqlalchemy import ClauseElement, Engine, GenerativeSelect, event
 from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import DBAPIError
 
@@ -22,8 +22,8 @@ from omnidesk.db.session import READ, db
 MAX_CONNECTION_AGE = 600  # seconds; after a failover, the old server is left in the end
 
 
-class CompiledSelect(NamedTuple):
-    """A select as the driver takes it: its text, and how to convert each parameter's value."""
+class CompiledStatement(NamedTuple):
+    """A statement as the driver takes it: its text, and how to convert each parameter's value."""
 
     sql: str
     constants: dict[str, Any]
@@ -31,9 +31,11 @@ class CompiledSelect(NamedTuple):
     order: Sequence[str] | None  # of positional parameters
 
     @classmethod
-    def new(cls, select: GenerativeSelect, engine: Engine) -> "CompiledSelect":
-        """Compile a select for an engine's database."""
-        compiled: Any = select.compile(engine)
+    def new(
+        cls, statement: ClauseElement, engine: Engine, names: Sequence[str] | None = None
+    ) -> "CompiledStatement":
+        """Compile a statement for an engine's database: an insert for columns of these names."""
+        compiled: Any = statement.compile(engine, column_keys=names)
         parameters = {name: bind for bind, name in compiled.bind_names.items()}
         processors = {
             name: bind.type.dialect_impl(engine.dialect).bind_processor(engine.dialect)
@@ -62,7 +64,7 @@ class Statement:
 
     def __init__(self, select: GenerativeSelect) -> None:
         self.select = select
-        self.compiled: dict[str, CompiledSelect] = {}
+        self.compiled: dict[str, CompiledStatement] = {}
 
     def fetch(self, **values: Any) -> Sequence[Any]:
         """Return all rows for these values of the parameters.
@@ -73,7 +75,7 @@ class Statement:
         engine = db.engines[READ]
         compiled = self.compiled.get(engine.name)
         if compiled is None:
-            compiled = self.compiled[engine.name] = CompiledSelect.new(self.select, engine)
+            compiled = self.compiled[engine.name] = CompiledStatement.new(self.select, engine)
         arguments = compiled.arguments(values)
         try:
             return run(engine, compiled.sql, arguments)

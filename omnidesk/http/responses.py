@@ -14,6 +14,7 @@ from sqlalchemy.exc import IntegrityError
 from werkzeug.local import LocalProxy
 
 from omnidesk.db import Base, RuleViolation, db
+from omnidesk.db.session import in_transaction
 from omnidesk.db.statements import Statement
 from omnidesk.http import idempotency
 from omnidesk.http.csv_export import csv_example
@@ -155,7 +156,8 @@ class ResponseDecorators(SmorestBlueprint):  # type: ignore[misc]
             def create(*args: Any, **path: Any) -> Response:
                 if "Idempotency-Key" not in request.headers:
                     stored = store(*args, **path)
-                    db.session.commit()  # first of all, since others wait for it
+                    if in_transaction():
+                        db.session.commit()  # first of all, since others wait for it
                     return respond(*stored)
                 user_id: int = current_user.user_id
                 response = respond_once(user_id, lambda: respond(*store(*args, **path)), shown_once)

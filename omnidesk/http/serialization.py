@@ -1,7 +1,7 @@
 """Rows as JSON: written by the database where it can, else by marshmallow, in the same bytes."""
 
 from collections.abc import Callable
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 import orjson
@@ -10,9 +10,10 @@ from marshmallow.decorators import POST_DUMP, PRE_DUMP
 from sqlalchemy import ColumnElement, Label, Text, case, cast, insert, literal
 from sqlalchemy.orm import InstrumentedAttribute
 from sqlalchemy.orm.relationships import RelationshipProperty
-from sqlalchemy.sql.dml import ReturningInsert
 
 from omnidesk.db import Base, db, json_sql
+from omnidesk.db.inserts import Insert, new_values
+from omnidesk.db.session import in_transaction
 from omnidesk.http import fields
 from omnidesk.http.schemas import Schema
 
@@ -94,24 +95,37 @@ def dump(row: Base, schema: type[Schema]) -> str:
     return orjson.dumps(schema().dump(row)).decode()
 
 
-@cache
-def insert_statement(entity: type[Base], schema: type[Schema]) -> ReturningInsert[Any] | None:
-    """Return the insert that returns a row's id, JSON and ETag; None as for `json_object`."""
-    shown = json_object(schema, entity)
-    if shown is None:
-        return None
-    etag = getattr(entity, "etag", literal(None))
-    return insert(entity.__table__).returning(entity.primary_key(), cast(shown, Text), etag)
-
-
 def insert_row(row: Base, schema: type[Schema]) -> tuple[str, str | None]:
-    """Insert a new row in the request's transaction; return its JSON and its ETag, if any."""
-    statement = insert_statement(type(row), schema)
+    """Insert a new row; return its JSON and its ETag, if any.
+
+    It is committed, unless the request has begun a transaction.
+    """
+    values = new_values(row)
+    statement = insert_statement(type(row), schema, tuple(values))
     if statement is None:
         db.session.add(row)
         db.session.flush()
         return dump(row, schema), getattr(row, "etag", None)
-    values = {name: value for name, value in vars(row).items() if name in row.__table__.columns}
-    row_id, shown, etag = db.session.connection().execute(statement, values).one()
+    if in_transaction():
+        found: Any = db.session.connection().execute(statement.insert, values).one()
+    else:
+        found = statement.run(values)
+    row_id, shown, etag, *_ = found
     setattr(row, row.primary_key().name, row_id)
     return shown, etag
+
+
+@lru_cache
+def insert_statement(
+    entity: type[Base], schema: type[Schema], names: tuple[str, ...]
+) -> Insert | None:
+    """Return the insert of columns that returns a row's id, JSON and ETag.
+
+    None as for `json_object`.
+    """
+    shown = json_object(schema, entity)
+    if shown is None:
+        return None
+    etag = getattr(entity, "etag", literal(None))
+    returned = entity.primary_key(), cast(shown, Text), etag
+    return Insert(insert(entity.__table__).returning(*returned), names)
