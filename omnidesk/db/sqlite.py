@@ -57,13 +57,13 @@ def waiting_at_most(seconds: float) -> Iterator[None]:
 
 def time_left() -> float:
     """Return for how many seconds the write lock may be waited for now."""
-    longest = longest_wait.get()
-    if not has_app_context() or "user" not in g:  # it is no request, but a command
-        return longest
-    if "write_deadline" not in g:
-        g.write_deadline = monotonic() + MAX_WAIT
-    left: float = g.write_deadline - monotonic()
-    return max(0.0, min(longest, left))
+    longest, now = longest_wait.get(), monotonic()
+    deadline = g.get("write_deadline") if has_app_context() else None
+    if deadline is None:
+        if not has_app_context() or "user" not in g:  # it is no request, but a command
+            return longest
+        deadline = g.write_deadline = now + MAX_WAIT
+    return max(0.0, min(longest, deadline - now))
 
 
 class WritePool(QueuePool):

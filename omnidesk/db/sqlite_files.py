@@ -32,6 +32,7 @@ class DatabaseFiles:
     def __init__(self, path: str) -> None:
         self.path = path
         self.names_beside = [path + suffix for suffix in BESIDE]
+        self.parent = Path(path).parent
         self.database: FileId = None  # as it was first seen
         self.connections: WeakSet[CountedConnection] = WeakSet()  # this process's, while open
         self.beside: tuple[FileId, ...] | None = None  # as those connections have them
@@ -50,8 +51,7 @@ class DatabaseFiles:
 
     def is_missing(self) -> bool:
         """Return whether there is no file in the folder, and this process has not seen one yet."""
-        path = Path(self.path)
-        return self.database is None and path.parent.exists() and not path.exists()
+        return self.database is None and self.parent.exists() and not Path(self.path).exists()
 
     def check(self) -> None:
         """Raise OperationalError unless the files are those of before, and intact."""
@@ -81,7 +81,7 @@ class DatabaseFiles:
     def check_quickly(self) -> None:
         """Do what `check` does, but only once a second, or when the folder was changed."""
         try:
-            found = Path(self.path).parent.stat()
+            found = self.parent.stat()
         except OSError:
             return self.check()  # which raises it in its own words
         folder, now = (found.st_ino, found.st_mtime_ns), monotonic()
@@ -174,15 +174,14 @@ class DatabaseFiles:
 
         The folder, too, must be writable, since SQLite creates files there.
         """
-        folder = Path(self.path).parent
         self.mend_modes()
         beside = [name for name in self.names_beside if Path(name).exists()]
-        for name in (self.path, str(folder), *beside):
+        for name in (self.path, str(self.parent), *beside):
             if not os.access(name, os.W_OK):
                 raise sqlite3.OperationalError(f"{name} is not writable")
-        space = os.statvfs(folder)
+        space = os.statvfs(self.parent)
         if space.f_bavail * space.f_frsize < MIN_FREE:
-            raise sqlite3.OperationalError(f"the disk of {folder} is full")
+            raise sqlite3.OperationalError(f"the disk of {self.parent} is full")
 
     def mend_modes(self) -> None:
         """Let files beside a database be written that were made while it was read-only."""
