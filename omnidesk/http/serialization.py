@@ -92,7 +92,13 @@ def nests(schema: type[Schema]) -> bool:
 
 def dump(row: Base, schema: type[Schema]) -> str:
     """Return a row as JSON, written by marshmallow."""
-    return orjson.dumps(schema().dump(row)).decode()
+    return orjson.dumps(writer(schema).dump(row)).decode()
+
+
+@cache
+def writer(schema: type[Schema]) -> Schema:
+    """Return an instance of a schema, which takes longer to make than to use."""
+    return schema()
 
 
 def insert_row(row: Base, schema: type[Schema]) -> tuple[str, str | None]:
