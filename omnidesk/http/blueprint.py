@@ -4,7 +4,7 @@ from collections.abc import Callable
 from functools import partial, wraps
 from typing import Any
 
-from flask import Response, current_app, g, request
+from flask import Flask, Response, after_this_request, current_app, g, request
 from werkzeug.exceptions import HTTPException
 
 from omnidesk.http.error_schemas import precondition_failed
@@ -24,7 +24,6 @@ class Blueprint(ResponseDecorators):
     def __init__(self, name: str, *, url_prefix: str = "/api", description: str = "") -> None:
         super().__init__(name, __name__, url_prefix=url_prefix, description=description)
         self.before_request(self._authorize)
-        self.after_request(hide_rows)
         self._prepare_doc_cbks.append(self._document_operation)
 
     def public(self, view: View) -> View:
@@ -68,17 +67,19 @@ class Blueprint(ResponseDecorators):
 
     def _authorize(self) -> None:
         """Set `g.user`, count the request, and raise 429, 401, 403, or 400 for a parameter."""
+        app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]
         environ = request.environ
-        if request.method == "OPTIONS":
+        method = environ["REQUEST_METHOD"]
+        if method == "OPTIONS":
             return
-        facts = current_app.view_functions[request.endpoint or ""].__dict__["_apidoc"]
+        facts = app.view_functions[request.endpoint or ""].__dict__["_apidoc"]
         header = None if facts.get("public") else environ.get("HTTP_AUTHORIZATION")
         user, fault = (None, None) if header is None else authenticated(header)
         g.user = user
         environ[USER_ID] = user and user.user_id
         if self.url_prefix or environ.get("QUERY_STRING"):  # plain health checks are not counted
-            current_app.extensions["rate_limits"].count_request(user, environ.get("REMOTE_ADDR"))
-        reads = request.method in ("GET", "HEAD")
+            app.extensions["rate_limits"].count_request(user, environ.get("REMOTE_ADDR"))
+        reads = method in ("GET", "HEAD")
         if user is None:
             if fault or not (facts.get("public") or self._is_open(reads=reads)):
                 raise fault or http_error(401)
@@ -100,6 +101,7 @@ class Blueprint(ResponseDecorators):
             raise insufficient_scope(scope, *missing)
         if not reads and f"{self.name}:read" not in user.scopes:
             g.write_only = True
+            after_this_request(hide_rows)
 
     def _scope(self, facts: dict[str, Any], *, reads: bool) -> str:
         """Return the scope that an API token needs to call a view."""
@@ -191,7 +193,7 @@ def document_precondition_failed(schema: type[Schema]) -> dict[str, Any]:
 
 def hide_rows(response: Response) -> Response:
     """Take the row out of the response to a write by an API token that may not read it."""
-    if "write_only" in g and response.status_code in (200, 201):
+    if response.status_code in (200, 201):
         response.set_data("")
         response.status_code = 204 if response.status_code == 200 else 201
         for name in ("Content-Type", "ETag"):

@@ -47,6 +47,7 @@ UNSUPPORTED = ["Not supported here."]
 # 13.1.4), which is no reason to make a change that was meant for an unchanged row alone.
 BY_TIME = "If-Unmodified-Since"
 CONDITIONS = "If-Match", "If-None-Match", BY_TIME
+CONDITION_KEYS = {name: f"HTTP_{name.upper().replace('-', '_')}" for name in CONDITIONS}
 
 
 def digest(body: str) -> str:
@@ -69,7 +70,8 @@ def names_etag(condition: str, etag: str) -> bool:
 
 def is_conditional() -> bool:
     """Return whether the request is to be done only if an ETag matches, or if it does not."""
-    return "HTTP_IF_NONE_MATCH" in request.environ or "HTTP_IF_MATCH" in request.environ
+    environ = request.environ
+    return "HTTP_IF_NONE_MATCH" in environ or "HTTP_IF_MATCH" in environ
 
 
 def check_if_match(etag: str) -> None:
@@ -110,7 +112,8 @@ def check_conditions(row: Any, schema: type[Schema]) -> None:
 
 def refuse_conditions(*names: str) -> None:
     """Raise 400 for a request that is to be done on one of these conditions, not checked here."""
-    if given := [name for name in names if name in request.headers]:
+    environ = request.environ
+    if given := [name for name in names if CONDITION_KEYS[name] in environ]:
         raise http_error(400, dict.fromkeys(given, UNSUPPORTED))
 
 
@@ -129,14 +132,12 @@ def json_response(body: str, etag: str | None = None) -> Response:
     return current_app.response_class(body, headers=headers)
 
 
-def conditional(response: Response, etag: str, *, weak: bool = False) -> Response:
-    """Return a response with its ETag, or 304 to a client that has it; raise 412 or 400.
+def unchanged_answer(etag: str, *, weak: bool = False) -> Response | None:
+    """Return 304 to a client that has the answer with this ETag, else None; raise 412 or 400.
 
     A weak ETag does not promise that each byte is the same.
     """
-    if is_conditional():
-        check_if_match(etag)
-        if client_has(etag):
-            return not_modified(etag, weak=weak)
-    response.headers["ETag"] = quote_etag(etag, weak)
-    return response
+    if not is_conditional():
+        return None
+    check_if_match(etag)
+    return not_modified(etag, weak=weak) if client_has(etag) else None

@@ -5,21 +5,18 @@ from typing import Any, NamedTuple, Self
 from urllib.parse import quote, quote_plus
 
 from flask import Response, g, request
-from werkzeug.http import parse_list_header
+from werkzeug.http import parse_list_header, quote_etag
 
 from omnidesk.db.statements import Statement
 from omnidesk.http.csv_export import csv_page, first_part, prefers_csv
 from omnidesk.http.errors import http_error
 from omnidesk.http.etags import (
     ETAG,
-    check_if_match,
-    client_has,
-    conditional,
     digest,
     is_conditional,
     json_response,
-    not_modified,
     refuse_conditions,
+    unchanged_answer,
 )
 from omnidesk.http.fields import etag_of
 from omnidesk.http.matches import MATCH, add_matches, require_query
@@ -128,9 +125,7 @@ def unchanged(
     last_change = select.last_change(route.schema, asked.page)
     if last_change is None:
         return None
-    etag = asked.etag(f"{last_change}-{select.digest()}")
-    check_if_match(etag)
-    return not_modified(etag, weak=True) if client_has(etag) else None
+    return unchanged_answer(asked.etag(f"{last_change}-{select.digest()}"), weak=True)
 
 
 def page_response(
@@ -157,7 +152,9 @@ def page_response(
         return response
     else:
         text = digest(response.get_data(as_text=True) + response.headers.get("Link", ""))
-    return conditional(response, asked.etag(text), weak=True)
+    etag = asked.etag(text)
+    response.headers["ETag"] = quote_etag(etag, weak=True)
+    return unchanged_answer(etag, weak=True) or response
 
 
 def check_parent(route: ListRoute, path: dict[str, Any]) -> None:

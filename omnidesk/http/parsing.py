@@ -11,6 +11,7 @@ import orjson
 from flask import Request, request
 from werkzeug.datastructures import ImmutableMultiDict
 from werkzeug.exceptions import HTTPException
+from werkzeug.http import parse_options_header
 
 from omnidesk.http.errors import http_error
 
@@ -51,13 +52,19 @@ def load_json(schema: ma.Schema, max_bytes: int | None = None) -> Any:
 
 def check_content_type() -> None:
     """Raise 415 unless the body is JSON in UTF-8 without a content coding, or a merge patch."""
-    coding = request.headers.get("Content-Encoding", "identity").strip().lower()
-    charset = request.mimetype_params.get("charset", "utf-8").lower()
-    types = (JSON_TYPE, MERGE_PATCH_TYPE) if request.method == "PATCH" else (JSON_TYPE,)
-    if request.mimetype not in types or charset not in ("utf-8", "utf8"):
+    environ = request.environ
+    coding = environ.get("HTTP_CONTENT_ENCODING", "").strip().lower()
+    types = (JSON_TYPE, MERGE_PATCH_TYPE) if environ["REQUEST_METHOD"] == "PATCH" else (JSON_TYPE,)
+    mimetype, charset = parse_content_type(environ.get("CONTENT_TYPE", ""))
+    if mimetype not in types or charset not in ("utf-8", "utf8") or coding not in ("", "identity"):
         raise http_error(415)
-    if coding not in ("", "identity"):
-        raise http_error(415)
+
+
+@lru_cache
+def parse_content_type(text: str) -> tuple[str, str]:
+    """Return the media type and the charset that a Content-Type names, in lower case."""
+    mimetype, parameters = parse_options_header(text)
+    return mimetype.lower(), parameters.get("charset", "utf-8").lower()
 
 
 def load_query(schema: ma.Schema) -> Any:

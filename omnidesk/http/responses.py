@@ -26,11 +26,11 @@ from omnidesk.http.etags import (
     IF_MATCH,
     IF_NONE_MATCH,
     check_conditions,
-    conditional,
     digest,
     is_conditional,
     json_response,
     refuse_conditions,
+    unchanged_answer,
 )
 from omnidesk.http.fields import etag_of
 from omnidesk.http.idempotency import respond_once
@@ -118,8 +118,9 @@ class ResponseDecorators(SmorestBlueprint):  # type: ignore[misc]
                 found = select.row(schema)
                 if found is None:
                     raise http_error(404)
-                shown, etag = found
-                return conditional(json_response(shown), etag_of(etag or digest(shown)))
+                shown, version = found
+                etag = etag_of(version or digest(shown))
+                return unchanged_answer(etag) or json_response(shown, etag)
 
             return self._document(
                 show, document, accepts=[IF_NONE_MATCH], conditional=True, unchanged=True

@@ -26,19 +26,20 @@ class WholeResponse(Response):
 
     def __call__(self, environ: Any, start_response: Any) -> Iterable[bytes]:
         """Send the response."""
-        headers = self.headers
+        headers = list(self.headers)
+        values = {name.lower(): value for name, value in headers}
         is_whole = (
             self.status_code in (200, 201)
             and environ["REQUEST_METHOD"] != "HEAD"
             and type(self.response) is list
             and not self._on_close
-            and "Content-Length" in headers
-            and PLAIN_LOCATION.fullmatch(headers.get("Location", "/"))
-            and "Content-Location" not in headers
+            and "content-length" in values
+            and PLAIN_LOCATION.fullmatch(values.get("location", "/"))
+            and "content-location" not in values
         )
         if not is_whole:
             return super().__call__(environ, start_response)
-        start_response(self.status, list(headers))
+        start_response(self.status, headers)
         body: list[bytes] = self.response  # type: ignore[assignment]
         return body
 
