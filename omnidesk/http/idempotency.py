@@ -5,11 +5,12 @@ import json
 import re
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any, Self
 
 import orjson
 from flask import Response, current_app, request
-from sqlalchemy import ForeignKey, Index, String, Text, delete
+from sqlalchemy import ForeignKey, Index, String, Text, bindparam, delete, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Mapped, mapped_column
@@ -56,10 +57,10 @@ class IdempotencyKey(Base):
         A concurrent request with the same key waits until we have committed or rolled back.
         """
         now, row_id = utcnow(), {"user_id": user_id, "route": route, "key": key}
-        db.session.execute(delete(cls).filter_by(**row_id).where(cls.created_at < now - MAX_AGE))
-        new = INSERT[db.engine.name](cls).values(**row_id, fingerprint=fingerprint, created_at=now)
-        db.session.execute(new.on_conflict_do_nothing())
-        return db.session.get_one(cls, row_id)
+        values = row_id | {"fingerprint": fingerprint, "created_at": now}
+        claimed = claim_statement(db.engine.name), values | {"oldest": now - MAX_AGE}
+        is_new = db.session.execute(*claimed).first()
+        return cls(**values) if is_new else db.session.get_one(cls, row_id)
 
     @classmethod
     def prune(cls) -> int:
@@ -73,10 +74,13 @@ class IdempotencyKey(Base):
         The field named `shown_once` is stored as null.
         """
         names = [name for name in ("Location", "ETag") if name in response.headers]
-        self.status, self.body = response.status_code, response.get_data(as_text=True)
+        headers = orjson.dumps({name: response.headers[name] for name in names}).decode()
+        body = response.get_data(as_text=True)
         if shown_once is not None:
-            self.body = orjson.dumps(orjson.loads(self.body) | {shown_once: None}).decode()
-        self.headers = orjson.dumps({name: response.headers[name] for name in names}).decode()
+            body = orjson.dumps(orjson.loads(body) | {shown_once: None}).decode()
+        row_id = {f"of_{column.name}": getattr(self, column.name) for column in ROW_ID}
+        kept = {"status": response.status_code, "headers": headers, "body": body}
+        db.session.execute(KEEP, row_id | kept)
 
     def replay(self) -> Response:
         """Return the kept response again."""
@@ -85,6 +89,29 @@ class IdempotencyKey(Base):
         response.headers.extend(orjson.loads(self.headers or "{}"))
         response.headers["Idempotent-Replayed"] = "true"
         return response
+
+
+# Built once: SQLAlchemy takes longer to build a statement than to run it.
+ROW_ID = IdempotencyKey.__table__.primary_key
+KEEP = update(IdempotencyKey.__table__).where(
+    *(column == bindparam(f"of_{column.name}") for column in ROW_ID)
+)
+
+
+@cache
+def claim_statement(database: str) -> Any:
+    """Return the insert of a key, or of one in place of one that is older than a day.
+
+    It returns a row where it inserts one.
+    """
+    table = IdempotencyKey.__table__
+    new = INSERT[database](table)
+    unanswered = dict.fromkeys(("status", "headers", "body"))
+    return new.on_conflict_do_update(
+        index_elements=ROW_ID,
+        set_={name: new.excluded[name] for name in ("fingerprint", "created_at")} | unanswered,
+        where=table.c.created_at < bindparam("oldest"),
+    ).returning(table.c.key)
 
 
 def respond_once(
