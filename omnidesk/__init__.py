@@ -9,7 +9,7 @@ from omnidesk.auth import views as auth_views
 from omnidesk.auth.models import SCOPES
 from omnidesk.clients import views as clients_views
 from omnidesk.comments import views as comments_views
-from omnidesk.conversations import views as conversations_views
+from omnidesk.conversations import message_views as conversations_views
 from omnidesk.db import engines, session
 from omnidesk.events import views as events_views
 from omnidesk.http import Api, App

@@ -7,8 +7,8 @@ from marshmallow import fields
 
 from omnidesk.clients.queries import select_clients
 from omnidesk.clients.schemas import ClientSchema
-from omnidesk.conversations.models import Message
-from omnidesk.conversations.schemas import MessageSchema
+from omnidesk.conversations.finding import searched
+from omnidesk.conversations.message_schemas import MessageSchema
 from omnidesk.http import Blueprint, PreparedSelect, ResponseSchema, Schema, words_filters
 from omnidesk.http.etags import json_response
 from omnidesk.http.parameters import QueryField
@@ -52,7 +52,8 @@ def search(query: dict[str, Any]) -> Response:
     words = query["q"]
     clients = select_clients({"q": words})
     tickets = select_tickets(query)
-    messages = PreparedSelect(Message.searched, words_filters(words))
+    messages = PreparedSelect(searched, words_filters(words), notes=True)
+    clients = PreparedSelect(Client.matching, {"q": parts})
     found = {
         "tickets": tickets.first(TicketSchema, MOST),
         "messages": messages.first(MessageSchema, MOST),

@@ -4,13 +4,17 @@ from datetime import timedelta
 from typing import Any
 
 import marshmallow as ma
-from sqlalchemy import bindparam, func, select
+from sqlalchemy import ScalarSelect, bindparam, func, literal_column, select
 
+from omnidesk.conversations.models import Conversation
 from omnidesk.db import utcnow
 from omnidesk.db.counters import Counter
+from omnidesk.db.json_sql import JsonTime
 from omnidesk.db.statements import Statement
 from omnidesk.events.models import Event
-from omnidesk.http import Blueprint, ResponseSchema
+from omnidesk.http import Blueprint, ResponseSchema, current_user
+from omnidesk.tickets.models import STATUSES, Ticket
+from omnidesk.users.models import User
 
 blp = Blueprint("summary", description="The counts of a dashboard")
 
@@ -27,6 +31,29 @@ class TicketCounts(ResponseSchema):
     closed = ma.fields.Integer(
         metadata={"description": "Tickets with the status `cerrado`", "example": 20}
     )
+    overdue = ma.fields.Integer(
+        metadata={"description": "Tickets not closed, past their `due_at`", "example": 2}
+    )
+    unassigned = ma.fields.Integer(
+        metadata={"description": "Tickets not closed that nobody has", "example": 1}
+    )
+    mine = ma.fields.Integer(
+        metadata={"description": "Tickets not closed that the caller has", "example": 3}
+    )
+
+
+class ConversationCounts(ResponseSchema):
+    """How many of the active conversations somebody should look at."""
+
+    waiting = ma.fields.Integer(
+        metadata={"description": "Active conversations whose client waits", "example": 4}
+    )
+    unassigned = ma.fields.Integer(
+        metadata={
+            "description": "Active conversations that nobody has, or who has left",
+            "example": 2,
+        }
+    )
 
 
 class SummarySchema(ResponseSchema):
@@ -41,24 +68,55 @@ class SummarySchema(ResponseSchema):
         metadata={"description": "Events that have not started yet", "example": 4}
     )
     unread_messages = ma.fields.Integer(
-        metadata={"description": "Messages of clients that no user has answered", "example": 7}
+        metadata={"description": "The sum of all `unread_count`", "example": 7}
+    )
+    conversations = ma.fields.Nested(
+        ConversationCounts,
+        metadata={
+            "description": "Active conversations",
+            "example": ConversationCounts.example(),
+        },
+    )
+    longest_waiting_since = ma.fields.String(  # which the database writes
+        allow_none=True,
+        metadata={
+            "format": "date-time",
+            "description": "Since when the client waits who waits longest; null for none",
+            "example": "2025-10-29T09:12:00Z",
+        },
     )
 
 
-# Nothing that grows with the desk is counted here, except the events of the rest of today.
-TODAY = (
-    select(func.count())
-    .where(Event.start_time >= bindparam("now"), Event.start_time < bindparam("midnight"))
-    .scalar_subquery()
-)
+LEFT = Conversation.assigned_to.in_(select(User.user_id).where(User.active.is_(False)))
+OPEN: list[Any] = [literal_column(f"'{status}'") for status in STATUSES if status != "cerrado"]
+NOT_CLOSED = Ticket.status.in_(OPEN)
+ACTIVE = Conversation.active.is_(True)
+
+
+def count(*conditions: Any) -> ScalarSelect[int]:
+    """Return the subquery that counts the rows which meet conditions, in an index."""
+    return select(func.count()).where(*conditions).scalar_subquery()
+
+
+# The rows that are counted one by one here are those that wait for somebody: of what is done, of
+# events and of messages, the database keeps counts.
+TODAY = count(Event.start_time >= bindparam("now"), Event.start_time < bindparam("midnight"))
+WAITING = count(ACTIVE, Conversation.waiting)
+LONGEST = select(func.min(Conversation.waiting_since)).where(ACTIVE, Conversation.waiting)
 SUMMARY = Statement(
     select(
-        Counter.value("users").label("users_count"),
-        Counter.value("abierto").label("open"),
-        Counter.value("en_progreso").label("in_progress"),
-        Counter.value("cerrado").label("closed"),
-        (TODAY + Counter.events_after(bindparam("today"))).label("upcoming_events"),
-        Counter.value("unread").label("unread_messages"),
+        Counter.value("users"),
+        Counter.value("abierto"),
+        Counter.value("en_progreso"),
+        Counter.value("cerrado"),
+        count(NOT_CLOSED, Ticket.due_at < bindparam("now")),
+        count(NOT_CLOSED, Ticket.assigned_to.is_(None)),
+        count(NOT_CLOSED, Ticket.assigned_to == bindparam("user_id")),
+        TODAY + Counter.events_after(bindparam("today")),
+        Counter.value("unread"),
+        WAITING,
+        count(ACTIVE, Conversation.assigned_to.is_(None)) + count(ACTIVE, LEFT),
+        JsonTime(LONGEST.scalar_subquery()),
     )
 )
 
@@ -69,11 +127,22 @@ def get_summary() -> dict[str, Any]:
     """Count what a dashboard shows"""
     now = utcnow()
     midnight = now.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
-    (row,) = SUMMARY.fetch(now=now, today=now.date().isoformat(), midnight=midnight)
-    users, open_, in_progress, closed, upcoming, unread = row
+    today, user_id = now.date().isoformat(), current_user.user_id
+    (row,) = SUMMARY.fetch(now=now, today=today, midnight=midnight, user_id=user_id)
+    users, open_, in_progress, closed, overdue, unassigned, mine, *others = row
+    upcoming, unread, waiting, nobodys, longest = others
     return {
         "users_count": users,
-        "tickets": {"open": open_, "in_progress": in_progress, "closed": closed},
+        "tickets": {
+            "open": open_,
+            "in_progress": in_progress,
+            "closed": closed,
+            "overdue": overdue,
+            "unassigned": unassigned,
+            "mine": mine,
+        },
         "upcoming_events": upcoming,
         "unread_messages": unread,
+        "conversations": {"waiting": waiting, "unassigned": nobodys},
+        "longest_waiting_since": longest,
     }

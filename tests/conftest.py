@@ -20,8 +20,9 @@ from omnidesk.auth import tokens
 from omnidesk.auth.models import UserSession
 from omnidesk.clients.models import Client
 from omnidesk.comments.models import Comment
-from omnidesk.conversations.models import Conversation, Message
-from omnidesk.db import Base, db, inserts, statements, utcnow
+from omnidesk.conversations.messages import Message
+from omnidesk.conversations.models import Conversation
+from omnidesk.db import Base, db, statements, utcnow
 from omnidesk.db.change_log import Change
 from omnidesk.db.counters import Counter
 from omnidesk.events.models import Event
@@ -273,7 +274,7 @@ def make_conversation(**fields: Any) -> Conversation:
 
 def make_message(conversation: Conversation, **fields: Any) -> Message:
     """Store a message in a conversation."""
-    return save(conversation.receive(**({"sender": "client", "content": "Hello"} | fields)))
+    return save(conversation.new_message(**({"sender": "client", "content": "Hello"} | fields)))
 
 
 @contextmanager

@@ -13,7 +13,8 @@ from sqlalchemy import delete, insert, select, update
 
 from omnidesk.clients.models import Client
 from omnidesk.comments.models import Comment
-from omnidesk.conversations.models import Conversation, Message
+from omnidesk.conversations.messages import Message
+from omnidesk.conversations.models import Conversation
 from omnidesk.db import Base, db, utcnow
 from omnidesk.db.change_log import Change
 from omnidesk.events.models import Event

@@ -10,7 +10,7 @@ from sqlalchemy import func, select, text
 
 from omnidesk import migrations
 from omnidesk.clients.models import Client
-from omnidesk.conversations.models import Message
+from omnidesk.conversations.messages import Message
 from omnidesk.db import Base, db
 from omnidesk.events.models import Event
 from omnidesk.sample_data import bulk, demo

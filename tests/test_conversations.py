@@ -17,6 +17,13 @@ KEYS = [
     "created_at",
     "updated_at",
     "last_message_at",
+    "assigned_to",
+    "unread_count",
+    "read_up_to",
+    "waiting_since",
+    "turn",
+    "handed_off_at",
+    "handoff_reason",
 ]
 MESSAGE_KEYS = [
     "message_id",
@@ -25,6 +32,12 @@ MESSAGE_KEYS = [
     "content",
     "external_message_id",
     "created_at",
+    "user_id",
+    "kind",
+    "meta",
+    "sent_at",
+    "edited_at",
+    "deleted_at",
 ]
 
 

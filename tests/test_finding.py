@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import delete, update
 
-from omnidesk.conversations.models import SENDERS
+from omnidesk.conversations.messages import SENDERS
 from omnidesk.db import db
 from omnidesk.events.models import MAX_LENGTH, Event
 from omnidesk.tickets.models import PRIORITIES, STATUSES, Ticket

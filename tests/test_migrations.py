@@ -20,7 +20,7 @@ from omnidesk import migrations
 from omnidesk.auth.models import ApiToken
 from omnidesk.clients.models import Client
 from omnidesk.comments.models import Comment
-from omnidesk.conversations.models import Message
+from omnidesk.conversations.messages import Message
 from omnidesk.db import Base, Filters, db
 from omnidesk.db.change_log import ENTITIES, Change
 from omnidesk.db.counters import Counter
@@ -89,7 +89,10 @@ def schema() -> dict[str, Any]:
         names = [name for name in seen.get_table_names() if name != "alembic_version"]
         return {
             name: [
-                [{**column, "type": str(column["type"])} for column in seen.get_columns(name)],
+                sorted(
+                    ({**column, "type": str(column["type"])} for column in seen.get_columns(name)),
+                    key=str,
+                ),
                 seen.get_pk_constraint(name),
                 sorted(seen.get_foreign_keys(name), key=str),
                 sorted(seen.get_unique_constraints(name), key=str),

@@ -8,7 +8,8 @@ import pytest
 from sqlalchemy import insert, inspect, text
 
 from omnidesk.clients.models import Client
-from omnidesk.conversations.models import Conversation, Message
+from omnidesk.conversations.messages import Message
+from omnidesk.conversations.models import Conversation
 from omnidesk.db import db, statements, utcnow
 from omnidesk.db.session import READ
 from omnidesk.events.models import Event

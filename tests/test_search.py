@@ -8,7 +8,7 @@ from sqlalchemy import select, text, update
 
 from omnidesk.clients.models import Client
 from omnidesk.comments.models import Comment
-from omnidesk.conversations.models import Message
+from omnidesk.conversations.messages import Message
 from omnidesk.db import Base, Filters, db
 from omnidesk.db.filters import parameter_values
 from omnidesk.db.scans import ALL

@@ -6,7 +6,8 @@ import pytest
 from sqlalchemy import insert
 
 from omnidesk.clients.models import Client
-from omnidesk.conversations.models import Conversation, Message
+from omnidesk.conversations.messages import Message
+from omnidesk.conversations.models import Conversation
 from omnidesk.db import Base, db, utcnow
 from omnidesk.events.models import Event
 from omnidesk.tickets.models import Ticket, TicketTag

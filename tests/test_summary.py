@@ -4,7 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import delete, select, update
 
-from omnidesk.conversations.models import Message
+from omnidesk.conversations.messages import Message
+from omnidesk.conversations.models import Conversation
 from omnidesk.db import db, utcnow
 from omnidesk.events.models import Event
 from omnidesk.tickets.models import Ticket
@@ -15,6 +16,7 @@ from tests.conftest import (
     make_message,
     make_ticket,
     make_user,
+    reload,
 )
 
 HOUR = timedelta(hours=1)
@@ -26,8 +28,9 @@ def test_an_empty_desk_counts_its_only_user(agent: Caller) -> None:
 
     assert answer.status_code == 200
     assert answer.text.strip() == (
-        '{"users_count":1,"tickets":{"open":0,"in_progress":0,"closed":0},'
-        '"upcoming_events":0,"unread_messages":0}'
+        '{"users_count":1,"tickets":{"open":0,"in_progress":0,"closed":0,"overdue":0,'
+        '"unassigned":0,"mine":0},"upcoming_events":0,"unread_messages":0,'
+        '"conversations":{"waiting":0,"unassigned":0},"longest_waiting_since":null}'
     )
 
 
@@ -44,18 +47,37 @@ def test_everything_is_counted(agent: Caller) -> None:
     make_message(conversation, sender="user")
     make_message(conversation)
 
-    assert agent.get("/api/summary").json == {
-        "users_count": 2,
-        "tickets": {"open": 1, "in_progress": 2, "closed": 3},
-        "upcoming_events": 1,
-        "unread_messages": 1,
-    }
+    summary = agent.get("/api/summary").json
+
+    tickets = {"open": 1, "in_progress": 2, "closed": 3}
+    assert summary["users_count"] == 2
+    assert summary["tickets"] == tickets | {"overdue": 0, "unassigned": 3, "mine": 0}
+    assert (summary["upcoming_events"], summary["unread_messages"]) == (1, 1)
+
+
+def test_what_waits_for_somebody_is_counted(agent: Caller) -> None:
+    me, gone = agent.user.user_id, make_user("gone", active=False).user_id
+    make_ticket(due_at=utcnow() - HOUR, assigned_to=me)
+    make_ticket(due_at=utcnow() - HOUR, status="cerrado", assigned_to=me)
+    make_ticket(due_at=utcnow() + HOUR)
+    first, second, third = (make_conversation(assigned_to=who) for who in (None, me, gone))
+    for conversation in (second, first, third, make_conversation(active=False)):
+        make_message(conversation)
+    make_message(third, sender="bot")
+
+    summary = agent.get("/api/summary").json
+
+    assert [summary["tickets"][name] for name in ("overdue", "unassigned", "mine")] == [1, 1, 1]
+    assert summary["conversations"] == {"waiting": 2, "unassigned": 2}
+    shown = agent.get(f"/api/conversations/{second.conversation_id}").json
+    assert summary["longest_waiting_since"] == shown["waiting_since"]
 
 
 def counted(caller: Caller) -> list[int]:
     """Return the counts that are kept: open, in progress and closed tickets, unread messages."""
     summary = caller.get("/api/summary").json
-    return [*summary["tickets"].values(), summary["unread_messages"]]
+    tickets = (summary["tickets"][name] for name in ("open", "in_progress", "closed"))
+    return [*tickets, summary["unread_messages"]]
 
 
 def test_the_counts_follow_every_kind_of_change(agent: Caller) -> None:
@@ -66,7 +88,7 @@ def test_the_counts_follow_every_kind_of_change(agent: Caller) -> None:
     assert counted(agent) == [3, 0, 0, 2]
 
     first.move_to("cerrado")
-    message.read_at = utcnow()
+    reload(conversation).read(message.message_id)
     db.session.commit()
     assert counted(agent) == [2, 0, 1, 1]
 
@@ -76,12 +98,13 @@ def test_the_counts_follow_every_kind_of_change(agent: Caller) -> None:
     assert counted(agent) == [1, 1, 1, 1]
 
     db.session.execute(update(Ticket).values(status="cerrado", resolved_at=utcnow()))
-    db.session.execute(update(Message).values(read_at=None))
+    db.session.execute(update(Conversation).values(read_up_to=None, unread_count=2))
     db.session.commit()
     assert counted(agent) == [0, 0, 3, 2]
 
     db.session.delete(third)
     db.session.execute(delete(Message))
+    db.session.execute(delete(Conversation))
     db.session.commit()
     assert counted(agent) == [0, 0, 2, 0]
 

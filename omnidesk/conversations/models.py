@@ -1,38 +1,44 @@
-"""Conversations with clients, and their messages."""
+"""Conversations with clients: who answers, since when they wait, and what nobody has read."""
 
 from datetime import datetime
 from typing import Any, Self
 
 from sqlalchemy import (
     Boolean,
+    CheckConstraint,
     ColumnElement,
     ForeignKey,
     Index,
-    ScalarSelect,
     Select,
     String,
-    UniqueConstraint,
-    and_,
     bindparam,
     func,
+    literal_column,
+    not_,
     select,
-    update,
+    text,
 )
 from sqlalchemy.ext.hybrid import hybrid_property
-from sqlalchemy.orm import Mapped, aliased, mapped_column, relationship
+from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from omnidesk.clients.models import Client
-from omnidesk.db import Base, Filters, RuleViolation, Versioned, db, enum_type, utcnow
-from omnidesk.db.scans import Scan, seek
-from omnidesk.db.search import QUERY, by_words, text_index
+from omnidesk.conversations.messages import NOTE, Message
+from omnidesk.db import Base, Filters, RuleViolation, Versioned, db, utcnow
 from omnidesk.db.statements import Statement
-from omnidesk.db.words import words_of
+from omnidesk.users.models import User, require_active_user
 
-SENDERS = ("client", "user", "bot")
+SORTS = ("-updated_at", "updated_at", "waiting_since", "-waiting_since")  # the first by default
+ASKED = {"unread": "unread_count > 0", "waiting": "waiting_since IS NOT NULL"}
+ACTIVITY = {"client_id", "active"}  # the fields whose change moves a conversation in the list
+MAX_SHOWN = 20  # messages that somebody has not seen
 
 
 class Conversation(Versioned, Base):
-    """A client's thread of messages on one channel."""
+    """A client's thread of messages on one channel.
+
+    When a message is stored, a trigger sets the columns that tell of messages: see migration
+    `0025_inbox`. A note changes none of them.
+    """
 
     __tablename__ = "conversation"
     logged_as = "conversation"
@@ -48,73 +54,237 @@ class Conversation(Versioned, Base):
     created_at: Mapped[datetime] = mapped_column(default=utcnow)
     updated_at: Mapped[datetime] = mapped_column(default=utcnow)
     last_message_at: Mapped[datetime | None]
+    last_message_id: Mapped[int | None]
+    assigned_to: Mapped[int | None] = mapped_column(ForeignKey("app_user.user_id"))
+    read_up_to: Mapped[int | None]
+    unread_count: Mapped[int] = mapped_column(server_default="0")
+    waiting_since: Mapped[datetime | None]
+    turn: Mapped[int] = mapped_column(server_default="0")
+    handed_off_at: Mapped[datetime | None]
+    handoff_reason: Mapped[str | None] = mapped_column(String(255))
 
     client: Mapped[Client] = relationship(viewonly=True, lazy="raise")
-    last_message: Mapped["Message | None"] = relationship(
-        primaryjoin=lambda: and_(
-            Message.conversation_id == Conversation.conversation_id,
-            Message.message_id == newest_message_id(),
-        ),
+    assignee: Mapped[User | None] = relationship(viewonly=True, lazy="raise")
+    last_message: Mapped[Message | None] = relationship(
+        primaryjoin=lambda: Message.message_id == Conversation.last_message_id,
+        foreign_keys=lambda: Conversation.last_message_id,
         viewonly=True,
         lazy="raise",
-        uselist=False,
     )
 
     __table_args__ = (
+        CheckConstraint("unread_count >= 0", name="unread_count", info={"field": "unread_count"}),
         Index(None, "updated_at", "conversation_id"),
         Index(None, "client_id", "updated_at", "conversation_id"),
         Index(None, "channel", "updated_at", "conversation_id"),
         Index(None, "external_chat_id", "updated_at", "conversation_id"),
         Index(None, "active", "updated_at", "conversation_id"),
         Index(None, "handled_by_bot", "updated_at", "conversation_id"),
+        Index(None, "assigned_to", "active", "updated_at", "conversation_id"),
+        Index(None, "active", "waiting_since", "conversation_id"),
+        Index(None, "assigned_to", "active", "waiting_since", "conversation_id"),
+        *(
+            Index(
+                f"ix_conversation_{name}_{'_'.join(columns)}",
+                *columns,
+                "updated_at",
+                "conversation_id",
+                sqlite_where=text(condition),
+                postgresql_where=text(condition),
+            )
+            for name, condition in ASKED.items()
+            for columns in (("active",), ("assigned_to", "active"))
+        ),
         {"sqlite_autoincrement": True},
     )
 
+    @hybrid_property
+    def unread(self) -> bool:
+        """Whether the client wrote something that nobody has read."""
+        return self.unread_count > 0
+
+    @unread.inplace.expression
     @classmethod
-    def matching(cls, filters: Filters) -> Select[Self]:
-        """Select the conversations that meet the filters, latest activity first."""
-        found = select(cls).where(*filters.conditions(cls))
-        return found.order_by(cls.updated_at.desc(), cls.conversation_id.desc())
+    def _unread(cls) -> ColumnElement[bool]:
+        return cls.unread_count > literal_column("0")
+
+    @hybrid_property
+    def waiting(self) -> bool:
+        """Whether the client has not been answered yet."""
+        return self.waiting_since is not None
+
+    @waiting.inplace.expression
+    @classmethod
+    def _waiting(cls) -> ColumnElement[bool]:
+        return cls.waiting_since.is_not(None)
 
     @classmethod
-    def new(cls, **fields: Any) -> Self:
-        """Return a new conversation, not handled by a bot."""
+    def matching(cls, filters: Filters, *, sort: str = SORTS[0], **asked: bool) -> Select[Self]:
+        """Select the conversations that meet the filters, latest activity first or sorted.
+
+        Of `unread` and `waiting`, those that are asked for must be true, or false.
+        """
+        found = select(cls).where(*filters.conditions(cls))
+        for name, wanted in asked.items():
+            condition = getattr(cls, name)
+            found = found.where(condition if wanted else not_(condition))
+        column: Any = getattr(cls, sort.removeprefix("-"))
+        if sort.startswith("-"):
+            first, last = column.desc(), cls.conversation_id.desc()
+        else:
+            first, last = column.asc(), cls.conversation_id.asc()
+        return found.order_by(first.nulls_last() if column.nullable else first, last)
+
+    @classmethod
+    def new(cls, *, assigned_to: int | None = None, **fields: Any) -> Self:
+        """Return a new conversation; raise RuleViolation for an assignee who is not active."""
         now = utcnow()
-        return cls(**fields, active=True, handled_by_bot=False, created_at=now, updated_at=now)
+        made = cls(**{"handled_by_bot": False, **fields}, active=True, turn=0, unread_count=0)
+        made.created_at = made.updated_at = now
+        made.assign(assigned_to)
+        return made
 
     def change(self, **fields: Any) -> None:
-        """Set these fields, which is an activity if it changes any."""
-        if self.differs(**fields):
-            super().change(**fields, updated_at=utcnow())
+        """Set these fields; raise RuleViolation for an assignee who is not an active user."""
+        if not self.differs(**fields):
+            return
+        if "assigned_to" in fields:
+            self.assign(fields.pop("assigned_to"))
+        if "handled_by_bot" in fields:
+            self.hand_over(to_bot=fields.pop("handled_by_bot"))
+        if self.differs(**{name: fields[name] for name in ACTIVITY & fields.keys()}):
+            fields["updated_at"] = utcnow()
+        super().change(**fields)
+
+    def assign(self, user_id: int | None) -> None:
+        """Assign it to a user or nobody; raise RuleViolation unless the user is active.
+
+        Whoever has it already keeps it, active or not.
+        """
+        if user_id != self.assigned_to:
+            require_active_user(user_id, "assigned_to")
+        self.assigned_to = user_id
+
+    def hand_over(self, *, to_bot: bool) -> bool:
+        """Let a bot answer, or people; return whether this was a change of hands."""
+        if self.handled_by_bot == to_bot:
+            return False
+        self.handled_by_bot = to_bot
+        self.turn += 1
+        return True
+
+    def take_over(self, user_id: int) -> None:
+        """Let people answer instead of a bot, first of all this user where nobody has it."""
+        self.hand_over(to_bot=False)
+        if self.has_no_assignee():
+            self.assign(user_id)
+
+    def has_no_assignee(self) -> bool:
+        """Return whether nobody has it who is still active."""
+        active = select(User.user_id).where(User.user_id == self.assigned_to, User.active)
+        return not db.session.scalar(active)
+
+    def hand_off(self, reason: str | None, note: str | None, author: dict[str, Any]) -> None:
+        """Give it from the bot to people, with a note to them; nothing where they have it."""
+        if not self.hand_over(to_bot=False):
+            return
+        self.handed_off_at, self.handoff_reason = utcnow(), reason
+        if note is not None:
+            db.session.add(self.new_message(**author, content=note, kind=NOTE))
+
+    def read(self, up_to_message_id: int) -> None:
+        """Mark all up to a message as read; raise RuleViolation if it is not in here."""
+        self.require_message(up_to_message_id, "up_to_message_id")
+        self.mark(max(up_to_message_id, self.read_up_to or 0))
+
+    def unread_from(self, message_id: int | None) -> None:
+        """Mark all from a message on as unread, by default the client's last.
+
+        Raises RuleViolation for a message that is not in here.
+        """
+        if message_id is None:
+            message_id = self.last_of_client()
+            if message_id is None:
+                return
+        else:
+            self.require_message(message_id, "from_message_id")
+        before = select(func.max(Message.message_id)).where(
+            Message.conversation_id == self.conversation_id, Message.message_id < message_id
+        )
+        last_before = db.session.scalar(before) or 0
+        self.mark(min(last_before, self.read_up_to or 0))
+
+    def mark(self, read_up_to: int) -> None:
+        """Set what is read, and count what follows it; 0 stands for nothing."""
+        self.read_up_to = read_up_to or None
+        unread = select(func.count()).where(
+            Message.conversation_id == self.conversation_id,
+            Message.by_client,
+            Message.message_id > read_up_to,
+        )
+        self.unread_count = db.session.scalar(unread) or 0
+
+    def last_of_client(self) -> int | None:
+        """Return the id of the client's last message, or None."""
+        theirs = select(func.max(Message.message_id)).where(
+            Message.conversation_id == self.conversation_id, Message.by_client
+        )
+        return db.session.scalar(theirs)
+
+    def require_message(self, message_id: int, field: str) -> None:
+        """Raise RuleViolation on the field unless the message is in this conversation."""
+        here = select(Message.message_id).filter_by(
+            conversation_id=self.conversation_id, message_id=message_id
+        )
+        if not db.session.scalar(here):
+            raise RuleViolation(field, "No message of this conversation.")
 
     def receive(
-        self, *, sender: str, content: str, external_message_id: str | None = None
-    ) -> "Message":
+        self, *, after_message_id: int | None = None, turn: int | None = None, **fields: Any
+    ) -> Message:
         """Return a new message, or the stored one that a channel sends again.
 
         The caller holds a lock on the conversation's row, so that a retry at the same time waits.
-        Raises RuleViolation for a new message in a conversation that is not active.
+        Raises RuleViolation for a new message in a conversation that is not active, of a bot whose
+        turn it is not, or after others that its writer has not seen.
         """
-        if external_message_id is not None and (stored := self.message(external_message_id)):
+        external_id = fields.get("external_message_id")
+        if external_id is not None and (stored := self.message(external_id)):
             return stored
         if not self.active:
             raise RuleViolation(
                 "conversation_id", "This conversation is not active.", conflict=True
             )
-        now = utcnow()
-        self.last_message_at = self.updated_at = now
-        message = Message(
-            conversation_id=self.conversation_id,
-            sender=sender,
-            content=content,
-            external_message_id=external_message_id,
-            created_at=now,
-        )
-        if sender == "user":
-            Message.mark_read(self.conversation_id)
-        return message
+        if fields["sender"] == "bot" and fields.get("kind") != NOTE:
+            self.require_turn(turn)
+        if after_message_id is not None:
+            self.require_seen(after_message_id, fields)
+        return self.new_message(**fields)
 
-    def message(self, external_message_id: str) -> "Message | None":
+    def require_turn(self, turn: int | None) -> None:
+        """Raise RuleViolation unless a bot may answer, in this turn where it names one."""
+        if not self.handled_by_bot:
+            raise RuleViolation("sender", "People answer this conversation.", conflict=True)
+        if turn is not None and turn != self.turn:
+            raise RuleViolation("sender", f"It is turn {self.turn}.", conflict=True)
+
+    def require_seen(self, after_message_id: int, fields: dict[str, Any]) -> None:
+        """Raise RuleViolation where others have written after the last message that one has seen.
+
+        It shows what they wrote, oldest first, at most `MAX_SHOWN`.
+        """
+        self.require_message(after_message_id, "after_message_id")
+        unseen = Message.by_others(self.conversation_id, fields["sender"], fields.get("user_id"))
+        unseen = unseen.where(Message.message_id > after_message_id)
+        if newer := db.session.scalars(unseen.limit(MAX_SHOWN)).all():
+            message = "Others have written after this message."
+            raise RuleViolation("after_message_id", message, conflict=True, current=newer)
+
+    def new_message(self, **fields: Any) -> Message:
+        """Return a new message in this conversation."""
+        return Message.new(conversation_id=self.conversation_id, **fields)
+
+    def message(self, external_message_id: str) -> Message | None:
         """Return the message that the channel knows by this id, or None."""
         return db.session.scalar(
             select(Message).filter_by(
@@ -122,93 +292,6 @@ class Conversation(Versioned, Base):
             )
         )
 
-
-class Message(Base):
-    """What a client, a member of staff or a bot has said."""
-
-    __tablename__ = "message"
-    logged_as = "message"
-
-    message_id: Mapped[int] = mapped_column(primary_key=True)
-    conversation_id: Mapped[int] = mapped_column(ForeignKey("conversation.conversation_id"))
-    sender: Mapped[str] = mapped_column(enum_type("sender", *SENDERS))
-    content: Mapped[str] = mapped_column(String(65_536))
-    external_message_id: Mapped[str | None] = mapped_column(String(255))
-    created_at: Mapped[datetime] = mapped_column(default=utcnow)
-    read_at: Mapped[datetime | None]
-    words: Mapped[str] = words_of("content")
-
-    __table_args__ = (
-        UniqueConstraint(
-            "conversation_id", "external_message_id", info={"field": "external_message_id"}
-        ),
-        Index(None, "conversation_id", "message_id"),
-        text_index("message"),
-        {"sqlite_autoincrement": True},
-    )
-
-    @hybrid_property
-    def unread(self) -> bool:
-        """Whether it is a client's that no member of staff has read."""
-        return self.sender == "client" and self.read_at is None
-
-    @unread.inplace.expression
-    @classmethod
-    def _unread(cls) -> ColumnElement[bool]:
-        return and_(cls.sender == "client", cls.read_at.is_(None))
-
-    @classmethod
-    def mark_read(cls, conversation_id: int) -> None:
-        """Note that staff has read what the client wrote so far."""
-        unread = update(cls).where(cls.conversation_id == conversation_id, cls.unread)
-        db.session.execute(unread.values(read_at=utcnow()))
-
-    @classmethod
-    def matching(cls, filters: Filters, *, order: str) -> Select[Self]:
-        """Select the messages that meet the filters, oldest first, or newest with `desc`.
-
-        `after` and `before` are the ids of messages that they follow and precede.
-        """
-        found = select(cls).where(*filters.conditions(cls, "after", "before"))
-        if "after" in filters:
-            found = found.where(cls.message_id > bindparam("after"))
-        if "before" in filters:
-            found = found.where(cls.message_id < bindparam("before"))
-        return found.order_by(cls.message_id.desc() if order == "desc" else cls.message_id.asc())
-
-    @classmethod
-    def searched(cls, filters: Filters) -> Select[Self] | Scan:
-        """Select the messages with the words of a query that meet the filters, newest first.
-
-        `client_id` is that of their conversations.
-        """
-        compared = ("client_id", "created_since", *QUERY)
-        found = select(cls).where(*filters.conditions(cls, *compared))
-        if "client_id" in filters:
-            client = filters.condition("client_id", Conversation.client_id)
-            found = found.join(Conversation).where(client)
-        sought = by_words(cls, filters)
-        if "created_since" in filters:
-            since = bindparam("created_since", type_=cls.created_at.type)
-            sought = sought._replace(conditions=[*sought.conditions, cls.created_at >= since])
-        return seek(cls, found.order_by(cls.message_id.desc()), [sought])
-
-
-def newest_message_id() -> ScalarSelect[int]:
-    """Return the subquery of the id of a conversation's last message."""
-    message = aliased(Message)
-    newest = select(func.max(message.message_id))
-    newest = newest.where(message.conversation_id == Conversation.conversation_id)
-    return newest.correlate(Conversation).scalar_subquery()
-
-
-Index(
-    "ix_message_unread",
-    Message.conversation_id,
-    Message.message_id,
-    sqlite_where=Message.unread,
-    postgresql_where=Message.unread,
-)
 
 CONVERSATION_EXISTS = Statement(
     select(Conversation.conversation_id).where(

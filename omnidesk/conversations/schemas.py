@@ -1,32 +1,15 @@
-"""Conversations and their messages as JSON."""
-
-from typing import Any, ClassVar
+"""Conversations as JSON."""
 
 from sqlalchemy import Enum
 
 from omnidesk.clients.schemas import RelatedClient
-from omnidesk.conversations.models import Conversation, Message
-from omnidesk.db.words import SearchQuery
-from omnidesk.http import (
-    PageQuery,
-    PatchSchema,
-    Related,
-    ResponseSchema,
-    RowEtag,
-    Schema,
-    TimePageQuery,
-)
-from omnidesk.http.fields import BooleanField, EnumField, IdField, TextField, TimeField
-from omnidesk.http.matches import Match, Texts
-from omnidesk.http.parameters import (
-    BooleanParameter,
-    EnumsParameter,
-    IdParameter,
-    IdsParameter,
-    IncludeField,
-    QueryField,
-    SortParameter,
-)
+from omnidesk.conversations.message_schemas import LastMessage
+from omnidesk.conversations.messages import Message
+from omnidesk.conversations.models import SORTS, Conversation
+from omnidesk.http import PatchSchema, Related, ResponseSchema, RowEtag, Schema, SortedPageQuery
+from omnidesk.http.fields import BooleanField, CountField, EnumField, IdField, TextField, TimeField
+from omnidesk.http.parameters import ME, BooleanParameter, IdsParameter, IncludeField
+from omnidesk.users.schemas import RelatedUser
 
 
 class ConversationCreate(Schema):
@@ -47,6 +30,15 @@ class ConversationCreate(Schema):
         example="573015550155",
         description="The id of the conversation on its channel",
     )
+    handled_by_bot = BooleanField(
+        load_default=False, example=False, description="Whether a bot answers, and not people"
+    )
+    assigned_to = IdField(
+        allow_none=True,
+        load_default=None,
+        example=None,
+        description="The user who answers; null for nobody",
+    )
 
 
 class ConversationPatch(PatchSchema):
@@ -54,93 +46,44 @@ class ConversationPatch(PatchSchema):
 
     client_id = IdField(example=55, description="The client whom the conversation is with")
     active = BooleanField(example=True, description="Whether the conversation goes on")
-    handled_by_bot = BooleanField(
-        example=False, description="Whether a bot answers, and not a user"
+    handled_by_bot = BooleanField(example=False, description="Whether a bot answers, not people")
+    assigned_to = IdField(
+        allow_none=True, example=2, description="The user who answers; null for nobody"
     )
 
 
-class MessageCreate(Schema):
-    """A new message."""
+class Read(Schema):
+    """How far somebody has read."""
 
-    sender = EnumField(
-        Message.sender, load_default="user", example="user", description="Who wrote it"
+    up_to_message_id = IdField(
+        required=True, example=2, description="The last message that was read"
     )
-    content = TextField(
-        Message.content,
-        required=True,
-        example="Good morning, how can I help?",
-        description="The text",
+
+
+class Unread(Schema):
+    """From where on somebody has yet to read."""
+
+    from_message_id = IdField(
+        example=1, description="The first message to mark as unread (default: the client's last)"
     )
-    external_message_id = TextField(
-        Message.external_message_id,
+
+
+class Handoff(Schema):
+    """Why a bot gives a conversation to people."""
+
+    reason = TextField(
+        Conversation.handoff_reason,
         load_default=None,
-        example="wamid.1029",
-        description="The id of the message on its channel. Sent again, it is not stored twice",
+        example="asked for a person",
+        description="Why, in a few words",
     )
-
-
-def message_texts(rows: list[dict[str, Any]], _: SearchQuery) -> list[Texts]:
-    """Return what messages say."""
-    return [{"content": row["content"]} for row in rows]
-
-
-class MessageSchema(ResponseSchema, MessageCreate):
-    """A message."""
-
-    message_id = IdField(example=1, description="The id of the message")
-    conversation_id = IdField(example=1, description="The conversation that the message is in")
-    created_at = TimeField(
-        example="2025-10-29T09:12:00Z", description="When the message was stored"
+    note = TextField(
+        Message.content,
+        allow_none=True,
+        load_default=None,
+        example="Wants to change the delivery address.",
+        description="What people should know: stored as a message of the kind `note`",
     )
-
-    class Meta:
-        """The contract's order."""
-
-        fields: tuple[str, ...] = (
-            "message_id",
-            "conversation_id",
-            "sender",
-            "content",
-            "external_message_id",
-            "created_at",
-        )
-
-    related: ClassVar[dict[str, Any]] = {"match": Match(message_texts)}
-
-
-class MessageQuery(PageQuery):
-    """The filters of messages."""
-
-    order = EnumField(
-        Enum("asc", "desc", name="order"),
-        description="`desc` is newest first. `asc` is oldest first, as without it, and links to a"
-        " `next` page even from the last, for the messages that are yet to come",
-    )
-    sender = EnumsParameter(Message.sender, description="Only messages by these senders")
-    after = IdParameter(description="Only messages after the one with this id")
-    before = IdParameter(description="Only messages before the one with this id")
-
-
-class MessageSearch(PageQuery):
-    """What messages are searched by."""
-
-    q = QueryField("Only messages with all of these words", required=True, example="password")
-    conversation_id = IdsParameter(description="Only messages of these conversations")
-    client_id = IdsParameter(description="Only messages of conversations with these clients")
-    sender = EnumsParameter(Message.sender, description="Only messages by these senders")
-    created_since = TimeField(description="Only messages that were written at this time or later")
-    include = IncludeField(MessageSchema)
-
-
-class LastMessage(MessageSchema):
-    """What a conversation shows of its last message."""
-
-    class Meta:
-        """The order of the columns."""
-
-        fields = ("message_id", "sender", "content", "created_at")
-
-    related = {}
 
 
 class ConversationSchema(ResponseSchema, ConversationCreate):
@@ -148,24 +91,46 @@ class ConversationSchema(ResponseSchema, ConversationCreate):
 
     conversation_id = IdField(example=1, description="The id of the conversation")
     active = BooleanField(example=True, description="Whether the conversation goes on")
-    handled_by_bot = BooleanField(
-        example=False, description="Whether a bot answers, and not a user"
-    )
     created_at = TimeField(
         example="2025-10-29T09:00:00Z", description="When the conversation began"
     )
     updated_at = TimeField(
         example="2025-10-29T09:12:00Z",
-        description="When the conversation was last changed or got a message",
+        description="When the conversation last got a message, or was opened, closed or moved to"
+        " another client",
     )
     last_message_at = TimeField(
         allow_none=True,
         example="2025-10-29T09:12:00Z",
         description="When the last message was written; null for none",
     )
+    unread_count = CountField(
+        example=1, description="How many of the client's messages follow `read_up_to`"
+    )
+    read_up_to = IdField(
+        allow_none=True, example=3, description="The last message that was read; null for none"
+    )
+    waiting_since = TimeField(
+        allow_none=True,
+        example="2025-10-29T09:12:00Z",
+        description="When the client wrote first since the last answer; null while nobody waits",
+    )
+    turn = CountField(
+        example=0, description="How often the conversation went from bot to people or back"
+    )
+    handed_off_at = TimeField(
+        allow_none=True,
+        example=None,
+        description="When a bot last gave the conversation to people; null for never",
+    )
+    handoff_reason = TextField(
+        Conversation.handoff_reason,
+        example=None,
+        description="Why it did; null where it did not say",
+    )
 
     class Meta:
-        """The contract's order."""
+        """The contract's order, then further keys."""
 
         fields = (
             "conversation_id",
@@ -177,10 +142,18 @@ class ConversationSchema(ResponseSchema, ConversationCreate):
             "created_at",
             "updated_at",
             "last_message_at",
+            "assigned_to",
+            "unread_count",
+            "read_up_to",
+            "waiting_since",
+            "turn",
+            "handed_off_at",
+            "handoff_reason",
         )
 
     related = {
         "client": Related(RelatedClient, "clients", "The client whom it is with"),
+        "assignee": Related(RelatedUser, "users", "The user who answers", nullable=True),
         "last_message": Related(
             LastMessage, "conversations", "The last message; null for none", nullable=True
         ),
@@ -188,7 +161,7 @@ class ConversationSchema(ResponseSchema, ConversationCreate):
     }
 
 
-class ConversationQuery(TimePageQuery):
+class ConversationQuery(SortedPageQuery):
     """The filters of conversations. One that has several values finds those with any of them."""
 
     conversation_id = IdsParameter(description="Only these conversations, such as `1,2`")
@@ -201,5 +174,17 @@ class ConversationQuery(TimePageQuery):
     handled_by_bot = BooleanParameter(
         description="Only conversations that a bot answers, or only others"
     )
-    sort = SortParameter("-updated_at", description="Latest activity first, as without it")
+    assigned_to = IdsParameter(
+        words={"me": ME, "none": None},
+        description="Only conversations that are assigned to these users, to `me`, or to `none`:"
+        " to nobody, or to users who have left",
+    )
+    unread = BooleanParameter(description="Only conversations with unread messages, or only others")
+    waiting = BooleanParameter(
+        description="Only conversations whose client waits for an answer, or only others"
+    )
+    sort = EnumField(
+        Enum(*SORTS, name="conversation_sort"),
+        description="What the list is ordered by; without it, latest activity first",
+    )
     include = IncludeField(ConversationSchema)

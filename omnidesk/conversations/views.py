@@ -1,21 +1,19 @@
-"""The routes of conversations and their messages."""
+"""The routes of conversations, and of who answers them."""
 
 from typing import Any
 
-from omnidesk.conversations.models import CONVERSATION_EXISTS, Conversation, Message
+from omnidesk.conversations.finding import select_conversations
+from omnidesk.conversations.models import Conversation
 from omnidesk.conversations.schemas import (
     ConversationCreate,
     ConversationPatch,
     ConversationQuery,
     ConversationSchema,
-    MessageCreate,
-    MessageQuery,
-    MessageSchema,
-    MessageSearch,
+    Handoff,
+    Read,
+    Unread,
 )
-from omnidesk.db import db
-from omnidesk.http import Blueprint, PreparedSelect, current_user, words_filters
-from omnidesk.http.errors import http_error, insufficient_scope
+from omnidesk.http import Blueprint, PreparedSelect, current_user, with_caller
 
 RELAY = "messages:relay"
 
@@ -26,9 +24,8 @@ blp = Blueprint("conversations", description="Conversations with clients, and th
 @blp.arguments(ConversationQuery, location="query")
 @blp.page(ConversationSchema)
 def list_conversations(filters: dict[str, Any]) -> PreparedSelect:
-    """List conversations, latest activity first"""
-    filters.pop("sort", None)  # there is one order so far
-    return PreparedSelect(Conversation.matching, filters)
+    """List conversations, latest activity first or another order"""
+    return select_conversations(with_caller(filters, "assigned_to"))
 
 
 @blp.get("/conversations/<id:conversation_id>")
@@ -54,44 +51,47 @@ def update_conversation(conversation: Conversation, data: dict[str, Any]) -> Non
     conversation.change(**data)
 
 
-@blp.get("/conversations/<id:conversation_id>/messages")
-@blp.arguments(MessageQuery, location="query")
-@blp.page(MessageSchema, parent=CONVERSATION_EXISTS)
-def list_messages(filters: dict[str, Any], conversation_id: int) -> PreparedSelect:
-    """List the messages of a conversation, oldest first"""
-    order = filters.pop("order", None)
-    values = {**filters, "conversation_id": conversation_id}
-    found = PreparedSelect(Message.matching, values, order=order or "asc")
-    found.endless = order == "asc"
-    return found
+@blp.post("/conversations/<id:conversation_id>/read")
+@blp.arguments(Read)
+@blp.changed(Conversation, ConversationSchema)
+def read_conversation(conversation: Conversation, data: dict[str, Any]) -> None:
+    """Mark all up to a message as read"""
+    conversation.read(data["up_to_message_id"])
 
 
-@blp.get("/messages")
-@blp.arguments(MessageSearch, location="query")
-@blp.page(MessageSchema)
-def search_messages(filters: dict[str, Any]) -> PreparedSelect:
-    """Search the messages of all conversations, newest first"""
-    return PreparedSelect(Message.searched, filters | words_filters(filters["q"]))
+@blp.post("/conversations/<id:conversation_id>/unread")
+@blp.arguments(Unread)
+@blp.changed(Conversation, ConversationSchema)
+def unread_conversation(conversation: Conversation, data: dict[str, Any]) -> None:
+    """Mark all from a message on as unread"""
+    conversation.unread_from(data.get("from_message_id"))
 
 
-@blp.post("/conversations/<id:conversation_id>/messages")
-@blp.scope("messages:write")
-@blp.arguments(MessageCreate)
-@blp.created(MessageSchema, "get_message")
-@blp.alt_response(200, schema=MessageSchema, example=MessageSchema.example(), success=True)
-@blp.alt_response(409, "CONFLICT")
-def create_message(data: dict[str, Any], conversation_id: int) -> Message:
-    """Add a message; for clients and bots as an admin, or with the scope messages:relay"""
-    if data["sender"] != "user" and not current_user.may_relay:
-        raise http_error(403) if current_user.scopes is None else insufficient_scope(RELAY)
-    lock = {"key_share": True}
-    conversation: Conversation = db.get_or_404(Conversation, conversation_id, with_for_update=lock)
-    return conversation.receive(**data)
+@blp.post("/conversations/<id:conversation_id>/takeover")
+@blp.changed(Conversation, ConversationSchema)
+def take_over_conversation(conversation: Conversation) -> None:
+    """Answer a conversation instead of a bot"""
+    conversation.take_over(current_user.user_id)
 
 
-@blp.get("/conversations/<id:conversation_id>/messages/<id:message_id>")
-@blp.item(MessageSchema)
-def get_message(conversation_id: int, message_id: int) -> PreparedSelect:
-    """Show a message"""
-    ids = {"conversation_id": conversation_id, "message_id": message_id}
-    return PreparedSelect(Message.matching, ids, order="asc")
+@blp.post("/conversations/<id:conversation_id>/handoff")
+@blp.scope(RELAY)
+@blp.arguments(Handoff)
+@blp.changed(Conversation, ConversationSchema)
+def hand_off_conversation(conversation: Conversation, data: dict[str, Any]) -> None:
+    """Give a conversation from a bot to people"""
+    conversation.hand_off(**data, author=author())
+
+
+@blp.post("/conversations/<id:conversation_id>/return")
+@blp.changed(Conversation, ConversationSchema)
+def return_conversation(conversation: Conversation) -> None:
+    """Give a conversation back to the bot"""
+    conversation.hand_over(to_bot=True)
+
+
+def author() -> dict[str, Any]:
+    """Return who a note is by: a bot with its API token, or the user."""
+    if current_user.scopes is not None:
+        return {"sender": "bot"}
+    return {"sender": "user", "user_id": current_user.user_id}

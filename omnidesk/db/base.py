@@ -84,6 +84,10 @@ def partial_index(condition: str, name: str | None, *columns: str) -> Index:
 
 
 def length_constraint(column: Column[str]) -> CheckConstraint:
-    """Return the check of a text's length, which SQLite would not make by itself."""
-    length = func.length(column).between(int(not column.nullable), column.type.length)  # type: ignore[attr-defined]
+    """Return the check of a text's length, which SQLite would not make by itself.
+
+    The least is 1, or 0 where the column may be null or says so.
+    """
+    least = column.info.get("min_length", int(not column.nullable))
+    length = func.length(column).between(least, column.type.length)  # type: ignore[attr-defined]
     return CheckConstraint(length, name=f"{column.name}_length", info={"field": column.name})

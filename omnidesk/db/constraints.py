@@ -1,5 +1,6 @@
 """What a broken constraint means to a client: the field to blame, and why."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import ForeignKeyConstraint
@@ -9,12 +10,18 @@ from omnidesk.db.base import Base
 
 
 class RuleViolation(Exception):  # noqa: N818 - the rule is violated, nothing has failed
-    """A rule of the desk refuses a request: `errors` by field, and the HTTP status 400 or 409."""
+    """A rule of the desk refuses a request: `errors` by field, and the HTTP status 400 or 409.
 
-    def __init__(self, field: str, message: str, *, conflict: bool = False) -> None:
+    `current` are the rows that are in the way, for whoever may read them.
+    """
+
+    def __init__(
+        self, field: str, message: str, *, conflict: bool = False, current: Sequence[Base] = ()
+    ) -> None:
         super().__init__(f"{field}: {message}")
         self.errors = {field: [message]}
         self.status = 409 if conflict else 400
+        self.current = current
 
 
 def rule_violation(error: IntegrityError) -> RuleViolation | None:

@@ -3,7 +3,8 @@
 Each is a decorator of the blueprint, which documents the response where the view is declared.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import wraps
 from typing import Any
 
@@ -140,10 +141,11 @@ class ResponseDecorators(SmorestBlueprint):  # type: ignore[misc]
 
         def decorator(view: View) -> View:
             def store(*args: Any, **path: Any) -> tuple[Base, bool, str, str | None]:
-                row = view(*args, **path)
+                with conflicts_shown(schema):
+                    row = view(*args, **path)
                 refuse_conditions(*CONDITIONS)
                 if inspect(row).persistent:
-                    return row, False, dump(row, schema), None
+                    return row, False, dump(row, schema), getattr(row, "etag", None)
                 return row, True, *insert_row(row, schema)
 
             def respond(row: Base, is_new: bool, shown: str, etag: str | None) -> Response:
@@ -229,6 +231,19 @@ class ResponseDecorators(SmorestBlueprint):  # type: ignore[misc]
             )
 
         return decorator
+
+
+@contextmanager
+def conflicts_shown(schema: type[Schema]) -> Iterator[None]:
+    """Show the rows that are in the way of a new one, if its 409 has any, to who may read them."""
+    try:
+        yield
+    except RuleViolation as violation:
+        if not violation.current or "write_only" in g:
+            raise
+        error = http_error(violation.status, violation.errors)
+        error.current = schema(many=True).dump(violation.current)  # type: ignore[attr-defined]
+        raise error from None
 
 
 def locked_row(entity: type[Base], row_id: int, schema: type[Schema], owner: str | None) -> Any:

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, bindparam, func, inspect, select, text, updat
 
 from omnidesk.clients.models import Client
 from omnidesk.comments.models import Comment
-from omnidesk.conversations.models import Message
+from omnidesk.conversations.messages import Message
 from omnidesk.db import MAX_ID, Base, db
 from omnidesk.db.postgresql import disable_timeouts
 from omnidesk.db.session import READ

@@ -10,7 +10,8 @@ import sqlalchemy as sa
 
 from omnidesk.clients.models import Client
 from omnidesk.comments.models import Comment
-from omnidesk.conversations.models import Conversation, Message
+from omnidesk.conversations.messages import Message
+from omnidesk.conversations.models import Conversation
 from omnidesk.db import Base, db
 from omnidesk.db.postgresql import disable_timeouts, reset_sequence
 from omnidesk.events.models import Event
@@ -32,6 +33,7 @@ def fill(tickets: int, messages: int, events: int, random_seed: int, comments: i
     add(Comment, comments if tickets else 0, rng, tickets=rows, users=users)
     chats = add(Conversation, (messages + 19) // 20, rng, clients=clients)
     add(Message, messages, rng, chats=chats)
+    settle(chats)
     add(Event, events, rng, tickets=rows, users=users)
 
 
@@ -53,6 +55,36 @@ def add(model: type[Base], count: int, rng: Random, **others: range) -> range:
         reset_sequence(model)
     db.session.commit()
     return ids
+
+
+def settle(chats: range) -> None:
+    """Set what conversations tell of their messages: only one in a hundred has unread ones.
+
+    Until then, no message was newer than the last that a conversation knew: see `conversations`.
+    """
+    theirs = Message.conversation_id == Conversation.conversation_id
+    last = sa.select(sa.func.max(Message.message_id)).where(theirs).scalar_subquery()
+    last_at = sa.select(sa.func.max(Message.created_at)).where(theirs).scalar_subquery()
+    unread = sa.select(sa.func.count()).where(theirs, Message.by_client).scalar_subquery()
+    answered = sa.select(sa.func.max(Message.message_id)).where(theirs, ~Message.by_client)
+    unanswered = Message.message_id > sa.func.coalesce(answered.scalar_subquery(), 0)
+    since = sa.select(sa.func.min(Message.created_at)).where(theirs, Message.by_client, unanswered)
+    nobody_read = Conversation.conversation_id % 100 == 0
+    disable_timeouts(db.session.connection())
+    db.session.execute(
+        sa.update(Conversation)
+        .where(Conversation.conversation_id.between(chats.start, chats.stop - 1))
+        .values(
+            last_message_id=last,
+            last_message_at=last_at,
+            updated_at=sa.func.coalesce(last_at, Conversation.created_at),
+            read_up_to=sa.case((nobody_read, None), else_=last),
+            unread_count=sa.case((nobody_read, unread), else_=0),
+            waiting_since=since.scalar_subquery(),
+        )
+        .execution_options(synchronize_session=False)
+    )
+    db.session.commit()
 
 
 def tag(tickets: range, rng: Random) -> None:

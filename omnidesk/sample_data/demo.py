@@ -8,7 +8,8 @@ from sqlalchemy import select
 from omnidesk.auth.models import ApiToken
 from omnidesk.clients.models import Client
 from omnidesk.comments.models import Comment
-from omnidesk.conversations.models import Conversation, Message
+from omnidesk.conversations.messages import Message
+from omnidesk.conversations.models import Conversation
 from omnidesk.db import db, utcnow
 from omnidesk.db.postgresql import reset_sequence
 from omnidesk.events.models import Event
@@ -179,10 +180,7 @@ def conversations() -> list[Conversation]:
             active=True,
             handled_by_bot=number == 2,
             created_at=OCTOBER,
-            updated_at=OCTOBER + timedelta(minutes=len(chat["said"])),
-            last_message_at=OCTOBER + timedelta(minutes=len(chat["said"]))
-            if chat["said"]
-            else None,
+            updated_at=OCTOBER,
         )
         for number, chat in CHATS.items()
     ]
@@ -197,7 +195,7 @@ def messages() -> list[Message]:
             content=content,
             external_message_id=f"{chat['channel']}-{number}-{position}",
             created_at=OCTOBER + timedelta(minutes=position),
-            read_at=OCTOBER + timedelta(minutes=3) if position < 3 and number == 1 else None,
+            user_id=2 if sender == "user" else None,
         )
         for number, chat in CHATS.items()
         for position, (sender, content) in enumerate(chat["said"], start=1)

@@ -7,10 +7,11 @@ from typing import Any
 
 from omnidesk.clients.models import Client
 from omnidesk.comments.models import Comment
-from omnidesk.conversations.models import Conversation, Message
-from omnidesk.db import Base
-from omnidesk.db.folding import phone_key, user_search_text
-from omnidesk.db.words import client_words, words
+from omnidesk.conversations.messages import Message
+from omnidesk.conversations.models import Conversation
+from omnidesk.db import MAX_ID, Base
+from omnidesk.db.folding import phone_key, search_text, user_search_text
+from omnidesk.db.words import words
 from omnidesk.events.models import Event
 from omnidesk.tickets.models import Ticket
 from omnidesk.users.models import User
@@ -171,7 +172,7 @@ def comments(ids: range, rng: Random, time: TimeOf, tickets: range, users: range
 
 
 def conversations(ids: range, rng: Random, time: TimeOf, clients: range) -> Rows:
-    """Yield conversations on every channel."""
+    """Yield conversations on every channel, which `bulk.settle` tells of their messages."""
     columns = rng.choices(CHANNELS, k=len(ids)), rng.choices(clients, k=len(ids))
     for number, channel, client_id in zip(ids, *columns, strict=True):
         yield {
@@ -183,27 +184,25 @@ def conversations(ids: range, rng: Random, time: TimeOf, clients: range) -> Rows
             "handled_by_bot": number % 5 == 0,
             "created_at": time(number),
             "updated_at": time(number),
-            "last_message_at": time(number),
+            "last_message_id": MAX_ID,
         }
 
 
 def messages(ids: range, rng: Random, time: TimeOf, chats: range) -> Rows:
-    """Yield messages, nearly all of them read."""
+    """Yield messages."""
     columns = (
         rng.choices(chats, k=len(ids)),
         rng.choices(("client", "client", "user", "bot"), k=len(ids)),
         rng.choices(MESSAGES, k=len(ids)),
     )
     for number, chat, sender, content in zip(ids, *columns, strict=True):
-        sent_at = time(number)
         yield {
             "message_id": number,
             "conversation_id": chat,
             "sender": sender,
             "content": content,
             "external_message_id": f"message-{number}",
-            "created_at": sent_at,
-            "read_at": sent_at if sender == "client" and number % 1000 else None,
+            "created_at": time(number),
             "words": words(content),
         }
 

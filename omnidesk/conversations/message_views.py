@@ -1,0 +1,108 @@
+"""The routes of messages."""
+
+from typing import Any
+
+from omnidesk.conversations.finding import searched
+from omnidesk.conversations.message_schemas import (
+    MessageCreate,
+    MessagePatch,
+    MessageQuery,
+    MessageSchema,
+    MessageSearch,
+)
+from omnidesk.conversations.messages import Message
+from omnidesk.conversations.models import CONVERSATION_EXISTS, Conversation
+from omnidesk.conversations.views import RELAY, blp
+from omnidesk.db import db
+from omnidesk.http import PreparedSelect, current_user, words_filters
+from omnidesk.http.error_schemas import conflict
+from omnidesk.http.errors import http_error, insufficient_scope
+
+__all__ = ["blp"]
+
+MESSAGES = "/conversations/<id:conversation_id>/messages"
+
+
+@blp.get(MESSAGES)
+@blp.arguments(MessageQuery, location="query")
+@blp.page(MessageSchema, parent=CONVERSATION_EXISTS)
+def list_messages(filters: dict[str, Any], conversation_id: int) -> PreparedSelect:
+    """List the messages of a conversation, oldest first"""
+    order = filters.pop("order", None)
+    values = {**filters, "conversation_id": conversation_id}
+    found = PreparedSelect(Message.matching, values, order=order or "asc", notes=may_read_notes())
+    found.endless = order == "asc"
+    return found
+
+
+@blp.get("/messages")
+@blp.arguments(MessageSearch, location="query")
+@blp.page(MessageSchema)
+def search_messages(filters: dict[str, Any]) -> PreparedSelect:
+    """Search the messages of all conversations, newest first"""
+    return PreparedSelect(searched, filters | words_filters(filters["q"]), notes=may_read_notes())
+
+
+@blp.post(MESSAGES)
+@blp.scope("messages:write")
+@blp.arguments(MessageCreate)
+@blp.created(MessageSchema, "get_message")
+@blp.alt_response(200, schema=MessageSchema, example=MessageSchema.example(), success=True)
+@blp.alt_response(409, schema=conflict(MessageSchema))
+def create_message(data: dict[str, Any], conversation_id: int) -> Message:
+    """Add a message; for clients and bots as an admin, or with the scope messages:relay"""
+    if data["sender"] == "user":
+        data["user_id"] = current_user.user_id
+    else:
+        require_relay()
+    lock = {"key_share": True}
+    conversation: Conversation = db.get_or_404(Conversation, conversation_id, with_for_update=lock)
+    return conversation.receive(**data)
+
+
+@blp.get(f"{MESSAGES}/<id:message_id>")
+@blp.item(MessageSchema)
+def get_message(conversation_id: int, message_id: int) -> PreparedSelect:
+    """Show a message"""
+    ids = {"conversation_id": conversation_id, "message_id": message_id}
+    return PreparedSelect(Message.matching, ids, order="asc", notes=may_read_notes())
+
+
+@blp.patch(f"{MESSAGES}/<id:message_id>")
+@blp.scope(RELAY)
+@blp.arguments(MessagePatch)
+@blp.changed(Message, MessageSchema)
+def update_message(message: Message, data: dict[str, Any], conversation_id: int) -> None:
+    """Change a message as its channel did, as an admin or with the scope messages:relay"""
+    require_relay()
+    require_in(message, conversation_id)
+    message.change(**data)
+
+
+@blp.delete(f"{MESSAGES}/<id:message_id>")
+@blp.scope(RELAY)
+@blp.response(204)
+def delete_message(conversation_id: int, message_id: int) -> None:
+    """Empty a message that was deleted on its channel, as an admin or with messages:relay"""
+    require_relay()
+    message = db.get_or_404(Message, message_id, with_for_update={"key_share": True})
+    require_in(message, conversation_id)
+    message.erase()
+    db.session.commit()
+
+
+def may_read_notes() -> bool:
+    """Return whether the caller has a token: notes are for staff, also where reading is open."""
+    return bool(current_user)
+
+
+def require_relay() -> None:
+    """Raise 403 unless the caller may speak for clients, bots and channels."""
+    if not current_user.may_relay:
+        raise http_error(403) if current_user.scopes is None else insufficient_scope(RELAY)
+
+
+def require_in(message: Message, conversation_id: int) -> None:
+    """Raise 404 unless a message is in the conversation of the path."""
+    if message.conversation_id != conversation_id:
+        raise http_error(404)
