@@ -41,8 +41,10 @@ LOGGED = {
     "message": Message,
     "comment": Comment,
 }
-HIDDEN = {"password_hash", "version", "email_key", "phone_key", "search_text", "words"}
-HIDDEN |= {"longest_hours"}
+HIDDEN = {
+    *("password_hash", "version", "email_key", "phone_key", "search_text", "words"),
+    "last_message_id",
+}
 COPIED = ("client_id", "priority", "status", "assigned_to")  # to each tag of a ticket
 
 
@@ -255,8 +257,8 @@ def stored(model: type[Base]) -> dict[int, Any]:
 
 def show(name: str, value: Any) -> Any:
     """Return a value as JSON shows it."""
-    if name == "tags":
-        return json.loads(value)
+    if name in ("tags", "meta"):
+        return value and json.loads(value)
     return f"{value.isoformat()[:19]}Z" if hasattr(value, "isoformat") else value
 
 

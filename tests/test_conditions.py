@@ -169,6 +169,7 @@ UNCONDITIONAL: list[tuple[str, str, Any]] = [
     ("post", "/api/users", {"full_name": "x", "username": "new", "password": PASSWORD}),
     ("post", "/api/conversations", {"client_id": 1, "channel": "web"}),
     ("post", "/api/conversations/1/messages", {"content": "x"}),
+    ("delete", "/api/conversations/1/messages/1", None),
     ("delete", "/api/me/sessions/1", None),
     ("delete", "/api/tokens/1", None),
 ]

@@ -14,6 +14,7 @@ from sqlalchemy import and_, select
 from sqlalchemy.orm import DeclarativeBase, Mapped, contains_eager, relationship
 
 from omnidesk.clients.models import Client
+from omnidesk.conversations.models import SORTS
 from omnidesk.db import Base, Filters
 from omnidesk.http import (
     PreparedSelect,
@@ -127,7 +128,8 @@ INCLUDES = {
     for name, names in {
         "tickets": ["client", "assignee,etag", "client,assignee"],
         "events": ["ticket", "creator", "ticket,creator"],
-        "conversations": ["client", "last_message", "client,last_message"],
+        "conversations": ["client", "last_message", "client,assignee,last_message"],
+        "messages": ["user", "etag"],
         "comments": ["user"],
     }.items()
 }
@@ -173,15 +175,17 @@ LISTS: dict[str, dict[str, st.SearchStrategy[str]]] = {
     },
     "/api/conversations": {
         **dict.fromkeys(("conversation_id", "client_id"), several("1234")),
-        **dict.fromkeys(("active", "handled_by_bot"), BOOLEANS),
+        **dict.fromkeys(("active", "handled_by_bot", "unread", "waiting"), BOOLEANS),
+        "assigned_to": several(["1", "2", "me", "none"]),
         "channel": st.sampled_from(["web", "other"]),
         "external_chat_id": st.just("chat"),
         "include": INCLUDES["conversations"],
-        "sort": st.just("-updated_at"),
+        "sort": st.sampled_from(SORTS),
     },
     "/api/conversations/4/messages": {
         "order": st.sampled_from(["asc", "desc"]),
         "sender": several(["client", "user", "bot"]),
+        "include": INCLUDES["messages"],
         **dict.fromkeys(("after", "before"), st.integers(1, 7).map(str)),
     },
     "/api/tickets/1/comments": {"include": INCLUDES["comments"]},
@@ -220,7 +224,9 @@ def desk(admin: Caller) -> None:
             created_by=user.user_id,
             ticket_id=None if n == 1 else ticket.ticket_id,
         )
-        conversation = make_conversation(client_id=client.client_id, updated_at=day)
+        conversation = make_conversation(
+            client_id=client.client_id, updated_at=day, active=n != 2, assigned_to=assigned
+        )
         for _ in range(n):
             make_message(conversation)
         make_comment(ticket_id=1, user_id=user.user_id)

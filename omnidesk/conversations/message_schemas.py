@@ -4,10 +4,12 @@ import re
 from typing import Any, ClassVar
 
 from marshmallow import ValidationError, validates_schema
+from marshmallow.validate import Range
 from sqlalchemy import Enum
 
 from omnidesk.conversations.fields import MetaField
 from omnidesk.conversations.messages import MAX_META, NEEDS_TEXT, Message
+from omnidesk.db import MAX_ID
 from omnidesk.db.words import SearchQuery
 from omnidesk.http import PageQuery, PatchSchema, Related, ResponseSchema, RowEtag, Schema
 from omnidesk.http.fields import (
@@ -92,6 +94,7 @@ class MessageCreate(MessageFields):
     )
     turn = CountField(
         strict=True,
+        validate=Range(min=0, max=MAX_ID),
         example=0,
         description="The conversation's `turn` that a bot answers in: 409 if it is another by now",
     )

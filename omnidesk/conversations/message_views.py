@@ -15,7 +15,7 @@ from omnidesk.conversations.models import CONVERSATION_EXISTS, Conversation
 from omnidesk.conversations.views import RELAY, blp
 from omnidesk.db import db
 from omnidesk.http import PreparedSelect, current_user, words_filters
-from omnidesk.http.error_schemas import conflict
+from omnidesk.http.conflicts import conflict
 from omnidesk.http.errors import http_error, insufficient_scope
 
 __all__ = ["blp"]
@@ -53,8 +53,8 @@ def create_message(data: dict[str, Any], conversation_id: int) -> Message:
     """Add a message; for clients and bots as an admin, or with the scope messages:relay"""
     if data["sender"] == "user":
         data["user_id"] = current_user.user_id
-    else:
-        require_relay()
+    elif not current_user.may_relay:
+        raise http_error(403) if current_user.scopes is None else insufficient_scope(RELAY)
     lock = {"key_share": True}
     conversation: Conversation = db.get_or_404(Conversation, conversation_id, with_for_update=lock)
     return conversation.receive(**data)
@@ -70,21 +70,21 @@ def get_message(conversation_id: int, message_id: int) -> PreparedSelect:
 
 @blp.patch(f"{MESSAGES}/<id:message_id>")
 @blp.scope(RELAY)
+@blp.admin_only
 @blp.arguments(MessagePatch)
 @blp.changed(Message, MessageSchema)
 def update_message(message: Message, data: dict[str, Any], conversation_id: int) -> None:
-    """Change a message as its channel did, as an admin or with the scope messages:relay"""
-    require_relay()
+    """Change a message as its channel did"""
     require_in(message, conversation_id)
     message.change(**data)
 
 
 @blp.delete(f"{MESSAGES}/<id:message_id>")
 @blp.scope(RELAY)
+@blp.admin_only
 @blp.response(204)
 def delete_message(conversation_id: int, message_id: int) -> None:
-    """Empty a message that was deleted on its channel, as an admin or with messages:relay"""
-    require_relay()
+    """Empty a message that was deleted on its channel"""
     message = db.get_or_404(Message, message_id, with_for_update={"key_share": True})
     require_in(message, conversation_id)
     message.erase()
@@ -94,12 +94,6 @@ def delete_message(conversation_id: int, message_id: int) -> None:
 def may_read_notes() -> bool:
     """Return whether the caller has a token: notes are for staff, also where reading is open."""
     return bool(current_user)
-
-
-def require_relay() -> None:
-    """Raise 403 unless the caller may speak for clients, bots and channels."""
-    if not current_user.may_relay:
-        raise http_error(403) if current_user.scopes is None else insufficient_scope(RELAY)
 
 
 def require_in(message: Message, conversation_id: int) -> None:

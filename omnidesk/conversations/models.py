@@ -12,7 +12,6 @@ from sqlalchemy import (
     Select,
     String,
     bindparam,
-    func,
     literal_column,
     not_,
     select,
@@ -23,6 +22,8 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from omnidesk.clients.models import Client
 from omnidesk.conversations.messages import NOTE, Message
+from omnidesk.conversations.read_marks import ReadMarks
+from omnidesk.conversations.turns import Turns
 from omnidesk.db import Base, Filters, RuleViolation, Versioned, db, utcnow
 from omnidesk.db.statements import Statement
 from omnidesk.users.models import User, require_active_user
@@ -33,7 +34,7 @@ ACTIVITY = {"client_id", "active"}  # the fields whose change moves a conversati
 MAX_SHOWN = 20  # messages that somebody has not seen
 
 
-class Conversation(Versioned, Base):
+class Conversation(ReadMarks, Turns, Versioned, Base):
     """A client's thread of messages on one channel.
 
     When a message is stored, a trigger sets the columns that tell of messages: see migration
@@ -48,18 +49,12 @@ class Conversation(Versioned, Base):
     channel: Mapped[str] = mapped_column(String(32))
     external_chat_id: Mapped[str | None] = mapped_column(String(255))
     active: Mapped[bool] = mapped_column(Boolean(create_constraint=True, name="active"))
-    handled_by_bot: Mapped[bool] = mapped_column(
-        Boolean(create_constraint=True, name="handled_by_bot")
-    )
     created_at: Mapped[datetime] = mapped_column(default=utcnow)
     updated_at: Mapped[datetime] = mapped_column(default=utcnow)
     last_message_at: Mapped[datetime | None]
     last_message_id: Mapped[int | None]
     assigned_to: Mapped[int | None] = mapped_column(ForeignKey("app_user.user_id"))
-    read_up_to: Mapped[int | None]
-    unread_count: Mapped[int] = mapped_column(server_default="0")
     waiting_since: Mapped[datetime | None]
-    turn: Mapped[int] = mapped_column(server_default="0")
     handed_off_at: Mapped[datetime | None]
     handoff_reason: Mapped[str | None] = mapped_column(String(255))
 
@@ -165,14 +160,6 @@ class Conversation(Versioned, Base):
             require_active_user(user_id, "assigned_to")
         self.assigned_to = user_id
 
-    def hand_over(self, *, to_bot: bool) -> bool:
-        """Let a bot answer, or people; return whether this was a change of hands."""
-        if self.handled_by_bot == to_bot:
-            return False
-        self.handled_by_bot = to_bot
-        self.turn += 1
-        return True
-
     def take_over(self, user_id: int) -> None:
         """Let people answer instead of a bot, first of all this user where nobody has it."""
         self.hand_over(to_bot=False)
@@ -191,53 +178,6 @@ class Conversation(Versioned, Base):
         self.handed_off_at, self.handoff_reason = utcnow(), reason
         if note is not None:
             db.session.add(self.new_message(**author, content=note, kind=NOTE))
-
-    def read(self, up_to_message_id: int) -> None:
-        """Mark all up to a message as read; raise RuleViolation if it is not in here."""
-        self.require_message(up_to_message_id, "up_to_message_id")
-        self.mark(max(up_to_message_id, self.read_up_to or 0))
-
-    def unread_from(self, message_id: int | None) -> None:
-        """Mark all from a message on as unread, by default the client's last.
-
-        Raises RuleViolation for a message that is not in here.
-        """
-        if message_id is None:
-            message_id = self.last_of_client()
-            if message_id is None:
-                return
-        else:
-            self.require_message(message_id, "from_message_id")
-        before = select(func.max(Message.message_id)).where(
-            Message.conversation_id == self.conversation_id, Message.message_id < message_id
-        )
-        last_before = db.session.scalar(before) or 0
-        self.mark(min(last_before, self.read_up_to or 0))
-
-    def mark(self, read_up_to: int) -> None:
-        """Set what is read, and count what follows it; 0 stands for nothing."""
-        self.read_up_to = read_up_to or None
-        unread = select(func.count()).where(
-            Message.conversation_id == self.conversation_id,
-            Message.by_client,
-            Message.message_id > read_up_to,
-        )
-        self.unread_count = db.session.scalar(unread) or 0
-
-    def last_of_client(self) -> int | None:
-        """Return the id of the client's last message, or None."""
-        theirs = select(func.max(Message.message_id)).where(
-            Message.conversation_id == self.conversation_id, Message.by_client
-        )
-        return db.session.scalar(theirs)
-
-    def require_message(self, message_id: int, field: str) -> None:
-        """Raise RuleViolation on the field unless the message is in this conversation."""
-        here = select(Message.message_id).filter_by(
-            conversation_id=self.conversation_id, message_id=message_id
-        )
-        if not db.session.scalar(here):
-            raise RuleViolation(field, "No message of this conversation.")
 
     def receive(
         self, *, after_message_id: int | None = None, turn: int | None = None, **fields: Any
@@ -260,13 +200,6 @@ class Conversation(Versioned, Base):
         if after_message_id is not None:
             self.require_seen(after_message_id, fields)
         return self.new_message(**fields)
-
-    def require_turn(self, turn: int | None) -> None:
-        """Raise RuleViolation unless a bot may answer, in this turn where it names one."""
-        if not self.handled_by_bot:
-            raise RuleViolation("sender", "People answer this conversation.", conflict=True)
-        if turn is not None and turn != self.turn:
-            raise RuleViolation("sender", f"It is turn {self.turn}.", conflict=True)
 
     def require_seen(self, after_message_id: int, fields: dict[str, Any]) -> None:
         """Raise RuleViolation where others have written after the last message that one has seen.

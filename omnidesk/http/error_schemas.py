@@ -42,13 +42,3 @@ def precondition_failed(schema: type[Schema]) -> type[ma.Schema]:
     )
     name = f"{schema.__name__.removesuffix('Schema')}PreconditionFailed"
     return ErrorSchema.from_dict({"current": current}, name=name)
-
-
-@cache
-def conflict(schema: type[Schema]) -> type[ma.Schema]:
-    """Return the schema of a 409 that shows the rows in the way to those who may read them."""
-    current = ma.fields.Nested(
-        schema(many=True), metadata={"description": "The rows in the way, for those who may read"}
-    )
-    name = f"{schema.__name__.removesuffix('Schema')}Conflict"
-    return ErrorSchema.from_dict({"current": current}, name=name)

@@ -3,8 +3,7 @@
 Each is a decorator of the blueprint, which documents the response where the view is declared.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
@@ -18,6 +17,7 @@ from omnidesk.db import Base, RuleViolation, db
 from omnidesk.db.session import in_transaction
 from omnidesk.db.statements import Statement
 from omnidesk.http import idempotency
+from omnidesk.http.conflicts import conflicts_shown
 from omnidesk.http.csv_export import csv_example
 from omnidesk.http.errors import http_error
 from omnidesk.http.etags import (
@@ -231,19 +231,6 @@ class ResponseDecorators(SmorestBlueprint):  # type: ignore[misc]
             )
 
         return decorator
-
-
-@contextmanager
-def conflicts_shown(schema: type[Schema]) -> Iterator[None]:
-    """Show the rows that are in the way of a new one, if its 409 has any, to who may read them."""
-    try:
-        yield
-    except RuleViolation as violation:
-        if not violation.current or "write_only" in g:
-            raise
-        error = http_error(violation.status, violation.errors)
-        error.current = schema(many=True).dump(violation.current)  # type: ignore[attr-defined]
-        raise error from None
 
 
 def locked_row(entity: type[Base], row_id: int, schema: type[Schema], owner: str | None) -> Any:

@@ -20,7 +20,8 @@ from tests.security.conftest import EVENT, TICKET
 from tests.security.test_api_tokens import make
 
 SECRET = "s3cret"
-MESSAGES = "/api/conversations/1/messages"
+CONVERSATION = "/api/conversations/1"
+MESSAGES = f"{CONVERSATION}/messages"
 
 
 class Write(NamedTuple):
@@ -53,6 +54,10 @@ WRITES = (
         "conversations:write", "POST", "/api/conversations", {"client_id": 1, "channel": "x"}, 201
     ),
     Write("conversations:write", "PATCH", "/api/conversations/1", {}),
+    Write("conversations:write", "POST", f"{CONVERSATION}/read", {"up_to_message_id": 1}),
+    Write("conversations:write", "POST", f"{CONVERSATION}/unread", {}),
+    Write("conversations:write", "POST", f"{CONVERSATION}/takeover", None),
+    Write("conversations:write", "POST", f"{CONVERSATION}/return", None),
     Write("messages:write", "POST", MESSAGES, {"content": "Hello"}, 201),
     Write("messages:write", "POST", MESSAGES, {"content": "x", "external_message_id": "known"}),
 )

@@ -1,0 +1,65 @@
+"""What of a conversation was read."""
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Mapped, mapped_column
+
+from omnidesk.conversations.messages import Message
+from omnidesk.db import RuleViolation, db
+
+
+class ReadMarks:
+    """The part of a conversation that knows how far staff has read.
+
+    `unread_count` is how many messages of the client follow `read_up_to`.
+    """
+
+    conversation_id: Mapped[int]
+    read_up_to: Mapped[int | None]
+    unread_count: Mapped[int] = mapped_column(server_default="0")
+
+    def read(self, up_to_message_id: int) -> None:
+        """Mark all up to a message as read; raise RuleViolation if it is not in here."""
+        self.require_message(up_to_message_id, "up_to_message_id")
+        self.mark(max(up_to_message_id, self.read_up_to or 0))
+
+    def unread_from(self, message_id: int | None) -> None:
+        """Mark all from a message on as unread, by default the client's last.
+
+        Raises RuleViolation for a message that is not in here.
+        """
+        if message_id is None:
+            message_id = self.last_of_client()
+            if message_id is None:
+                return
+        else:
+            self.require_message(message_id, "from_message_id")
+        before = select(func.max(Message.message_id)).where(
+            Message.conversation_id == self.conversation_id, Message.message_id < message_id
+        )
+        last_before = db.session.scalar(before) or 0
+        self.mark(min(last_before, self.read_up_to or 0))
+
+    def mark(self, read_up_to: int) -> None:
+        """Set what is read, and count what follows it; 0 stands for nothing."""
+        self.read_up_to = read_up_to or None
+        unread = select(func.count()).where(
+            Message.conversation_id == self.conversation_id,
+            Message.by_client,
+            Message.message_id > read_up_to,
+        )
+        self.unread_count = db.session.scalar(unread) or 0
+
+    def last_of_client(self) -> int | None:
+        """Return the id of the client's last message, or None."""
+        theirs = select(func.max(Message.message_id)).where(
+            Message.conversation_id == self.conversation_id, Message.by_client
+        )
+        return db.session.scalar(theirs)
+
+    def require_message(self, message_id: int, field: str) -> None:
+        """Raise RuleViolation on the field unless the message is in this conversation."""
+        here = select(Message.message_id).filter_by(
+            conversation_id=self.conversation_id, message_id=message_id
+        )
+        if not db.session.scalar(here):
+            raise RuleViolation(field, "No message of this conversation.")

@@ -1,0 +1,57 @@
+"""Concurrent answers and marks, against real gunicorn: nobody answers over somebody."""
+
+from typing import Any
+
+from tests.conftest import Caller, make_conversation, make_message, reload
+from tests.servers import run_concurrently
+from tests.test_races import ask
+
+
+def test_no_bot_answers_after_a_user_has_taken_over(server: str, admin: Caller) -> None:
+    for _ in range(10):
+        conversation = make_conversation(handled_by_bot=True)
+        url = f"{server}/api/conversations/{conversation.conversation_id}"
+
+        def say(n: int, url: str = url) -> Any:
+            body = {"content": "Hello", "sender": "user" if n == 2 else "bot"}
+            return ask("POST", f"{url}/messages", admin, body)
+
+        answers = run_concurrently(5, say)
+
+        assert {answer.status_code for answer in answers} <= {201, 409}
+        stored = [row["sender"] for row in ask("GET", f"{url}/messages", admin).json()]
+        assert stored[-1] == "user"
+        assert stored.count("bot") == sum(answer.status_code == 201 for answer in answers) - 1
+        assert ask("GET", url, admin).json()["turn"] == 1
+
+
+def test_one_of_two_who_have_seen_the_same_answers(
+    server: str, agent: Caller, admin: Caller
+) -> None:
+    for _ in range(10):
+        conversation = make_conversation()
+        seen = make_message(conversation).message_id
+        url = f"{server}/api/conversations/{conversation.conversation_id}/messages"
+
+        def answer(n: int, url: str = url, seen: int = seen) -> int:
+            body = {"content": "Hello", "after_message_id": seen}
+            return int(ask("POST", url, (agent, admin)[n], body).status_code)
+
+        assert sorted(run_concurrently(2, answer)) == [201, 409]
+
+
+def test_a_read_hides_no_message_that_arrives_meanwhile(server: str, admin: Caller) -> None:
+    for _ in range(10):
+        conversation = make_conversation()
+        last = make_message(conversation).message_id
+        url = f"{server}/api/conversations/{conversation.conversation_id}"
+        calls = [
+            (f"{url}/read", {"up_to_message_id": last}),
+            *[(f"{url}/messages", {"sender": "client", "content": "And?"})] * 3,
+        ]
+
+        def call(n: int, calls: list[Any] = calls) -> int:
+            return int(ask("POST", calls[n][0], admin, calls[n][1]).status_code)
+
+        assert sorted(run_concurrently(4, call)) == [200, 201, 201, 201]
+        assert reload(conversation).unread_count == 3
