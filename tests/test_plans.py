@@ -85,7 +85,8 @@ def calendar(new_tables: None) -> None:
         said = {"conversation_id": chat, "sender": "bot", "content": "x", "created_at": time}
         contact = {"client_id": client, "updated_at": time, "created_at": time}
         contact |= {"channel": ("web", "app")[number - 1], "external_chat_id": f"chat-{number}"}
-        contact |= {"active": number == 2, "handled_by_bot": number == 1}
+        contact |= {"active": number == 2, "handled_by_bot": number == 1, "assigned_to": user}
+        contact |= {"unread_count": 2 - number, "waiting_since": time if number == 1 else None}
         db.session.execute(insert(Event), [call] * count)
         db.session.execute(insert(Message), [said] * count)
         contacts += [contact] * count
@@ -174,7 +175,7 @@ SORTED = (
     (f"{OPEN}&sort=priority,due_at", ["status", "priority", "due_at"]),
     (f"{OPEN}&sort=-priority,-updated_at", ["status", "priority", "updated_at"]),
     (f"{OPEN}&priority=media&sort=due_at", ["status", "priority", "due_at"]),
-    (f"{OPEN}&assigned_to=2&sort=due_at", ["assigned_to", "status", "due_at"]),
+    (f"{OPEN}&assigned_to=1&sort=due_at", ["assigned_to", "status", "due_at"]),
     ("overdue=true&sort=due_at", ["status", "due_at"]),
 )
 
@@ -271,6 +272,35 @@ def test_conversations_in_one_state_are_not_looked_for_among_the_others(
     agent.get(f"/api/conversations?{query}&limit=5")
 
     assert index_columns("conversation", plans) == [query.partition("=")[0], *LATEST], plans[-1]
+
+
+@on_sqlite
+@pytest.mark.usefixtures("calendar")
+@pytest.mark.parametrize(
+    ("query", "index"),
+    [
+        ("assigned_to=1", "assigned_to_active_updated_at_conversation_id"),
+        ("assigned_to=1&active=false", "assigned_to_active_updated_at_conversation_id"),
+        ("unread=true", "unread_active"),
+        ("assigned_to=1&unread=true", "unread_assigned_to_active"),
+        ("waiting=true", "waiting_active"),
+        ("assigned_to=1&waiting=true", "waiting_assigned_to_active"),
+        ("sort=waiting_since", "active_waiting_since_conversation_id"),
+        (
+            "assigned_to=1&sort=waiting_since",
+            "assigned_to_active_waiting_since_conversation_id",
+        ),
+    ],
+)
+def test_what_has_to_be_answered_is_not_looked_for_among_all(
+    plans: list[str], agent: Caller, query: str, index: str
+) -> None:
+    answer = agent.get(f"/api/conversations?limit=5&{query}")
+
+    assert len(answer.json) == 5
+    found = set(re.findall(r"SEARCH conversation USING .*?INDEX ix_conversation_(\w+)", plans[-1]))
+    assert found == {index}, plans[-1]
+    assert not re.search(r"SCAN conversation\b|conversation .*\nUSE TEMP B-TREE", plans[-1])
 
 
 @pytest.mark.usefixtures("desk")

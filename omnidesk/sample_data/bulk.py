@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 import sqlalchemy as sa
+from sqlalchemy.orm import aliased
 
 from omnidesk.clients.models import Client
 from omnidesk.comments.models import Comment
@@ -66,8 +67,11 @@ def settle(chats: range) -> None:
     last = sa.select(sa.func.max(Message.message_id)).where(theirs).scalar_subquery()
     last_at = sa.select(sa.func.max(Message.created_at)).where(theirs).scalar_subquery()
     unread = sa.select(sa.func.count()).where(theirs, Message.by_client).scalar_subquery()
-    answered = sa.select(sa.func.max(Message.message_id)).where(theirs, ~Message.by_client)
-    unanswered = Message.message_id > sa.func.coalesce(answered.scalar_subquery(), 0)
+    reply = aliased(Message)
+    answered = sa.select(sa.func.coalesce(sa.func.max(reply.message_id), 0)).where(
+        reply.conversation_id == Conversation.conversation_id, ~reply.by_client
+    )
+    unanswered = Message.message_id > answered.correlate(Conversation).scalar_subquery()
     since = sa.select(sa.func.min(Message.created_at)).where(theirs, Message.by_client, unanswered)
     nobody_read = Conversation.conversation_id % 100 == 0
     disable_timeouts(db.session.connection())
