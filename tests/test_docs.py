@@ -35,6 +35,7 @@ PAGES = (
     "docs/api/users.md",
     "docs/api/clients.md",
     "docs/api/conversations.md",
+    "docs/api/inbound.md",
     "docs/api/changes.md",
 )
 GENERATED = {"docs/benchmarks.md"}

@@ -21,6 +21,7 @@ from omnidesk.auth.models import ApiToken
 from omnidesk.clients.models import Client
 from omnidesk.comments.models import Comment
 from omnidesk.conversations.messages import Message
+from omnidesk.conversations.models import Conversation
 from omnidesk.db import Base, Filters, db
 from omnidesk.db.change_log import ENTITIES, Change
 from omnidesk.db.counters import Counter
@@ -481,25 +482,40 @@ VALUES (1, 'd', 'alta', 'abierto', '2025-11-01 12:00:00.000000')
 """
 
 
-EVENTS = """
-INSERT INTO calendar_event (title, start_time, end_time)
-VALUES ('x', '2024-01-01 00:00:00.000000', :end)
+DOUBLED = """
+INSERT INTO conversation (conversation_id, client_id, channel, external_chat_id, active,
+                          handled_by_bot, created_at, updated_at, turn, unread_count)
+VALUES (11, 1, 'web', 'a', TRUE, FALSE, :now, '2025-10-29 15:00:00.000000', 0, 2),
+       (12, 1, 'web', 'a', TRUE, FALSE, :now, '2025-10-29 16:00:00.000000', 0, 0),
+       (13, 1, 'web', 'a', FALSE, FALSE, :now, '2025-10-29 17:00:00.000000', 0, 0),
+       (14, 1, 'web', 'a', TRUE, FALSE, :now, '2025-10-29 16:00:00.000000', 0, 0),
+       (15, 1, 'sms', 'a', TRUE, FALSE, :now, :now, 0, 0),
+       (16, 1, 'web', 'b', FALSE, FALSE, :now, :now, 0, 0),
+       (17, 1, 'web', NULL, TRUE, FALSE, :now, :now, 0, 0),
+       (18, 1, 'web', NULL, TRUE, FALSE, :now, :now, 0, 0)
 """
 
 
-def test_an_upgrade_finds_out_how_long_events_last_at_most(empty: Flask) -> None:
-    migrations.upgrade("0023_client_words")
-    start = datetime(2024, 1, 1)  # noqa: DTZ001 - as it is stored
-    seconds = [0, *(3600 * hours + more for hours in LENGTHS[:-1] for more in (0, 1))]
-    ends = [start + timedelta(seconds=number) for number in seconds]
+@pytest.fixture
+def before_inbound(empty: Flask) -> None:
+    """A database with a chat that has three active conversations."""
+    migrations.upgrade("0025_inbox")
+    now = {"now": "2025-10-29 12:00:00.000000"}
     with db.engine.begin() as connection:
-        rows = [{"end": end.isoformat(" ", "microseconds")} for end in ends]
-        connection.execute(text(EVENTS), rows)
+        for statement in (*OLD_ROWS.split(";")[:2], DOUBLED):
+            connection.execute(text(statement), now if ":now" in statement else {})
 
+
+@pytest.mark.usefixtures("before_inbound")
+def test_an_upgrade_leaves_each_chat_its_latest_active_conversation(capsys: Any) -> None:
     migrations.upgrade()
 
-    found = db.session.scalars(select(Event.longest_hours).order_by(Event.event_id)).all()
-    assert found == [longest_hours(start, end) for end in ends]
-    updates = select(Change).filter_by(entity="event", op="updated")
-    assert db.session.scalars(updates).all() == []
+    after = db.session.scalars(select(Conversation).order_by(Conversation.conversation_id)).all()
+    assert [row.conversation_id for row in after if row.active] == [14, 15, 17, 18]
+    assert [row.conversation_id for row in after if row.version == 2] == [11, 12]
+    log = select(Change.entity_id, Change.before, Change.after).filter_by(op="updated")
+    changes = [(n, json.loads(b or ""), json.loads(a or "")) for n, b, a in db.session.execute(log)]
+    assert changes == [(n, {"active": True}, {"active": False}) for n in (11, 12)]
+    assert "2 conversations were closed" in capsys.readouterr().out
+    assert db.session.scalar(Counter.total().filter_by(name="unread")) == 2
     db.session.rollback()

@@ -30,6 +30,11 @@ from omnidesk.users.models import User, require_active_user
 
 SORTS = ("-updated_at", "updated_at", "waiting_since", "-waiting_since")  # the first by default
 ASKED = {"unread": "unread_count > 0", "waiting": "waiting_since IS NOT NULL"}
+# Whose chats are unique.
+ACTIVE_CHAT: dict[str, Any] = {
+    "sqlite_where": text("active = 1 AND external_chat_id IS NOT NULL"),
+    "postgresql_where": text("active AND external_chat_id IS NOT NULL"),
+}
 ACTIVITY = {"client_id", "active"}  # the fields whose change moves a conversation in the list
 MAX_SHOWN = 20  # messages that somebody has not seen
 
@@ -69,6 +74,18 @@ class Conversation(ReadMarks, Turns, Versioned, Base):
 
     __table_args__ = (
         CheckConstraint("unread_count >= 0", name="unread_count", info={"field": "unread_count"}),
+        Index(
+            "uq_conversation_channel_external_chat_id",
+            "channel",
+            "external_chat_id",
+            unique=True,
+            **ACTIVE_CHAT,
+            info={
+                "field": "external_chat_id",
+                "message": "This chat has an active conversation.",
+                "shown": True,
+            },
+        ),
         Index(None, "updated_at", "conversation_id"),
         Index(None, "client_id", "updated_at", "conversation_id"),
         Index(None, "channel", "updated_at", "conversation_id"),

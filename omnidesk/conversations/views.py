@@ -14,6 +14,7 @@ from omnidesk.conversations.schemas import (
     Unread,
 )
 from omnidesk.http import Blueprint, PreparedSelect, current_user, with_caller
+from omnidesk.http.conflicts import conflict
 
 RELAY = "messages:relay"
 
@@ -38,6 +39,7 @@ def get_conversation(conversation_id: int) -> PreparedSelect:
 @blp.post("/conversations")
 @blp.arguments(ConversationCreate)
 @blp.created(ConversationSchema, "get_conversation")
+@blp.alt_response(409, schema=conflict(ConversationSchema))
 def create_conversation(data: dict[str, Any]) -> Conversation:
     """Begin a conversation"""
     return Conversation.new(**data)
@@ -46,6 +48,7 @@ def create_conversation(data: dict[str, Any]) -> Conversation:
 @blp.patch("/conversations/<id:conversation_id>")
 @blp.arguments(ConversationPatch)
 @blp.changed(Conversation, ConversationSchema)
+@blp.alt_response(409, schema=conflict(ConversationSchema))
 def update_conversation(conversation: Conversation, data: dict[str, Any]) -> None:
     """Change a conversation"""
     conversation.change(**data)

@@ -6,8 +6,10 @@ from functools import cache
 
 import marshmallow as ma
 from flask import g
+from sqlalchemy.exc import IntegrityError
 
-from omnidesk.db import RuleViolation
+from omnidesk.db import Base, RuleViolation
+from omnidesk.db.constraints import taken_by_others
 from omnidesk.http.error_schemas import ErrorSchema
 from omnidesk.http.errors import http_error
 from omnidesk.http.schemas import Schema
@@ -24,6 +26,18 @@ def conflicts_shown(schema: type[Schema]) -> Iterator[None]:
         error = http_error(violation.status, violation.errors)
         error.current = schema(many=True).dump(violation.current)  # type: ignore[attr-defined]
         raise error from None
+
+
+@contextmanager
+def taken_shown(schema: type[Schema], row: Base) -> Iterator[None]:
+    """Show the rows that have what only one may have, where a row breaks an index that is shown."""
+    with conflicts_shown(schema):
+        try:
+            yield
+        except IntegrityError as error:
+            if violation := taken_by_others(error, row):
+                raise violation from None
+            raise
 
 
 @cache

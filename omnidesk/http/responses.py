@@ -17,7 +17,7 @@ from omnidesk.db import Base, RuleViolation, db
 from omnidesk.db.session import in_transaction
 from omnidesk.db.statements import Statement
 from omnidesk.http import idempotency
-from omnidesk.http.conflicts import conflicts_shown
+from omnidesk.http.conflicts import conflicts_shown, taken_shown
 from omnidesk.http.csv_export import csv_example
 from omnidesk.http.errors import http_error
 from omnidesk.http.etags import (
@@ -146,7 +146,8 @@ class ResponseDecorators(SmorestBlueprint):  # type: ignore[misc]
                 refuse_conditions(*CONDITIONS)
                 if inspect(row).persistent:
                     return row, False, dump(row, schema), getattr(row, "etag", None)
-                return row, True, *insert_row(row, schema)
+                with taken_shown(schema, row):
+                    return row, True, *insert_row(row, schema)
 
             def respond(row: Base, is_new: bool, shown: str, etag: str | None) -> Response:
                 response = json_response(shown, etag_of(etag or digest(shown)))
@@ -193,8 +194,9 @@ class ResponseDecorators(SmorestBlueprint):  # type: ignore[misc]
             @wraps(view)
             def change(*data: dict[str, Any], **path: Any) -> Response:
                 row = locked_row(entity, path.pop(entity.primary_key().name), schema, owner)
-                view(row, *data, **path)
-                db.session.commit()
+                with taken_shown(schema, row):
+                    view(row, *data, **path)
+                    db.session.commit()
                 return json_response(dump(row, schema), etag_of(row.etag))
 
             return self._document(
