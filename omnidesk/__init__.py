@@ -7,7 +7,7 @@ from omnidesk import changes, cli, health, http, search, summary
 from omnidesk.auth import tokens
 from omnidesk.auth import views as auth_views
 from omnidesk.auth.models import SCOPES
-from omnidesk.clients import views as clients_views
+from omnidesk.clients import identity_views as clients_views
 from omnidesk.comments import views as comments_views
 from omnidesk.conversations import message_views as conversations_views
 from omnidesk.db import engines, session

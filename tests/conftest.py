@@ -18,6 +18,7 @@ import config
 from omnidesk import create_app, migrations
 from omnidesk.auth import tokens
 from omnidesk.auth.models import UserSession
+from omnidesk.clients.identities import Identity
 from omnidesk.clients.models import Client
 from omnidesk.comments.models import Comment
 from omnidesk.conversations.messages import Message
@@ -235,6 +236,12 @@ def make_user(username: str = "emp1", *, active: bool = True, **fields: Any) -> 
 def make_client(**fields: Any) -> Client:
     """Store a client."""
     return save(Client(**({"full_name": "Ada Lovelace", "active": True} | fields)))
+
+
+def make_identity(owner: Client | Conversation, **fields: Any) -> Identity:
+    """Store an identity of a client, or of the client whom a conversation is with."""
+    defaults = {"channel": "web", "external_user_id": f"user-{owner.client_id}"}
+    return save(Identity(client_id=owner.client_id, **(defaults | fields)))
 
 
 def make_ticket(client_id: int | None = None, **fields: Any) -> Ticket:

@@ -14,6 +14,7 @@ from tests.conftest import (
     make_comment,
     make_conversation,
     make_event,
+    make_identity,
     make_message,
     make_tag,
     make_ticket,
@@ -23,7 +24,7 @@ from tests.conftest import (
 
 def make_rows(user: Any) -> None:
     """Store a row of each kind, whose id is 1, in a database that has no rows but users."""
-    make_client()
+    make_identity(make_client())
     make_tag(make_ticket(1))
     make_event(created_by=user.user_id)
     make_comment(ticket_id=1, user_id=user.user_id)

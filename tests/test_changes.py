@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import delete, insert, select, update
 
+from omnidesk.clients.identities import Identity
 from omnidesk.clients.models import Client
 from omnidesk.comments.models import Comment
 from omnidesk.conversations.messages import Message
@@ -27,6 +28,7 @@ from tests.conftest import (
     make_comment,
     make_conversation,
     make_event,
+    make_identity,
     make_message,
     make_ticket,
     make_user,
@@ -40,6 +42,7 @@ LOGGED = {
     "conversation": Conversation,
     "message": Message,
     "comment": Comment,
+    "identity": Identity,
 }
 HIDDEN = {
     *("password_hash", "version", "email_key", "phone_key", "search_text", "words"),
@@ -145,6 +148,7 @@ def test_every_column_is_logged_but_secrets(admin: Caller, entity: str) -> None:
     make_event()
     make_message(make_conversation())
     make_comment()
+    make_identity(make_client())
     make_user("other")
 
     created = [c for c in changes(admin) if (c["entity"], c["op"]) == (entity, "created")]

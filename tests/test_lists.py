@@ -18,6 +18,7 @@ from tests.conftest import (
     make_client,
     make_conversation,
     make_event,
+    make_identity,
     make_message,
     make_ticket,
     make_user,
@@ -32,6 +33,7 @@ LISTS = [
     "/api/tickets",
     "/api/users",
     "/api/clients",
+    "/api/clients/1/identities",
     "/api/conversations",
     "/api/conversations/1/messages",
 ]
@@ -153,6 +155,7 @@ def test_every_row_is_met_once_in_either_direction(agent: Caller, path: str, lim
         make_event(title=str(n), start_time=moment + timedelta(seconds=n // 2), end_time=FAR)
         make_conversation(updated_at=moment + timedelta(microseconds=n // 2))
         make_message(conversation)
+        make_identity(conversation, external_user_id=str(n))
     whole = agent.get(f"{path}?limit=200").json
     assert len(whole) >= 5
 
@@ -361,6 +364,7 @@ def test_a_list_that_the_client_has_is_304_until_any_such_row_changes(
     make_ticket()
     make_event()
     make_user("new")
+    make_identity(conversation)
     new = agent.get(path, headers=had)
     assert new.status_code == 200
     assert new.headers["ETag"] != had["If-None-Match"]

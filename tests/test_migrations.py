@@ -18,6 +18,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from omnidesk import migrations
 from omnidesk.auth.models import ApiToken
+from omnidesk.clients.identities import Identity
 from omnidesk.clients.models import Client
 from omnidesk.comments.models import Comment
 from omnidesk.conversations.messages import Message
@@ -84,7 +85,8 @@ def schema() -> dict[str, Any]:
             rows = connection.execute(
                 text("SELECT name, sql FROM sqlite_master WHERE type != 'trigger' AND sql != ''")
             )
-            clauses = {name: sorted(re.split(r"\s*[,\n]\s*", sql)) for name, sql in rows}
+            plain = {name: sql.replace(f'"{name}"', name) for name, sql in rows}  # if renamed
+            clauses = {name: sorted(re.split(r"\s*[,\n]\s*", sql)) for name, sql in plain.items()}
             return {name: sql for name, sql in clauses.items() if name != "alembic_version"}
         seen = inspect(connection)
         names = [name for name in seen.get_table_names() if name != "alembic_version"]
@@ -482,6 +484,9 @@ VALUES (1, 'd', 'alta', 'abierto', '2025-11-01 12:00:00.000000')
 """
 
 
+OTHER_CLIENT = """
+INSERT INTO client (client_id, full_name, active, created_at) VALUES (2, 'Eve', TRUE, :now)
+"""
 DOUBLED = """
 INSERT INTO conversation (conversation_id, client_id, channel, external_chat_id, active,
                           handled_by_bot, created_at, updated_at, turn, unread_count)
@@ -502,8 +507,25 @@ def before_inbound(empty: Flask) -> None:
     migrations.upgrade("0025_inbox")
     now = {"now": "2025-10-29 12:00:00.000000"}
     with db.engine.begin() as connection:
-        for statement in (*OLD_ROWS.split(";")[:2], DOUBLED):
+        for statement in (*OLD_ROWS.split(";")[:2], OTHER_CLIENT, DOUBLED):
             connection.execute(text(statement), now if ":now" in statement else {})
+
+
+@pytest.mark.usefixtures("before_inbound")
+def test_an_upgrade_finds_out_who_has_which_chat() -> None:
+    with db.engine.begin() as connection:
+        connection.execute(text("UPDATE conversation SET client_id = 2 WHERE conversation_id = 13"))
+
+    migrations.upgrade()
+
+    found = db.session.scalars(select(Identity).order_by(Identity.identity_id)).all()
+    assert [(row.client_id, row.channel, row.external_user_id) for row in found] == [
+        *((1, "sms", "a"), (2, "web", "a"), (1, "web", "b"))
+    ]
+    assert {row.created_at for row in found} == {datetime(2025, 10, 29, 12, tzinfo=UTC)}
+    log = db.session.scalars(select(Change).filter_by(entity="identity")).all()
+    assert [json.loads(row.after or "")["external_user_id"] for row in log] == ["a", "a", "b"]
+    db.session.rollback()
 
 
 @pytest.mark.usefixtures("before_inbound")

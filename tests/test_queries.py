@@ -33,6 +33,7 @@ from tests.conftest import (
     make_comment,
     make_conversation,
     make_event,
+    make_identity,
     make_message,
     make_tag,
     make_ticket,
@@ -188,6 +189,7 @@ LISTS: dict[str, dict[str, st.SearchStrategy[str]]] = {
         "include": INCLUDES["messages"],
         **dict.fromkeys(("after", "before"), st.integers(1, 7).map(str)),
     },
+    "/api/clients/1/identities": {"include": st.just("etag")},
     "/api/tickets/1/comments": {"include": INCLUDES["comments"]},
     "/api/tickets/1/history": {},
     "/api/tags": {},
@@ -207,6 +209,8 @@ def desk(admin: Caller) -> None:
     for n in range(4):
         user = make_user(f"agent-{n}", active=n != 1, role=("admin", "empleado")[n % 2])
         client = make_client(active=n != 2, external_id=f"crm-{n}", email=f"ada{n}@example.com")
+        make_identity(client, channel="web")
+        make_identity(client, channel="sms")
         assigned = None if n % 2 else admin.user.user_id
         ticket = make_ticket(
             client.client_id,

@@ -40,6 +40,7 @@ READ_SCOPES = {  # of the rows of each entity, in the change log, too
     "conversation": "conversations:read",
     "message": "conversations:read",
     "comment": "comments:read",
+    "identity": "clients:read",
 }
 ADMIN_SCOPES = frozenset({"messages:relay"})  # what only admins may do, so only they give it out
 

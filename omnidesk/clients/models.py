@@ -3,14 +3,13 @@
 from datetime import datetime
 from typing import Self
 
-from sqlalchemy import Boolean, Index, Select, String, Text, select
+from sqlalchemy import Boolean, Index, Select, String, Text, bindparam, select
 from sqlalchemy.orm import Mapped, mapped_column
 
 from omnidesk.db import Base, Filters, Versioned, unique_where_given, utcnow
-from omnidesk.db.folding import derived, email_key, phone_key
-from omnidesk.db.scans import Scan, seek
-from omnidesk.db.search import QUERY, by_words, text_index
-from omnidesk.db.words import client_words, words_of
+from omnidesk.db.folding import derived, email_key, phone_key, search_text
+from omnidesk.db.json_sql import Contains
+from omnidesk.db.statements import Statement
 
 KEYS = ("email", "phone")  # compared in a form of their own
 FOUND_BY = ("full_name", "email", "phone", "external_id")
@@ -50,4 +49,9 @@ class Client(Versioned, Base):
         for name in KEYS:
             if name in filters:
                 clients = clients.where(filters.condition(name, getattr(cls, f"{name}_key")))
-        return seek(cls, clients, [by_words(cls, filters)])
+        return clients.where(*(Contains(cls.search_text, word) for word in filters.items("q")))
+
+
+CLIENT_EXISTS = Statement(
+    select(Client.client_id).where(Client.client_id == bindparam("client_id"))
+)

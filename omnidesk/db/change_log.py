@@ -45,7 +45,10 @@ from omnidesk.db.database_id import DatabaseId
 from omnidesk.db.filters import Filters
 from omnidesk.db.types import enum_type
 
-ENTITIES = ("user", "client", "ticket", "event", "conversation", "message", "comment")
+ENTITIES = (
+    *("user", "client", "ticket", "event", "conversation", "message", "comment"),
+    "identity",
+)
 ALL_ENTITIES = "all"
 OPERATIONS = ("created", "updated", "deleted")
 

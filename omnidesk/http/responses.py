@@ -218,8 +218,8 @@ class ResponseDecorators(SmorestBlueprint):  # type: ignore[misc]
             @wraps(view)
             def delete(**path: Any) -> Response:
                 key = entity.primary_key().name
-                row = locked_row(entity, path[key], schema, owner)
-                view(row)
+                row = locked_row(entity, path.pop(key), schema, owner)
+                view(row, **path)
                 try:
                     db.session.delete(row)
                     db.session.commit()

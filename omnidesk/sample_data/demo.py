@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy import select
 
 from omnidesk.auth.models import ApiToken
+from omnidesk.clients.identities import Identity
 from omnidesk.clients.models import Client
 from omnidesk.comments.models import Comment
 from omnidesk.conversations.messages import Message
@@ -25,7 +26,15 @@ def add() -> bool:
     """Add the demo data to a desk without users; return whether it was added."""
     if db.session.scalar(select(User.user_id).limit(1)):
         return False
-    for rows in (users(), clients(), tickets(), events(), conversations(), messages()):
+    for rows in (
+        users(),
+        clients(),
+        tickets(),
+        events(),
+        conversations(),
+        messages(),
+        identities(),
+    ):
         db.session.add_all(rows)
         db.session.flush()
         reset_sequence(type(rows[0]))
@@ -183,6 +192,19 @@ def conversations() -> list[Conversation]:
             updated_at=OCTOBER,
         )
         for number, chat in CHATS.items()
+    ]
+
+
+def identities() -> list[Identity]:
+    """Return what the channels call the clients who have conversations."""
+    return [
+        Identity(
+            client_id=chat["client_id"],
+            channel=chat["channel"],
+            external_user_id=f"{chat['channel']}-{chat['client_id']}",
+            created_at=OCTOBER,
+        )
+        for chat in CHATS.values()
     ]
 
 

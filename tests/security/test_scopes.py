@@ -13,6 +13,7 @@ from tests.conftest import (
     make_comment,
     make_conversation,
     make_event,
+    make_identity,
     make_message,
     make_ticket,
 )
@@ -22,6 +23,7 @@ from tests.security.test_api_tokens import make
 SECRET = "s3cret"
 CONVERSATION = "/api/conversations/1"
 MESSAGES = f"{CONVERSATION}/messages"
+IDENTITY = {"channel": "web", "external_user_id": "x"}
 
 
 class Write(NamedTuple):
@@ -44,6 +46,8 @@ WRITES = (
     Write("clients:write", "POST", "/api/clients", {"full_name": "Ada"}, 201),
     Write("clients:write", "PATCH", "/api/clients/1", {}),
     Write("clients:write", "DELETE", "/api/clients/2", None),
+    Write("clients:write", "POST", "/api/clients/1/identities", IDENTITY, 201),
+    Write("clients:write", "DELETE", "/api/clients/1/identities/1", None),
     Write("events:write", "POST", "/api/events", EVENT, 201),
     Write("events:write", "PATCH", "/api/events/1", {}),
     Write("events:write", "DELETE", "/api/events/1", None),
@@ -66,8 +70,10 @@ WRITES = (
 @pytest.fixture
 def rows(admin: Caller) -> None:
     """A row of each kind, numbered 1, which holds what a token must not read."""
-    client_id = make_client(full_name=SECRET).client_id
+    client = make_client(full_name=SECRET)
+    client_id = client.client_id
     make_client()
+    make_identity(client, external_user_id=SECRET)
     make_ticket(client_id, subject=SECRET, description=SECRET)
     make_event(title=SECRET, created_by=admin.user.user_id)
     make_comment(ticket_id=1, user_id=admin.user.user_id, body=SECRET)

@@ -1,0 +1,58 @@
+"""What channels call clients."""
+
+from datetime import datetime
+from typing import Self
+
+from sqlalchemy import ForeignKey, Index, Select, String, UniqueConstraint, select
+from sqlalchemy.orm import Mapped, mapped_column
+
+from omnidesk.db import Base, Filters, Versioned, db, utcnow
+from omnidesk.db.postgresql import advisory_lock
+
+
+class Identity(Versioned, Base):
+    """A user of a channel, who is a client of the desk."""
+
+    __tablename__ = "identity"
+    logged_as = "identity"
+
+    identity_id: Mapped[int] = mapped_column(primary_key=True)
+    client_id: Mapped[int] = mapped_column(ForeignKey("client.client_id"))
+    channel: Mapped[str] = mapped_column(String(32))
+    external_user_id: Mapped[str] = mapped_column(String(255))
+    created_at: Mapped[datetime] = mapped_column(default=utcnow)
+
+    __table_args__ = (
+        UniqueConstraint("channel", "external_user_id", info={"field": "external_user_id"}),
+        Index(None, "client_id", "identity_id"),
+        {"sqlite_autoincrement": True},
+    )
+
+    @classmethod
+    def matching(cls, filters: Filters) -> Select[Self]:
+        """Select the identities that meet the filters, oldest first."""
+        return select(cls).where(*filters.conditions(cls)).order_by(cls.identity_id)
+
+    @classmethod
+    def lock_all(cls) -> None:
+        """Wait until nobody else adds or moves identities, before any row is locked."""
+        advisory_lock("identity")
+
+    @classmethod
+    def of(cls, channel: str, external_user_id: str) -> Self | None:
+        """Return the identity of a channel's user, or None."""
+        known = select(cls).filter_by(channel=channel, external_user_id=external_user_id)
+        return db.session.scalar(known)
+
+    @classmethod
+    def give(cls, client_id: int, channel: str, external_user_id: str) -> Self:
+        """Return the identity of a channel's user, new or moved to this client.
+
+        The caller holds the lock of all.
+        """
+        known = cls.of(channel, external_user_id)
+        if known is None:
+            return cls(client_id=client_id, channel=channel, external_user_id=external_user_id)
+        known.change(client_id=client_id)
+        db.session.flush()
+        return known
