@@ -24,6 +24,7 @@ READABLE = ("events", "tickets", "conversations", "clients")
 MAX_PORT = 65_535
 MAX_RATE = 1_000_000_000  # requests
 MAX_WINDOW = 366 * 86_400  # seconds
+MAX_HOURS = 100 * 366 * 24
 UNIX = "unix"  # in TRUSTED_PROXIES: whoever connects over a Unix socket
 PREFIX = re.compile(r"(/(?!\.{1,2}(/|$))[A-Za-z0-9._~-]+)*")
 MAX_PREFIX_LENGTH = 200  # characters
@@ -247,6 +248,7 @@ class Production:
         )
         proxies = env.list("TRUSTED_PROXIES", [], subcast=str.strip, validate=each_item(network))
         script_name = env.str("SCRIPT_NAME", "", validate=path_prefix)
+        self.REOPEN_HOURS = env.int("REOPEN_HOURS", 72, validate=Range(min=0, max=MAX_HOURS))
         self.PORT = env.int("PORT", 8000, validate=Range(min=1, max=MAX_PORT))
         self.WEB_CONCURRENCY = env.int("WEB_CONCURRENCY", 2, validate=Range(min=1, max=256))
         self.THREADS = env.int("THREADS", 4, validate=Range(min=1, max=64))

@@ -13,6 +13,7 @@ from omnidesk.conversations import message_views as conversations_views
 from omnidesk.db import engines, session
 from omnidesk.events import views as events_views
 from omnidesk.http import Api, App
+from omnidesk.inbound import views as inbound_views
 from omnidesk.tickets import views as tickets_views
 from omnidesk.users import views as users_views
 
@@ -28,6 +29,7 @@ RESOURCES = (
     comments_views.blp,
     clients_views.blp,
     conversations_views.blp,
+    inbound_views.blp,
     changes.blp,
     health.blp,
     users_views.blp,

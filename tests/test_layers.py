@@ -16,7 +16,7 @@ LAYERS = [
     ["users", "clients"],
     ["auth", "tickets"],
     ["events", "conversations", "comments"],
-    ["summary", "search", "changes", "health"],
+    ["inbound", "summary", "search", "changes", "health"],
     ["sample_data", "operations"],
     ["cli"],
     [""],  # create_app

@@ -19,6 +19,7 @@ ENUMS = {
     "Priority": "alta",
     "Role": "empleado",
     "Sender": "bot",
+    "Inboundkind": "image",
     "Entity": "ticket",
     "Op": "updated",
     "Field": "comment",

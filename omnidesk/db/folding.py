@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import email_validator
+import phonenumbers
 from email_validator import EmailNotValidError, ValidatedEmail
 from sqlalchemy import Case, ColumnElement, case, select
 from sqlalchemy.orm import MappedColumn, mapped_column
@@ -131,6 +132,31 @@ def phone_key(phone: str | None) -> str | None:
 def digits(text: str) -> str:
     """Return the digits of a text, from 0 to 9."""
     return re.sub("[^0-9]", "", unicodedata.normalize("NFKC", text))
+
+
+def e164(phone: str | None) -> str | None:
+    """Return a phone number in its one form of E.164, such as `+576015550155`, or None.
+
+    A number has one if it begins with a plus and the code of a country. One with an extension has
+    none: others share it.
+    """
+    try:
+        number = phonenumbers.parse(phone or "", None)
+    except phonenumbers.NumberParseException:
+        return None
+    if number.extension or not phonenumbers.is_possible_number(number):
+        return None
+    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+
+
+def e164_keys(number: str) -> list[str]:
+    """Return the `phone_key` of each way to write a number in E.164, as `+44 (0)20` for `+4420`.
+
+    Other numbers can have the same.
+    """
+    code = str(phonenumbers.parse(number, None).country_code)
+    digits = number.removeprefix("+")
+    return [digits, f"{code}0{digits.removeprefix(code)}"]
 
 
 def derived(make: Callable[..., Any], names: Iterable[str], **kwargs: Any) -> MappedColumn[Any]:

@@ -30,9 +30,12 @@ class Blueprint(ResponseDecorators):
         """Let anybody call, with or without a token."""
         return self._mark(view, public=True)
 
-    def scope(self, scope: str, *also: str) -> Callable[[View], View]:
-        """Ask of API tokens another scope than the blueprint's own, or several."""
-        return partial(self._mark, scope=scope, also=also)
+    def scope(self, scope: str, *also: str, shows: str = "") -> Callable[[View], View]:
+        """Ask of API tokens another scope than the blueprint's own, or several.
+
+        `shows` is whose rows are answered, where it is not the blueprint's.
+        """
+        return partial(self._mark, scope=scope, also=also, shows=shows or self.name)
 
     def admin_only(self, view: View) -> View:
         """Let only admins call."""
@@ -99,7 +102,7 @@ class Blueprint(ResponseDecorators):
             raise insufficient_scope(*{scope}.intersection(current_app.extensions["scopes"]))
         if missing := [other for other in facts.get("also", ()) if other not in user.scopes]:
             raise insufficient_scope(scope, *missing)
-        if not reads and f"{self.name}:read" not in user.scopes:
+        if not reads and self._read_scope(facts) not in user.scopes:
             g.write_only = True
             after_this_request(hide_rows)
 
@@ -107,11 +110,15 @@ class Blueprint(ResponseDecorators):
         """Return the scope that an API token needs to call a view."""
         return facts.get("scope") or f"{self.name}:{'read' if reads else 'write'}"
 
+    def _read_scope(self, facts: dict[str, Any]) -> str:
+        """Return the scope that an API token needs to see the row that a view writes."""
+        return f"{facts.get('shows', self.name)}:read"
+
     def _is_open(self, *, reads: bool) -> bool:
         """Return whether the settings let anybody call without a token."""
         return reads and self.name in current_app.config["PUBLIC_READS"]
 
-    def _describe_scopes(self, scopes: list[str], method: str) -> str:
+    def _describe_scopes(self, scopes: list[str], method: str, read_scope: str) -> str:
         """Return what the document says of the scopes of an operation."""
         if not scopes:
             return "API tokens are refused."
@@ -119,7 +126,7 @@ class Blueprint(ResponseDecorators):
         text = f"API tokens need the scope {needed}."
         if method in ("get", "delete"):
             return text
-        return f"{text} Without `{self.name}:read`, they get no row back: {WITHOUT_ROW}."
+        return f"{text} Without `{read_scope}`, they get no row back: {WITHOUT_ROW}."
 
     def add_url_rule(
         self, rule: str, endpoint: str | None = None, view_func: Any = None, *args: Any, **kw: Any
@@ -161,7 +168,7 @@ class Blueprint(ResponseDecorators):
         doc["operationId"] = facts["operation_id"]
         scope = self._scope(facts, reads=method == "get")
         scopes = [scope, *facts.get("also", ())] if scope in app.extensions["scopes"] else []
-        tokens = self._describe_scopes(scopes, method)
+        tokens = self._describe_scopes(scopes, method, self._read_scope(facts))
         doc["description"] = who_may_call(facts, tokens, is_open=is_open)
         doc["security"] = security(facts, is_open=is_open)
         return doc

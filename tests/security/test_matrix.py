@@ -97,6 +97,7 @@ MATRIX = (
     Row("GET /api/conversations/*/messages/*", "conversations:read", "conversations"),
     Row("PATCH /api/conversations/*/messages/*", "messages:relay", admins=True),
     Row("DELETE /api/conversations/*/messages/*", "messages:relay", admins=True),
+    Row("POST /api/inbound", "messages:relay", admins=True),
     Row("GET /api/changes", "changes:read"),
     Row("GET /healthz", PUBLIC),
     Row("GET /readyz", PUBLIC),

@@ -1,0 +1,1 @@
+"""Inbound messages: what clients write on channels, stored once in the right conversation."""

@@ -1,0 +1,83 @@
+"""Chats: the conversations that one channel knows by one id, of which one at most is active."""
+
+from datetime import timedelta
+from typing import NamedTuple
+
+from flask import current_app
+from sqlalchemy import Select, or_, select
+
+from omnidesk.clients.identities import Identity
+from omnidesk.clients.models import Client
+from omnidesk.conversations.messages import Message
+from omnidesk.conversations.models import Conversation
+from omnidesk.db import db, utcnow
+
+
+class Chat(NamedTuple):
+    """A chat on a channel."""
+
+    channel: str
+    external_chat_id: str
+
+    def conversations(self) -> Select[Conversation]:
+        """Select the conversations of the chat."""
+        return select(Conversation).filter_by(**self._asdict())
+
+    def usual(self, user_id: str) -> tuple[Conversation, Client] | None:
+        """Return the active conversation, locked, and its client, if the channel's user is that.
+
+        None where a client or a conversation must be found, made or made active first.
+        """
+        return db.session.execute(
+            self.conversations()
+            .join(Client, Client.client_id == Conversation.client_id)
+            .join(Identity, Identity.client_id == Client.client_id)
+            .where(Conversation.active, Client.active)
+            .where(Identity.channel == self.channel, Identity.external_user_id == user_id)
+            .add_columns(Client)
+            .with_for_update(of=Conversation, key_share=True)
+        ).first()
+
+    def message(self, external_message_id: str) -> Message | None:
+        """Return the message that the channel knows by this id, in any conversation of the chat."""
+        theirs = self.conversations().with_only_columns(Conversation.conversation_id)
+        known = select(Message).where(
+            Message.conversation_id.in_(theirs), Message.external_message_id == external_message_id
+        )
+        return db.session.scalar(known.order_by(Message.message_id).limit(1))
+
+    def latest(self) -> Conversation | None:
+        """Return the conversation with the latest activity, or None."""
+        latest = (Conversation.updated_at.desc(), Conversation.conversation_id.desc())
+        return db.session.scalar(self.conversations().order_by(*latest).limit(1))
+
+    def open(self, client_id: int, *, handled_by_bot: bool) -> tuple[Conversation, bool]:
+        """Return the active conversation, locked, and whether it is new.
+
+        Where none is active, the last is opened again if its last message is recent enough; else
+        one with this client begins. The caller holds the lock of all identities. Raises
+        IntegrityError where others begin or open one meanwhile.
+        """
+        found = self.active_or_recent()
+        if found is None:
+            made = {"client_id": client_id, "handled_by_bot": handled_by_bot, **self._asdict()}
+            conversation = Conversation.new(**made)
+            db.session.add(conversation)
+        else:
+            conversation = found
+            conversation.change(active=True)
+        db.session.flush()
+        return conversation, found is None
+
+    def active_or_recent(self) -> Conversation | None:
+        """Return the active conversation, or the last with a message within `REOPEN_HOURS`, locked.
+
+        None where there is neither.
+        """
+        since = utcnow() - timedelta(hours=current_app.config["REOPEN_HOURS"])
+        found = self.conversations().where(
+            or_(Conversation.active, Conversation.last_message_at >= since)
+        )
+        first = (Conversation.active.desc(), Conversation.last_message_at.desc())
+        found = found.order_by(*first, Conversation.conversation_id.desc()).limit(1)
+        return db.session.scalar(found.with_for_update(key_share=True))

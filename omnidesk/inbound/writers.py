@@ -1,0 +1,93 @@
+"""Who wrote on a channel: a client who is known, or else a new one."""
+
+from typing import NamedTuple
+
+from sqlalchemy import Select, select
+
+from omnidesk.clients.identities import Identity
+from omnidesk.clients.models import Client
+from omnidesk.db import db
+from omnidesk.db.folding import e164, e164_keys, email_key
+from omnidesk.inbound.chats import Chat
+
+MAX_NAME = Client.full_name.type.length  # code points
+
+
+class Writer(NamedTuple):
+    """A user of a channel in a chat, and what the channel tells of them."""
+
+    chat: Chat
+    external_user_id: str | None = None
+    full_name: str | None = None
+    email: str | None = None
+    phone: str | None = None
+
+    @property
+    def user_id(self) -> str:
+        """The user's id on the channel; without one, that of the chat stands for it."""
+        return self.external_user_id or self.chat.external_chat_id
+
+    def client(self) -> tuple[Client, bool]:
+        """Return who it is, locked, and whether they are new; note it as their identity.
+
+        The caller holds the lock of all identities.
+        """
+        known = self.known()
+        if known is not None:
+            return known, False
+        found = self.in_chat() or self.alike()
+        client = found or self.new_client()
+        identity = {"channel": self.chat.channel, "external_user_id": self.user_id}
+        db.session.add(Identity(client_id=client.client_id, **identity))
+        return client, found is None
+
+    def shown(self) -> Client | None:
+        """Return the client who has the identity, not locked, or None."""
+        identity = Identity.of(self.chat.channel, self.user_id)
+        return None if identity is None else db.session.get(Client, identity.client_id)
+
+    def known(self) -> Client | None:
+        """Return the client who has the identity, locked, or None."""
+        identity = Identity.of(self.chat.channel, self.user_id)
+        return None if identity is None else locked(identity.client_id)
+
+    def in_chat(self) -> Client | None:
+        """Return whom the latest conversation is with, where the chat stands for its user."""
+        latest = self.chat.latest() if self.external_user_id is None else None
+        return None if latest is None else locked(latest.client_id)
+
+    def alike(self) -> Client | None:
+        """Return the one active client with the e-mail address, or else with the phone number.
+
+        None where there are several.
+        """
+        if self.email is not None:
+            same = self.active_clients().where(Client.email_key == email_key(self.email))
+            if found := db.session.scalars(same.limit(2)).all():
+                return found[0] if len(found) == 1 else None
+        number = e164(self.phone)
+        if number is None:
+            return None
+        candidates = self.active_clients().where(Client.phone_key.in_(e164_keys(number)))
+        alike = [each for each in db.session.scalars(candidates) if e164(each.phone) == number]
+        return alike[0] if len(alike) == 1 else None
+
+    def active_clients(self) -> Select[Client]:
+        """Select the active clients, locked, in the order in which all lock them."""
+        clients = select(Client).where(Client.active).order_by(Client.client_id)
+        return clients.with_for_update(key_share=True)
+
+    def new_client(self) -> Client:
+        """Store and return a new client, whose name is what is best known of them."""
+        name = self.full_name or self.phone or self.email or self.chat.external_chat_id
+        client = Client(full_name=name[:MAX_NAME], email=self.email, phone=self.phone, active=True)
+        db.session.add(client)
+        db.session.flush()
+        return client
+
+
+def locked(client_id: int) -> Client | None:
+    """Return a client, locked, or the one that they were merged into; None for none."""
+    client = db.session.get(Client, client_id, with_for_update={"key_share": True})
+    into = getattr(client, "merged_into", None)  # until the branch with the column is joined
+    return client if into is None else locked(into)
