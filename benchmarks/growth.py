@@ -105,6 +105,7 @@ PROBES = (
         "client_id + assigned_to",
         listing(TICKETS, 1, client_id=assigned("client_id"), assigned_to=assigned("assigned_to")),
     ),
+    Probe("conversation_id", listing(TICKETS, conversation_id=1)),
     Probe("tag", listing(TICKETS, 2, tag="vip")),
     Probe("tag + status", listing(TICKETS, 1, tag="vip", status="cerrado")),
     Probe("tag + priority", listing(TICKETS, 1, tag="vip", priority="media")),

@@ -293,6 +293,7 @@ OPERATIONS = st.one_of(
                 "client_id": IDS,
                 "priority": st.sampled_from(["alta", "baja"]),
                 "assigned_to": NULL | IDS,
+                "conversation_id": NULL | IDS,
             },
         ),
     ),
@@ -333,7 +334,9 @@ OPERATIONS = st.one_of(
     st.tuples(
         st.just("patch"),
         IDS.map("/api/conversations/{}".format),
-        st.fixed_dictionaries({}, optional={"active": FLAGS, "handled_by_bot": FLAGS}),
+        st.fixed_dictionaries(
+            {}, optional={"active": FLAGS, "handled_by_bot": FLAGS, "client_id": IDS}
+        ),
     ),
     st.tuples(
         st.just("post"),
@@ -341,6 +344,11 @@ OPERATIONS = st.one_of(
         st.fixed_dictionaries(
             {"content": TEXTS, "sender": st.sampled_from(["client", "user", "bot"])}
         ),
+    ),
+    st.tuples(
+        st.just("post"),
+        IDS.map("/api/conversations/{}/ticket".format),
+        st.fixed_dictionaries({"subject": TEXTS}),
     ),
     st.tuples(st.just("get"), IDS.map("/api/conversations/{}/messages".format), NULL),
     st.tuples(

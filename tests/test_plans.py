@@ -135,13 +135,33 @@ def test_old_tickets_are_not_looked_for_among_the_new(plans: list[str], agent: C
         assert skipped_rows(table, plans) <= 5, query
 
 
-SEVERAL_VALUES = (
-    ("status=cerrado,en_progreso", ["status"]),
-    ("assigned_to=1,4", ["assigned_to"]),
-    ("client_id=1,3,4", ["client_id"]),
-    ("status=cerrado,en_progreso&priority=alta,baja", ["status", "priority"]),
-    ("assigned_to=1,4&status=cerrado,en_progreso", ["assigned_to", "status"]),
-    ("status=cerrado,en_progreso&include=client,assignee", ["status"]),
+@pytest.mark.usefixtures("desk")
+def test_tickets_of_a_conversation_are_not_looked_for_among_all(
+    plans: list[str], agent: Caller
+) -> None:
+    chat = make_conversation(client_id=1).conversation_id
+    agent.patch("/api/tickets/1", json={"conversation_id": chat})
+    analyze()
+
+    for query in ("", "&status=cerrado&priority=alta", "&client_id=1&status=cerrado", "&tag=all"):
+        answer = agent.get(f"/api/tickets?limit=5&conversation_id={chat}{query}")
+
+        assert [row["ticket_id"] for row in answer.json] == [1], query
+        assert ["conversation_id", "ticket_id"] in used_indexes("ticket", plans), plans[-1]
+        assert removed_rows("ticket", plans) <= 5, plans[-1]
+
+
+@pytest.mark.usefixtures("desk")
+@pytest.mark.parametrize(
+    ("query", "index"),
+    [
+        ("status=cerrado,en_progreso", ["status"]),
+        ("assigned_to=1,4", ["assigned_to"]),
+        ("client_id=1,3,4", ["client_id"]),
+        ("status=cerrado,en_progreso&priority=alta,baja", ["status", "priority"]),
+        ("assigned_to=1,4&status=cerrado,en_progreso", ["assigned_to", "status"]),
+        ("status=cerrado,en_progreso&include=client,assignee", ["status"]),
+    ],
 )
 
 

@@ -143,7 +143,7 @@ def several(values: Any) -> st.SearchStrategy[str]:
 
 TICKETS = {
     **{name: several(ENUMS[name]) for name in ("status", "priority")},
-    **dict.fromkeys(("ticket_id", "client_id"), several("1234")),
+    **dict.fromkeys(("ticket_id", "client_id", "conversation_id"), several("1234")),
     "assigned_to": several(["1", "2", "me", "none"]),
     "tag": several(["vip", "bug"]),
     "include": INCLUDES["tickets"],
@@ -234,6 +234,9 @@ def desk(admin: Caller) -> None:
         for _ in range(n):
             make_message(conversation)
         make_comment(ticket_id=1, user_id=user.user_id)
+        if n % 2:
+            origin = {"conversation_id": conversation.conversation_id}
+            admin.patch(f"/api/tickets/{ticket.ticket_id}", json=origin)
 
 
 @pytest.mark.usefixtures("desk")

@@ -17,6 +17,7 @@ from omnidesk.db.statements import Statement
 from omnidesk.db.words import SearchQuery
 from omnidesk.http import words_filters
 from omnidesk.sample_data import rows
+from omnidesk.tickets import bulk
 from omnidesk.tickets.models import Ticket
 from tests.conftest import (
     Caller,
@@ -179,7 +180,7 @@ def test_a_change_of_anything_else_leaves_the_index_as_it_is(app: Any) -> None:
 
     ticket.change(status="cerrado", priority="alta")
     save(ticket)
-    Ticket.change_all([1], status="abierto")
+    bulk.change_all([1], status="abierto")
     db.session.execute(update(Ticket).values(words=Ticket.words))
     db.session.commit()
 

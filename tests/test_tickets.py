@@ -21,6 +21,7 @@ KEYS = [
     "assigned_to",
     "tags",
     "updated_at",
+    "conversation_id",
 ]
 
 

@@ -73,18 +73,12 @@ class Conversation(ReadMarks, Turns, Versioned, Base):
     )
 
     __table_args__ = (
-        CheckConstraint("unread_count >= 0", name="unread_count", info={"field": "unread_count"}),
         Index(
-            "uq_conversation_channel_external_chat_id",
-            "channel",
-            "external_chat_id",
+            "uq_conversation_conversation_id_client_id",  # which tickets refer to
+            "conversation_id",
+            "client_id",
             unique=True,
-            **ACTIVE_CHAT,
-            info={
-                "field": "external_chat_id",
-                "message": "This chat has an active conversation.",
-                "shown": True,
-            },
+            info={"field": "conversation_id"},
         ),
         Index(None, "updated_at", "conversation_id"),
         Index(None, "client_id", "updated_at", "conversation_id"),

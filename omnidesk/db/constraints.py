@@ -38,33 +38,26 @@ def broken_constraint(error: IntegrityError) -> Any:
         constraints: list[Any] = [*table.constraints, *table.indexes]
         for constraint in constraints:
             if constraint.name == diagnosis.constraint_name:
-                return constraint
+                return violated(constraint, error.statement or "")
     return None
 
 
-def taken_by_others(error: IntegrityError, row: Base) -> RuleViolation | None:
-    """Return the rule of a partial unique index that is `shown`, with the rows in the way of a row.
-
-    None for all other constraints. The transaction, which has failed, is rolled back.
-    """
-    index = broken_constraint(error)
-    if index is None or "shown" not in index.info:
-        return None
-    db.session.rollback()
-    same = (column == getattr(row, column.key) for column in index.columns)
-    others = select(type(row)).where(*same, index.dialect_options[db.engine.name]["where"])
-    violation = violated(index)
-    violation.current = db.session.scalars(others).all()
-    return violation
-
-
-def violated(constraint: Any) -> RuleViolation:
-    """Return the rule that a constraint or a unique index holds."""
+def violated(constraint: Any, statement: str) -> RuleViolation:
+    """Return the rule that a constraint or a unique index holds, and that a statement broke."""
     if isinstance(constraint, ForeignKeyConstraint):
-        return RuleViolation(constraint.column_keys[0], "No such row.")
+        return broken_reference(constraint, statement)
     unique = str(constraint.name).startswith("uq_")
     message = constraint.info.get("message", "Already taken." if unique else "Not allowed.")
     return RuleViolation(constraint.info["field"], message, conflict=unique)
+
+
+def broken_reference(key: ForeignKeyConstraint, statement: str) -> RuleViolation:
+    """Return the rule that a foreign key holds: of the row that refers, or of the other one."""
+    if statement.startswith(f"UPDATE {key.referred_table.name} "):
+        return RuleViolation(
+            key.elements[-1].column.name, "Other rows refer to this one.", conflict=True
+        )
+    return RuleViolation(key.column_keys[0], key.info.get("message", "No such row."))
 
 
 def error_message(error: SQLAlchemyError) -> str:

@@ -14,7 +14,16 @@ from time import monotonic
 from typing import Any, cast
 
 from flask import g, has_app_context
-from sqlalchemy import Connection, Engine, PoolProxiedConnection, QueuePool, Table, event
+from sqlalchemy import (
+    Connection,
+    Engine,
+    ForeignKeyConstraint,
+    PoolProxiedConnection,
+    QueuePool,
+    event,
+    literal,
+    select,
+)
 from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import DatabaseError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -223,12 +232,27 @@ def note_constraint(error: Any, statement: Any, rows: Iterable[Any], driver: Any
 
 def broken_foreign_key(table: Table, rows: Iterable[Any], driver: Any) -> str | None:
     """Return the name of the foreign key whose row is missing, which SQLite does not tell."""
-    for key in table.foreign_key_constraints:
-        (reference,) = key.elements
-        target = reference.column
-        found = f"SELECT 1 FROM {target.table.name} WHERE {target.name} = ?"  # noqa: S608 - ours
-        for row in rows:
-            value = row.get(reference.parent.name)
-            if value is not None and driver.execute(found, (value,)).fetchone() is None:
-                return str(key.name)
+    execution: Any = context.execution_context
+    table, rows = execution.compiled.statement.table, execution.compiled_parameters
+    keys = sorted(table.foreign_key_constraints, key=lambda key: len(key.elements))
+    for key in keys:
+        if any(is_missing(execution.root_connection, key, row) for row in rows):
+            return str(key.name)
+    # Of two columns only one was changed, here or in the row that is referred to.
+    others = (
+        key for other in table.metadata.sorted_tables for key in other.foreign_key_constraints
+    )
+    for key in (*keys, *(key for key in others if key.referred_table is table)):
+        names = {(each.parent if key in keys else each.column).name for each in key.elements}
+        if len(names) > 1 and not names.isdisjoint(rows[0]):
+            return str(key.name)
     return None
+
+
+def is_missing(connection: Connection, key: ForeignKeyConstraint, row: dict[str, Any]) -> bool:
+    """Return whether there is no row that the values of another one refer to."""
+    columns = [(each.column, row.get(each.parent.name)) for each in key.elements]
+    if any(value is None for _, value in columns):
+        return False
+    found = select(literal(1)).where(*(column == value for column, value in columns))
+    return connection.execute(found).first() is None

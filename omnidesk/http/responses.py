@@ -175,8 +175,9 @@ class ResponseDecorators(SmorestBlueprint):  # type: ignore[misc]
         return decorator
 
     def _address(self, endpoint: str, row: Base) -> str:
-        """Return the address of a row, which the view of this name in the blueprint serves."""
-        rule = next(current_app.url_map.iter_rules(f"{self.name}.{endpoint}"))
+        """Return the address of a row, which the blueprint's view serves, or `other.view`."""
+        name = endpoint if "." in endpoint else f"{self.name}.{endpoint}"
+        rule = next(current_app.url_map.iter_rules(name))
         _, path = rule.build({name: getattr(row, name) for name in rule.arguments}) or ("", "")
         return request.script_root + path
 

@@ -45,9 +45,12 @@ def add(model: type[Base], count: int, rng: Random, **others: range) -> range:
     ids = range(first, first + count)
     disable_timeouts(db.session.connection())
     time = sqlite_time if db.engine.name == "sqlite" else time_of
-    indexed = unindexed(table) if first == 1 else nullcontext()
-    progress = click.progressbar(length=count, label=f"{table.name:13}")
-    with indexed, unchecked(), progress as bar:
+    # To make an index of all rows at once is faster than to add one entry after another.
+    # A unique one may be what other tables refer to.
+    indexes = [index for index in table.indexes if first == 1 and not index.unique]
+    for index in indexes:
+        index.drop(db.session.connection())
+    with unchecked(), click.progressbar(length=count, label=f"{table.name:13}") as bar:
         for start in range(0, count, BATCH):
             rows = list(MAKERS[model](ids[start : start + BATCH], rng, time, **others))
             insert(table.name, rows[0], [tuple(row.values()) for row in rows])

@@ -26,15 +26,7 @@ def add() -> bool:
     """Add the demo data to a desk without users; return whether it was added."""
     if db.session.scalar(select(User.user_id).limit(1)):
         return False
-    for rows in (
-        users(),
-        clients(),
-        tickets(),
-        events(),
-        conversations(),
-        messages(),
-        identities(),
-    ):
+    for rows in (users(), clients(), conversations(), tickets(), events(), messages()):
         db.session.add_all(rows)
         db.session.flush()
         reset_sequence(type(rows[0]))
@@ -114,6 +106,7 @@ def tickets() -> list[Ticket]:
             due_at=OCTOBER + timedelta(days=due_in) if due_in else None,
             resolved_at=OCTOBER + timedelta(days=1) if status == "cerrado" else None,
             updated_at=OCTOBER + timedelta(hours=number - 100),
+            conversation_id=1 if number == 100 else None,
         )
         for number, client_id, subject, priority, status, assigned_to, due_in in asked
     ]

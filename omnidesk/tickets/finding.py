@@ -9,6 +9,7 @@ from sqlalchemy import (
     Select,
     and_,
     bindparam,
+    func,
     literal_column,
     or_,
     select,
@@ -17,6 +18,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import aliased
 
 from omnidesk.db import Filters
+from omnidesk.db.change_log import ByDialect
 from omnidesk.db.filters import parameter_values
 from omnidesk.db.scans import Scan, Sought, seek
 from omnidesk.db.search import QUERY, by_words
@@ -33,7 +35,7 @@ from omnidesk.tickets.models import STATUSES, Ticket, TicketTag
 from omnidesk.tickets.times import TIME_FILTERS, by_times
 
 OPEN = tuple(status for status in STATUSES if status != "cerrado")
-COMPARED_OTHERWISE = ("tag", "now", "other_than", *QUERY, *TIME_FILTERS)
+COMPARED_OTHERWISE = ("conversation_id", "tag", "now", "other_than", *QUERY, *TIME_FILTERS)
 
 
 def matching(
@@ -47,9 +49,11 @@ def matching(
 
     `q` is words of the ticket itself or, where `comments` may be read, of one of its comments.
     """
-    order, tags = first_order(sort), filters.items("tag")
-    # An index has the tickets of a tag by their ids, not by their times.
-    table: Any = TicketTag if tags and order == "ticket_id" else Ticket
+    tags: list[Any] = filters.items("tag")
+    first, *others = tags or [None]
+    if "conversation_id" in filters:
+        first, others = None, tags
+    table: Any = Ticket if first is None else TicketTag
     tickets = select(Ticket).order_by(*ordered(sort, Ticket, table))
     if table is TicketTag:
         first, *tags = tags
@@ -57,6 +61,9 @@ def matching(
     if "other_than" in filters:
         tickets = tickets.where(table.ticket_id != bindparam("other_than"))
     tickets = tickets.where(*filters.conditions(table, *COMPARED_OTHERWISE))
+    if "conversation_id" in filters:
+        tickets = tickets.where(in_conversation(filters))
+    order = first_order(sort)
     conditions, by_time = by_times(filters, Ticket, table.ticket_id, order)
     sought = [words_of_ticket(filters, comments=comments), with_tags(tags, filters), *by_time]
     if overdue and order == "due_at":
@@ -66,6 +73,17 @@ def matching(
     elif overdue is not None:
         conditions.append(not_overdue(Ticket))
     return seek(Ticket, tickets.where(*conditions), sought)
+
+
+def in_conversation(filters: Filters) -> ColumnElement[bool]:
+    """Return the condition of tickets that came from a conversation.
+
+    It has so few that all can be looked at. SQLite is told so, or it would prefer an index of two
+    other filters.
+    """
+    found = filters.condition("conversation_id", Ticket.conversation_id)
+    few = func.likelihood(found, literal_column("0.000001"))
+    return ByDialect(postgresql=found, sqlite=few)
 
 
 def what_is_overdue() -> Sought:

@@ -1,21 +1,19 @@
 """Tickets and their tags."""
 
-from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Self
 
 from sqlalchemy import (
     CheckConstraint,
     ForeignKey,
+    ForeignKeyConstraint,
     Index,
     Select,
     String,
     Text,
     bindparam,
-    case,
-    or_,
     select,
-    update,
+    text,
 )
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
@@ -30,8 +28,7 @@ from omnidesk.db import (
     enum_type,
     utcnow,
 )
-from omnidesk.db.base import partial_index
-from omnidesk.db.folding import MAX_TAG, derived_for_all, fold_tag
+from omnidesk.db.folding import MAX_TAG, fold_tag
 from omnidesk.db.search import text_index
 from omnidesk.db.statements import Statement
 from omnidesk.db.words import words_of
@@ -64,19 +61,38 @@ class Ticket(Versioned, Base):
     tags: Mapped[str] = mapped_column(Text, server_default="[]", sort_order=100)
     updated_at: Mapped[datetime] = mapped_column(default=utcnow, sort_order=101)
     words: Mapped[str] = words_of("subject", "description")
+    conversation_id: Mapped[int | None] = mapped_column(sort_order=111)
 
     client: Mapped[Client] = relationship(viewonly=True, lazy="raise")
     assignee: Mapped[User | None] = relationship(viewonly=True, lazy="raise")
     comments: Mapped[list[Any]] = relationship("Comment", viewonly=True, lazy="raise")
 
     __table_args__ = (
+        ForeignKeyConstraint(
+            ["conversation_id", "client_id"],
+            ["conversation.conversation_id", "conversation.client_id"],
+            info={"message": "The client has no such conversation."},
+            deferrable=True,  # a merge moves conversations and their tickets one after the other
+            initially="IMMEDIATE",
+        ),
         CheckConstraint(
             "(status = 'cerrado') = (resolved_at IS NOT NULL)",
             name="resolved_when_closed",
             info={"field": "status"},
         ),
-        partial_index("resolved_at IS NOT NULL", None, "resolved_at"),
-        partial_index("due_at IS NULL", "ix_ticket_not_due", "status", "updated_at", "ticket_id"),
+        Index(
+            None,
+            "resolved_at",
+            sqlite_where=text("resolved_at IS NOT NULL"),
+            postgresql_where=text("resolved_at IS NOT NULL"),
+        ),
+        Index(
+            None,
+            "conversation_id",
+            "ticket_id",
+            sqlite_where=text("conversation_id IS NOT NULL"),
+            postgresql_where=text("conversation_id IS NOT NULL"),
+        ),
         Index(None, "status", "ticket_id"),
         Index(None, "priority", "ticket_id"),
         Index(None, "assigned_to", "ticket_id"),
@@ -151,33 +167,6 @@ class Ticket(Versioned, Base):
         """Load the columns that triggers have changed."""
         db.session.flush()
         db.session.refresh(self)
-
-    @classmethod
-    def lock(cls, ticket_ids: list[int]) -> set[int]:
-        """Lock these tickets until the transaction ends; return the ids of those that exist."""
-        some = select(cls.ticket_id).where(cls.ticket_id.in_(ticket_ids))
-        return set(db.session.scalars(some.order_by(cls.ticket_id).with_for_update(key_share=True)))
-
-    @classmethod
-    def change_all(cls, ticket_ids: list[int], **fields: Any) -> Sequence[Self]:
-        """Set these fields of many tickets, by the rules of one ticket; return the tickets."""
-        some = cls.ticket_id.in_(ticket_ids)
-        other = [getattr(cls, name).is_distinct_from(value) for name, value in fields.items()]
-        user_id = fields.get("assigned_to")
-        if user_id and db.session.scalar(
-            select(cls.ticket_id).where(some, cls.assigned_to.is_distinct_from(user_id)).limit(1)
-        ):
-            require_active_user(user_id, "assigned_to")
-        if "status" in fields:
-            now = utcnow() if fields["status"] == "cerrado" else None
-            fields["resolved_at"] = case(
-                (cls.status == fields["status"], cls.resolved_at), else_=now
-            )
-        if fields:
-            fields |= derived_for_all(cls, some, fields)
-            fields |= {"updated_at": utcnow(), "version": cls.version + 1}
-            db.session.execute(update(cls).where(some, or_(*other)).values(**fields))
-        return db.session.scalars(select(cls).where(some)).all()
 
 
 class TicketTag(Base):

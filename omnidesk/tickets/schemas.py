@@ -84,6 +84,21 @@ class TicketCreate(Schema):
         example=2,
         description="The user who works on it; null for nobody",
     )
+    conversation_id = IdField(
+        allow_none=True,
+        load_default=None,
+        example=1,
+        description="The conversation that it came from, which the client must have; null for none",
+    )
+
+
+class ConversationTicketCreate(TicketCreate):
+    """A new ticket that comes from a conversation, whose client is the one who asks."""
+
+    class Meta:
+        """What is not known yet."""
+
+        fields = ("subject", "description", "priority")
 
 
 class TicketPatch(PatchSchema, TicketCreate):
@@ -154,6 +169,7 @@ class TicketSchema(ResponseSchema, TicketCreate):
             "assigned_to",
             "tags",
             "updated_at",
+            "conversation_id",
         )
 
     related = {
@@ -188,6 +204,7 @@ class TicketQuery(SortedPageQuery):
         description="Only tickets that are assigned to these users, to `me` or to `none`",
     )
     client_id = IdsParameter(description="Only tickets of these clients")
+    conversation_id = IdsParameter(description="Only tickets that came from these conversations")
     tag = TagsField(description="Only tickets with all of these tags, such as `vip,factura`")
     overdue = BooleanParameter(
         description="Only tickets that are not closed and past their `due_at`, or only others"

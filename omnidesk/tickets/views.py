@@ -5,6 +5,7 @@ from typing import Any
 from omnidesk.db import db
 from omnidesk.http import Blueprint, PreparedSelect, TextPageQuery, with_caller
 from omnidesk.http.errors import http_error
+from omnidesk.tickets import bulk
 from omnidesk.tickets.fields import TAG
 from omnidesk.tickets.finding import matching
 from omnidesk.tickets.models import Tag, Ticket
@@ -58,11 +59,11 @@ def update_ticket(ticket: Ticket, data: dict[str, Any]) -> None:
 def update_tickets(data: dict[str, Any]) -> list[Ticket]:
     """Change up to a hundred tickets at once, all or none"""
     ids = data["ticket_ids"]
-    found = Ticket.lock(ids)
+    found = bulk.lock(ids)
     missing = {n: ["No such row."] for n, ticket_id in enumerate(ids) if ticket_id not in found}
     if missing:
         raise http_error(400, {"ticket_ids": missing})
-    changed = {ticket.ticket_id: ticket for ticket in Ticket.change_all(ids, **data["set"])}
+    changed = {ticket.ticket_id: ticket for ticket in bulk.change_all(ids, **data["set"])}
     db.session.commit()
     return [changed[ticket_id] for ticket_id in ids]
 

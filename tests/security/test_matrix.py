@@ -87,11 +87,7 @@ MATRIX = (
     Row("GET /api/conversations/*/history", "changes:read conversations:read"),
     Row("POST /api/conversations", "conversations:write"),
     Row("PATCH /api/conversations/*", "conversations:write"),
-    *(
-        Row(f"POST /api/conversations/*/{action}", "conversations:write")
-        for action in ("read", "unread", "takeover", "return")
-    ),
-    Row("POST /api/conversations/*/handoff", "messages:relay"),
+    Row("POST /api/conversations/*/ticket", "tickets:write"),
     Row("GET /api/conversations/*/messages", "conversations:read", "conversations"),
     Row("POST /api/conversations/*/messages", "messages:write"),
     Row("GET /api/conversations/*/messages/*", "conversations:read", "conversations"),
