@@ -97,3 +97,27 @@ def test_a_hundred_tickets_cost_as_many_statements_as_one(agent: Caller) -> None
         assert bulk(agent, ids, priority="baja").status_code == 200
 
     assert len(many) == len(few) == 4
+
+
+def test_each_ticket_of_a_bulk_change_gets_the_comment(agent: Caller) -> None:
+    ids = [make_ticket(status=status).ticket_id for status in ("abierto", "cerrado")]
+
+    answer = bulk(agent, ids, status="cerrado", comment="Done")
+
+    assert answer.json == [agent.get(f"/api/tickets/{n}").json for n in ids]
+    comments = [agent.get(f"/api/tickets/{n}/comments").json for n in ids]
+    assert [[comment["body"] for comment in some] for some in comments] == [["Done"]] * 2
+    assert [version(agent.get(f"/api/tickets/{n}")) for n in ids] == [3, 2]
+
+
+def test_nothing_is_stored_of_a_bulk_change_that_is_refused(agent: Caller) -> None:
+    ticket_id = make_ticket().ticket_id
+
+    answers = [
+        bulk(agent, [ticket_id, 424242], comment="x"),
+        bulk(agent, [ticket_id], comment="x", client_id=424242),
+        bulk(agent, [ticket_id], comment=""),
+    ]
+
+    assert [answer.status_code for answer in answers] == [400] * 3
+    assert agent.get(f"/api/tickets/{ticket_id}/comments").json == []

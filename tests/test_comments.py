@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import Caller, make_comment, make_ticket
+from tests.conftest import Caller, make_client, make_comment, make_ticket, version
 
 
 @pytest.fixture
@@ -100,3 +100,66 @@ def test_a_comment_with_a_fault_is_refused_by_name(
     ):
         assert answer.status_code == 400
         assert list(answer.json["errors"]) == [field]
+
+
+def test_a_change_and_a_comment_are_one_request(agent: Caller, address: str) -> None:
+    ticket = address.removesuffix("/comments")
+    body = {"status": "cerrado", "comment": "It was the router."}
+
+    answer = agent.patch(ticket, json=body)
+
+    assert (answer.status_code, answer.json["status"]) == (200, "cerrado")
+    assert "comment" not in answer.json
+    assert answer.json == agent.get(ticket).json
+    assert answer.headers["ETag"] == agent.get(ticket).headers["ETag"]
+    (comment,) = agent.get(address).json
+    assert comment["body"] == "It was the router."
+    assert comment["user_id"] == agent.user.user_id
+    assert agent.get(f"/api/comments/{comment['comment_id']}").json == comment
+    found = agent.get('/api/tickets?q="the router"').json
+    assert [row["ticket_id"] for row in found] == [answer.json["ticket_id"]]
+
+
+def test_a_comment_alone_is_a_change(agent: Caller, address: str) -> None:
+    ticket = address.removesuffix("/comments")
+    before = agent.get(ticket)
+
+    after = agent.patch(ticket, json={"comment": "x"})
+
+    assert version(after) == version(before) + 1
+    assert after.json | {"updated_at": None} == before.json | {"updated_at": None}
+    assert len(agent.get(address).json) == 1
+
+
+@pytest.mark.parametrize(
+    ("body", "headers", "status"),
+    [
+        ({"comment": ""}, {}, 400),
+        ({"comment": " "}, {}, 400),
+        ({"comment": None}, {}, 400),
+        ({"comment": "x" * 65_537}, {}, 400),
+        ({"comment": ["x"]}, {}, 400),
+        ({"comment": "x", "assigned_to": 424242}, {}, 400),
+        ({"comment": "x", "client_id": 424242}, {}, 400),
+        ({"comment": "x", "status": "cerrado"}, {"If-Match": '"old"'}, 412),
+    ],
+)
+def test_nothing_is_stored_of_a_change_that_is_refused(
+    agent: Caller, address: str, body: Any, headers: dict[str, str], status: int
+) -> None:
+    ticket = address.removesuffix("/comments")
+    before = agent.get(ticket).json
+
+    answer = agent.patch(ticket, json=body, headers=headers)
+
+    assert answer.status_code == status
+    assert agent.get(ticket).json == before
+    assert agent.get(address).json == []
+
+
+def test_a_new_ticket_takes_no_comment(agent: Caller) -> None:
+    body = {"client_id": make_client().client_id, "subject": "x", "comment": "x"}
+
+    answer = agent.post("/api/tickets", json=body)
+
+    assert (answer.status_code, list(answer.json["errors"])) == (400, ["comment"])

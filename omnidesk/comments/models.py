@@ -9,6 +9,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 from omnidesk.db import Base, Filters, Versioned, utcnow
 from omnidesk.db.search import text_index
 from omnidesk.db.words import words_of
+from omnidesk.tickets.models import MAX_COMMENT
 from omnidesk.users.models import User
 
 
@@ -21,7 +22,7 @@ class Comment(Versioned, Base):
     comment_id: Mapped[int] = mapped_column(primary_key=True)
     ticket_id: Mapped[int] = mapped_column(ForeignKey("ticket.ticket_id"))
     user_id: Mapped[int] = mapped_column(ForeignKey("app_user.user_id"))
-    body: Mapped[str] = mapped_column(String(65_536))
+    body: Mapped[str] = mapped_column(String(MAX_COMMENT))
     created_at: Mapped[datetime] = mapped_column(default=utcnow)
     edited_at: Mapped[datetime | None]
     words: Mapped[str] = words_of("body")

@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import case, or_, select, update
+from sqlalchemy import case, insert, or_, select, update
 
 from omnidesk.db import db, utcnow
 from omnidesk.db.folding import derived_for_all
+from omnidesk.db.words import words
 from omnidesk.tickets.models import Ticket
 from omnidesk.users.models import require_active_user
 
@@ -36,3 +37,11 @@ def change_all(ticket_ids: list[int], **fields: Any) -> Sequence[Ticket]:
         fields |= {"updated_at": utcnow(), "version": Ticket.version + 1}
         db.session.execute(update(Ticket).where(some, or_(*other)).values(**fields))
     return db.session.scalars(select(Ticket).where(some)).all()
+
+
+def comment_on(ticket_ids: list[int], user_id: int, body: str) -> None:
+    """Store a comment of a user's on each of the locked tickets, which changes their versions."""
+    comment = {"user_id": user_id, "body": body, "words": words(body)}
+    entity = Ticket.comments.property.mapper.class_
+    rows = [comment | {"ticket_id": ticket_id} for ticket_id in ticket_ids]
+    db.session.execute(insert(entity), rows)

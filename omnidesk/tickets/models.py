@@ -38,6 +38,7 @@ from omnidesk.users.models import User, require_active_user
 PRIORITIES = ("alta", "media", "baja")
 STATUSES = ("abierto", "en_progreso", "cerrado")
 MAX_TAGS = 50  # of a ticket; a trigger of the database keeps it
+MAX_COMMENT = 65_536  # code points
 TagText = bytewise_text(50)
 
 

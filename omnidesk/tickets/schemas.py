@@ -36,7 +36,7 @@ from omnidesk.http.parameters import (
 from omnidesk.tickets.fields import TAG, TagsField
 from omnidesk.tickets.finding import texts_found
 from omnidesk.tickets.lists import SORTED_BY
-from omnidesk.tickets.models import Tag, Ticket
+from omnidesk.tickets.models import MAX_COMMENT, Tag, Ticket
 from omnidesk.users.schemas import RelatedUser
 
 MAX_TICKETS = 100  # that are changed at once
@@ -102,7 +102,13 @@ class ConversationTicketCreate(TicketCreate):
 
 
 class TicketPatch(PatchSchema, TicketCreate):
-    """The fields of a ticket that can be changed."""
+    """The fields of a ticket that can be changed, and a comment on it."""
+
+    comment = TextField(
+        max_length=MAX_COMMENT,
+        example="Called back: it was the router.",
+        description="A comment to add. An API token needs the scope `comments:write` for it, too",
+    )
 
 
 class TicketsPatch(Schema):

@@ -3,8 +3,8 @@
 from typing import Any
 
 from omnidesk.db import db
-from omnidesk.http import Blueprint, PreparedSelect, TextPageQuery, with_caller
-from omnidesk.http.errors import http_error
+from omnidesk.http import Blueprint, PreparedSelect, TextPageQuery, current_user, with_caller
+from omnidesk.http.errors import http_error, insufficient_scope
 from omnidesk.tickets import bulk
 from omnidesk.tickets.fields import TAG
 from omnidesk.tickets.finding import matching
@@ -18,6 +18,8 @@ from omnidesk.tickets.schemas import (
     TicketSchema,
     TicketsPatch,
 )
+
+COMMENT = "comments:write"
 
 blp = Blueprint("tickets", description="Requests of clients, and their tags")
 
@@ -49,7 +51,9 @@ def get_ticket(ticket_id: int) -> PreparedSelect:
 @blp.arguments(TicketPatch)
 @blp.changed(Ticket, TicketSchema)
 def update_ticket(ticket: Ticket, data: dict[str, Any]) -> None:
-    """Change a ticket"""
+    """Change a ticket, or comment on it, or both"""
+    if add_comment([ticket.ticket_id], data):
+        ticket.refresh()
     ticket.change(**data)
 
 
@@ -59,13 +63,33 @@ def update_ticket(ticket: Ticket, data: dict[str, Any]) -> None:
 def update_tickets(data: dict[str, Any]) -> list[Ticket]:
     """Change up to a hundred tickets at once, all or none"""
     ids = data["ticket_ids"]
+    lock_tickets(ids)
+    add_comment(ids, data["set"])
+    changed = {ticket.ticket_id: ticket for ticket in bulk.change_all(ids, **data["set"])}
+    db.session.commit()
+    return [changed[ticket_id] for ticket_id in ids]
+
+
+def lock_tickets(ids: list[int]) -> None:
+    """Lock these tickets until the transaction ends; raise 400 where one does not exist."""
     found = bulk.lock(ids)
     missing = {n: ["No such row."] for n, ticket_id in enumerate(ids) if ticket_id not in found}
     if missing:
         raise http_error(400, {"ticket_ids": missing})
-    changed = {ticket.ticket_id: ticket for ticket in bulk.change_all(ids, **data["set"])}
-    db.session.commit()
-    return [changed[ticket_id] for ticket_id in ids]
+
+
+def add_comment(ticket_ids: list[int], data: dict[str, Any]) -> bool:
+    """Store the comment that a body has on locked tickets, and take it out of the body.
+
+    Return whether there was one; raise 403. It changes the versions of the tickets, so it comes
+    before all other changes.
+    """
+    has_comment = "comment" in data
+    if has_comment:
+        if current_user.scopes is not None and COMMENT not in current_user.scopes:
+            raise insufficient_scope(COMMENT)
+        bulk.comment_on(ticket_ids, current_user.user_id, data.pop("comment"))
+    return has_comment
 
 
 TAG_PATH = "/tickets/<id(example=100):ticket_id>/tags/<tag>"

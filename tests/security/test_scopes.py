@@ -160,6 +160,27 @@ def test_a_replay_shows_the_row_to_those_who_may_read_it(admin: Caller, write: W
     assert shown.json == admin.get(first.headers["Location"]).json
 
 
+@pytest.mark.usefixtures("rows")
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/api/tickets/1", {"comment": "Hello"}),
+        ("/api/tickets", {"ticket_ids": [1], "set": {"comment": "Hello"}}),
+    ],
+)
+def test_a_change_with_a_comment_takes_the_scope_of_comments_too(
+    admin: Caller, path: str, body: Any
+) -> None:
+    writer, commenter = make(admin, "tickets:write"), make(admin, "tickets:write", "comments:write")
+
+    refused, done = (bot.patch(path, json=body) for bot in (writer, commenter))
+
+    assert (refused.status_code, done.status_code) == (403, 204)
+    told = 'Bearer error="insufficient_scope", scope="comments:write"'
+    assert refused.headers["WWW-Authenticate"] == told
+    assert len(admin.get("/api/tickets/1/comments").json) == 2
+
+
 def entities(caller: Caller, query: str = "") -> set[str]:
     """Return the entities in the change log as a caller sees it."""
     return {change["entity"] for change in caller.get(f"/api/changes?limit=200{query}").json}
