@@ -192,6 +192,7 @@ PROBES = (
         listing("/api/conversations/1/messages", order="desc"),
     ),
     Probe("messages of the longest conversation", listing("/api/conversations/1/messages")),
+    Probe("timeline", lambda desk: f"/api/clients/{busy_client(desk)}/timeline?limit=20"),
     Probe("summary", lambda _: "/api/summary"),
     Probe("login", lambda _: "/api/login", LOGIN, most=4),
 )

@@ -3,7 +3,7 @@
 from flask import Flask
 
 import config
-from omnidesk import changes, cli, health, http, search, summary
+from omnidesk import changes, cli, health, http, search, summary, timeline
 from omnidesk.auth import tokens
 from omnidesk.auth import views as auth_views
 from omnidesk.auth.models import SCOPES
@@ -28,6 +28,7 @@ RESOURCES = (
     tickets_views.blp,
     comments_views.blp,
     clients_views.blp,
+    timeline.blp,
     conversations_views.blp,
     inbound_views.blp,
     changes.blp,

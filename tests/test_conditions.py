@@ -21,6 +21,7 @@ MISSING = [
     "/api/events/424242/history",
     "/api/clients/424242",
     "/api/clients/424242/history",
+    "/api/clients/424242/timeline",
     "/api/users/424242",
     "/api/users/424242/history",
     "/api/comments/424242",

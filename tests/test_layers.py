@@ -16,7 +16,7 @@ LAYERS = [
     ["users", "clients"],
     ["auth", "tickets"],
     ["events", "conversations", "comments"],
-    ["inbound", "summary", "search", "changes", "health"],
+    ["summary", "search", "timeline", "changes", "health"],
     ["sample_data", "operations"],
     ["cli"],
     [""],  # create_app

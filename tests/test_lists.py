@@ -36,6 +36,7 @@ LISTS = [
     "/api/clients/1/identities",
     "/api/conversations",
     "/api/conversations/1/messages",
+    "/api/clients/1/timeline",
 ]
 
 
@@ -228,8 +229,9 @@ def test_a_cursor_at_either_end_is_followed(
 ) -> None:
     make_message(make_conversation())
     number, time = ("7" + 7 * "f", "1" + 13 * "f") if digit == "f" else (8 * "0", 14 * "0")
-    on_a_timeline = path.endswith(("events", "conversations"))
-    cursor = direction + (time if on_a_timeline else "") + number
+    by_time = path.endswith(("events", "conversations", "timeline"))
+    kind = number if path.endswith("timeline") else ""
+    cursor = direction + (time if by_time else "") + kind + number
 
     assert agent.get(f"{path}?cursor={cursor}").status_code == 200
 

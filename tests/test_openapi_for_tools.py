@@ -18,6 +18,7 @@ ENUMS = {
     "Status": "abierto",
     "Priority": "alta",
     "Role": "empleado",
+    "Occurrence": "comment",
     "Sender": "bot",
     "Inboundkind": "image",
     "Entity": "ticket",

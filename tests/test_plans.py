@@ -282,6 +282,22 @@ def test_what_goes_on_is_not_looked_for_among_what_is_over(plans: list[str], age
     assert removed_rows("calendar_event", plans) <= 5, plans[-1]
 
 
+@pytest.mark.usefixtures("calendar")
+def test_messages_of_a_client_are_not_looked_for_among_all(plans: list[str], agent: Caller) -> None:
+    client_id = agent.get("/api/conversations/1").json["client_id"]
+
+    first = agent.get(f"/api/clients/{client_id}/timeline?limit=5")
+    (link,) = re.findall('<([^>]*)>; rel="next"', first.headers["Link"])
+    second = agent.get(link)
+
+    messages = [entry["message"]["message_id"] for entry in first.json + second.json]
+    assert messages == [*range(OLD, OLD - 10, -1)]
+    for plan in (each for each in plans if "page" in each):
+        assert ["conversation_id", "created_at", "message_id"] in used_indexes("message", [plan])
+        assert not re.search(r"SCAN message\b|Seq Scan on message\b", plan), plan
+        assert removed_rows("message", [plan]) <= 5, plan
+
+
 # PostgreSQL explains a comparison with true as if it were free, which it is not in a generic plan.
 @on_sqlite
 @pytest.mark.usefixtures("calendar")

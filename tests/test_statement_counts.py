@@ -50,6 +50,7 @@ READS = {
     "/api/clients": 2,
     "/api/conversations": 2,
     "/api/conversations/1/messages": 2,
+    "/api/clients/1/timeline": 2,
     "/api/tickets/1": 2,
     "/api/tickets?tag=vip": 2,
     "/api/tags": 2,

@@ -31,6 +31,7 @@ class Comment(Versioned, Base):
 
     __table_args__ = (
         Index(None, "ticket_id", "comment_id"),
+        Index(None, "ticket_id", "created_at", "comment_id"),
         text_index("comment"),
         {"sqlite_autoincrement": True},
     )

@@ -237,6 +237,94 @@ class Conversation(ReadMarks, Turns, Versioned, Base):
         )
 
 
+class Message(Base):
+    """What a client, a member of staff or a bot has said."""
+
+    __tablename__ = "message"
+    logged_as = "message"
+
+    message_id: Mapped[int] = mapped_column(primary_key=True)
+    conversation_id: Mapped[int] = mapped_column(ForeignKey("conversation.conversation_id"))
+    sender: Mapped[str] = mapped_column(enum_type("sender", *SENDERS))
+    content: Mapped[str] = mapped_column(String(65_536))
+    external_message_id: Mapped[str | None] = mapped_column(String(255))
+    created_at: Mapped[datetime] = mapped_column(default=utcnow)
+    read_at: Mapped[datetime | None]
+    words: Mapped[str] = words_of("content")
+
+    __table_args__ = (
+        UniqueConstraint(
+            "conversation_id", "external_message_id", info={"field": "external_message_id"}
+        ),
+        Index(None, "conversation_id", "message_id"),
+        Index(None, "conversation_id", "created_at", "message_id"),
+        text_index("message"),
+        {"sqlite_autoincrement": True},
+    )
+
+    @hybrid_property
+    def unread(self) -> bool:
+        """Whether it is a client's that no member of staff has read."""
+        return self.sender == "client" and self.read_at is None
+
+    @unread.inplace.expression
+    @classmethod
+    def _unread(cls) -> ColumnElement[bool]:
+        return and_(cls.sender == "client", cls.read_at.is_(None))
+
+    @classmethod
+    def mark_read(cls, conversation_id: int) -> None:
+        """Note that staff has read what the client wrote so far."""
+        unread = update(cls).where(cls.conversation_id == conversation_id, cls.unread)
+        db.session.execute(unread.values(read_at=utcnow()))
+
+    @classmethod
+    def matching(cls, filters: Filters, *, order: str) -> Select[Self]:
+        """Select the messages that meet the filters, oldest first, or newest with `desc`.
+
+        `after` and `before` are the ids of messages that they follow and precede.
+        """
+        found = select(cls).where(*filters.conditions(cls, "after", "before"))
+        if "after" in filters:
+            found = found.where(cls.message_id > bindparam("after"))
+        if "before" in filters:
+            found = found.where(cls.message_id < bindparam("before"))
+        return found.order_by(cls.message_id.desc() if order == "desc" else cls.message_id.asc())
+
+    @classmethod
+    def searched(cls, filters: Filters) -> Select[Self] | Scan:
+        """Select the messages with the words of a query that meet the filters, newest first.
+
+        `client_id` is that of their conversations.
+        """
+        compared = ("client_id", "created_since", *QUERY)
+        found = select(cls).where(*filters.conditions(cls, *compared))
+        if "client_id" in filters:
+            client = filters.condition("client_id", Conversation.client_id)
+            found = found.join(Conversation).where(client)
+        sought = by_words(cls, filters)
+        if "created_since" in filters:
+            since = bindparam("created_since", type_=cls.created_at.type)
+            sought = sought._replace(conditions=[*sought.conditions, cls.created_at >= since])
+        return seek(cls, found.order_by(cls.message_id.desc()), [sought])
+
+
+def newest_message_id() -> ScalarSelect[int]:
+    """Return the subquery of the id of a conversation's last message."""
+    message = aliased(Message)
+    newest = select(func.max(message.message_id))
+    newest = newest.where(message.conversation_id == Conversation.conversation_id)
+    return newest.correlate(Conversation).scalar_subquery()
+
+
+Index(
+    "ix_message_unread",
+    Message.conversation_id,
+    Message.message_id,
+    sqlite_where=Message.unread,
+    postgresql_where=Message.unread,
+)
+
 CONVERSATION_EXISTS = Statement(
     select(Conversation.conversation_id).where(
         Conversation.conversation_id == bindparam("conversation_id")

@@ -83,7 +83,7 @@ def csv_lines(rows: Iterable[Sequence[str]]) -> str:
 def cell(value: Any, path: tuple[str, ...]) -> str:
     """Return the cell of the value that keys lead to in a row; it is empty for null."""
     for key in path:
-        value = value and value[key]
+        value = value and value.get(key)
     if value is None:
         return ""
     if isinstance(value, list) and all(isinstance(item, str) for item in value):

@@ -98,6 +98,7 @@ class Ticket(Versioned, Base):
         Index(None, "priority", "ticket_id"),
         Index(None, "assigned_to", "ticket_id"),
         Index(None, "client_id", "ticket_id"),
+        Index(None, "client_id", "created_at", "ticket_id"),
         Index(None, "status", "priority", "ticket_id"),
         Index(None, "assigned_to", "status", "ticket_id"),
         Index(None, "assigned_to", "priority", "ticket_id"),

@@ -74,6 +74,7 @@ MATRIX = (
     Row("DELETE /api/comments/*", "comments:write"),
     Row("GET /api/clients", "clients:read", "clients"),
     Row("GET /api/clients/*", "clients:read", "clients"),
+    Row("GET /api/clients/*/timeline", "clients:read tickets:read"),
     Row("GET /api/clients/*/history", "changes:read clients:read"),
     Row("GET /api/clients/*/identities", "clients:read", "clients"),
     Row("GET /api/clients/*/identities/*", "clients:read", "clients"),

@@ -1,4 +1,4 @@
-"""Tickets that came from a conversation."""
+"""Tickets that came from a conversation; what happened with a client, by time."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -21,6 +21,8 @@ TICKET = Logged(
     ("created_at", "due_at", "resolved_at", "updated_at"),
     ("tags",),
 )
+# What the newest rows are looked for by, for a timeline.
+NEWEST = (("ticket", "client_id"), ("comment", "ticket_id"), ("message", "conversation_id"))
 ORIGIN = """
 CONSTRAINT fk_ticket_conversation_id FOREIGN KEY(conversation_id, client_id)
 REFERENCES conversation (conversation_id, client_id) DEFERRABLE INITIALLY IMMEDIATE
@@ -49,6 +51,9 @@ def upgrade() -> None:
         postgresql_where=given,
     )
     log(TICKET, "conversation_id")
+    for table, column in NEWEST:
+        columns = [column, "created_at", f"{table}_id"]
+        op.create_index(op.f(f"ix_{table}_{'_'.join(columns)}"), table, columns)
 
 
 def add_column(table: str, column: sa.Column[int], constraints: list[str]) -> None:
