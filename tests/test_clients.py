@@ -4,7 +4,16 @@ import pytest
 
 from tests.conftest import Caller, make_client
 
-KEYS = ["client_id", "full_name", "email", "phone", "external_id", "active", "created_at"]
+KEYS = [
+    "client_id",
+    "full_name",
+    "email",
+    "phone",
+    "external_id",
+    "active",
+    "created_at",
+    "merged_into",
+]
 
 
 def test_a_client_needs_only_a_name(agent: Caller) -> None:

@@ -3,7 +3,18 @@
 from datetime import datetime
 from typing import Self
 
-from sqlalchemy import Boolean, Index, Select, String, Text, bindparam, select
+from sqlalchemy import (
+    Boolean,
+    CheckConstraint,
+    ForeignKey,
+    Index,
+    Select,
+    String,
+    Text,
+    bindparam,
+    select,
+    text,
+)
 from sqlalchemy.orm import Mapped, mapped_column
 
 from omnidesk.db import Base, Filters, Versioned, unique_where_given, utcnow
@@ -28,6 +39,10 @@ class Client(Versioned, Base):
     external_id: Mapped[str | None] = mapped_column(String(255))
     active: Mapped[bool] = mapped_column(Boolean(create_constraint=True, name="active"))
     created_at: Mapped[datetime] = mapped_column(default=utcnow)
+    merged_into: Mapped[int | None] = mapped_column(ForeignKey("client.client_id"), sort_order=104)
+    search_text: Mapped[str] = derived(
+        search_text, FOUND_BY, type_=Text, server_default="", sort_order=101
+    )
     email_key: Mapped[str | None] = derived(email_key, ("email",), type_=Text, sort_order=102)
     phone_key: Mapped[str | None] = derived(phone_key, ("phone",), type_=Text, sort_order=103)
     words: Mapped[str] = words_of(*FOUND_BY, made_by=client_words)
@@ -36,8 +51,25 @@ class Client(Versioned, Base):
         Index(None, "active", "client_id"),
         Index(None, "email_key", "client_id"),
         Index(None, "phone_key", "client_id"),
+        Index(
+            None,
+            "merged_into",
+            sqlite_where=text("merged_into IS NOT NULL"),
+            postgresql_where=text("merged_into IS NOT NULL"),
+        ),
         unique_where_given("client", "external_id", "external_id"),
-        text_index("client"),
+        CheckConstraint(
+            "merged_into IS NULL OR NOT active",
+            name="inactive_when_merged",
+            info={"field": "active", "message": "The client was merged into another one."},
+        ),
+        # Triggers of the tables that refer to clients keep this rule. It is not created as a check,
+        # but declared here for its name and its error.
+        CheckConstraint(
+            "merged_into IS NULL",
+            name="not_merged",
+            info={"field": "client_id", "message": "The client was merged into another one."},
+        ).ddl_if(callable_=lambda *_, **__: False),
         {"sqlite_autoincrement": True},
     )
 

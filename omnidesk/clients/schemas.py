@@ -49,11 +49,22 @@ class ClientPatch(PatchSchema, ClientCreate):
     )
 
 
+class ClientMerge(Schema):
+    """The client that another one is merged into."""
+
+    into = IdField(required=True, example=54, description="The client who stays")
+
+
 class ClientSchema(ResponseSchema, ClientCreate):
     """A client."""
 
     client_id = IdField(example=55, description="The id of the client")
     created_at = TimeField(example="2025-10-01T08:00:00Z", description="When the client was added")
+    merged_into = IdField(
+        allow_none=True,
+        example=None,
+        description="The client who has all that this one had; null where they were not merged",
+    )
 
     class Meta:
         """The order of the columns."""
@@ -66,6 +77,7 @@ class ClientSchema(ResponseSchema, ClientCreate):
             "external_id",
             "active",
             "created_at",
+            "merged_into",
         )
 
     related = {"etag": RowEtag()}

@@ -2,10 +2,18 @@
 
 from typing import Any
 
+from omnidesk.clients.merging import merge
 from omnidesk.clients.models import Client
-from omnidesk.clients.queries import select_clients
-from omnidesk.clients.schemas import ClientCreate, ClientPatch, ClientQuery, ClientSchema
+from omnidesk.clients.schemas import (
+    ClientCreate,
+    ClientMerge,
+    ClientPatch,
+    ClientQuery,
+    ClientSchema,
+)
+from omnidesk.db import db
 from omnidesk.http import Blueprint, PreparedSelect
+from omnidesk.http.errors import http_error
 
 blp = Blueprint("clients", description="Customers of the desk")
 
@@ -40,6 +48,20 @@ def get_client(client_id: int) -> PreparedSelect:
 def update_client(client: Client, data: dict[str, Any]) -> None:
     """Change a client"""
     client.change(**data)
+
+
+@blp.post("/clients/<id(example=55):client_id>/merge")
+@blp.admin_only
+@blp.arguments(ClientMerge)
+@blp.response(200, ClientSchema)
+@blp.alt_response(409, "CONFLICT")
+def merge_client(data: dict[str, Any], client_id: int) -> Client:
+    """Move all that a client has to another client, as an admin"""
+    client = merge(client_id, data["into"])
+    if client is None:
+        raise http_error(404)
+    db.session.commit()
+    return client
 
 
 @blp.delete("/clients/<id(example=55):client_id>")

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ForeignKeyConstraint, select
+from sqlalchemy import ForeignKeyConstraint, text
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from omnidesk.db.base import Base
@@ -58,6 +58,12 @@ def broken_reference(key: ForeignKeyConstraint, statement: str) -> RuleViolation
             key.elements[-1].column.name, "Other rows refer to this one.", conflict=True
         )
     return RuleViolation(key.column_keys[0], key.info.get("message", "No such row."))
+
+
+def defer_constraints() -> None:
+    """Check foreign keys that can be deferred only when the transaction is committed."""
+    postgresql, sqlite = "SET CONSTRAINTS ALL DEFERRED", "PRAGMA defer_foreign_keys=ON"
+    db.session.execute(text(postgresql if db.engine.name == "postgresql" else sqlite))
 
 
 def error_message(error: SQLAlchemyError) -> str:

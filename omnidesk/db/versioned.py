@@ -43,6 +43,11 @@ class Versioned:
     def _etag(cls) -> ColumnElement[str]:
         return DatabaseId.joined_to(cls.primary_key(), cls.version)  # type: ignore[attr-defined]
 
+    @classmethod
+    def as_changed(cls) -> dict[str, Any]:
+        """Return what an UPDATE of many rows sets beside what it changes."""
+        return {"version": cls.version + 1}
+
     def differs(self, **fields: Any) -> bool:
         """Return whether any of these fields has another value now."""
         return any(getattr(self, name) != value for name, value in fields.items())

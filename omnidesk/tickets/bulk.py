@@ -34,7 +34,7 @@ def change_all(ticket_ids: list[int], **fields: Any) -> Sequence[Ticket]:
         fields["resolved_at"] = case((is_same, Ticket.resolved_at), else_=now)
     if fields:
         fields |= derived_for_all(Ticket, some, fields)
-        fields |= {"updated_at": utcnow(), "version": Ticket.version + 1}
+        fields |= Ticket.as_changed()
         db.session.execute(update(Ticket).where(some, or_(*other)).values(**fields))
     return db.session.scalars(select(Ticket).where(some)).all()
 

@@ -133,6 +133,11 @@ class Ticket(Versioned, Base):
             self.assign(fields.pop("assigned_to"))
         super().change(**fields, updated_at=utcnow())
 
+    @classmethod
+    def as_changed(cls) -> dict[str, Any]:
+        """Return what an UPDATE of many rows sets beside what it changes."""
+        return super().as_changed() | {"updated_at": utcnow()}
+
     def move_to(self, status: str) -> None:
         """Set the status: closing sets `resolved_at`, reopening clears it."""
         if status != self.status:

@@ -82,6 +82,7 @@ MATRIX = (
     Row("DELETE /api/clients/*/identities/*", "clients:write"),
     Row("POST /api/clients", "clients:write"),
     Row("PATCH /api/clients/*", "clients:write"),
+    Row("POST /api/clients/*/merge", "clients:write", admins=True),
     Row("DELETE /api/clients/*", "clients:write"),
     Row("GET /api/conversations", "conversations:read", "conversations"),
     Row("GET /api/conversations/*", "conversations:read", "conversations"),

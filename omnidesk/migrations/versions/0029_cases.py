@@ -1,4 +1,4 @@
-"""Tickets that came from a conversation; what happened with a client, by time."""
+"""Tickets that came from a conversation; clients that were merged; rows of a client by time."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -23,6 +23,40 @@ TICKET = Logged(
 )
 # What the newest rows are looked for by, for a timeline.
 NEWEST = (("ticket", "client_id"), ("comment", "ticket_id"), ("message", "conversation_id"))
+CLIENT = Logged(
+    "client",
+    "client",
+    "client_id",
+    ("full_name", "email", "phone", "external_id", "merged_into"),
+    ("active",),
+    ("created_at",),
+)
+MERGED = (
+    "CONSTRAINT fk_client_merged_into FOREIGN KEY(merged_into) REFERENCES client (client_id)",
+    "CONSTRAINT ck_client_inactive_when_merged CHECK (merged_into IS NULL OR NOT active)",
+)
+# Beside a merge, which locks the client first, a new reference waits until that is done.
+REFUSE_ON_POSTGRESQL = """
+CREATE FUNCTION refuse_merged_{table}() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    other integer;
+BEGIN
+    SELECT merged_into INTO other FROM client WHERE client_id = NEW.{column} FOR KEY SHARE;
+    IF other IS NOT NULL THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'check_violation', TABLE = 'client',
+            CONSTRAINT = 'ck_client_not_merged', MESSAGE = 'the client was merged';
+    END IF;
+    RETURN NEW;
+END $$;
+CREATE TRIGGER refuse_merged_{table} BEFORE INSERT OR UPDATE OF {column} ON {table}
+FOR EACH ROW EXECUTE FUNCTION refuse_merged_{table}()
+"""
+REFUSE_ON_SQLITE = """
+CREATE TRIGGER refuse_merged_{table}_{name} BEFORE {event} ON {table}
+WHEN (SELECT merged_into FROM client WHERE client_id = NEW.{column}) IS NOT NULL
+BEGIN SELECT RAISE(ABORT, 'CHECK constraint failed: ck_client_not_merged'); END
+"""
 ORIGIN = """
 CONSTRAINT fk_ticket_conversation_id FOREIGN KEY(conversation_id, client_id)
 REFERENCES conversation (conversation_id, client_id) DEFERRABLE INITIALLY IMMEDIATE
@@ -41,24 +75,21 @@ def upgrade() -> None:
         ["conversation_id", "client_id"],
         unique=True,
     )
-    add_column("ticket", sa.Column("conversation_id", sa.Integer(), nullable=True), [ORIGIN])
-    given = sa.text("conversation_id IS NOT NULL")
-    op.create_index(
-        op.f("ix_ticket_conversation_id_ticket_id"),
-        "ticket",
-        ["conversation_id", "ticket_id"],
-        sqlite_where=given,
-        postgresql_where=given,
-    )
+    add_column("ticket", "conversation_id", ORIGIN)
+    index_where_given("ticket", "conversation_id", "ticket_id")
     log(TICKET, "conversation_id")
+    add_column("client", "merged_into", *MERGED)
+    index_where_given("client", "merged_into")
+    log(CLIENT, "merged_into")
+    refuse_merged()
     for table, column in NEWEST:
         columns = [column, "created_at", f"{table}_id"]
         op.create_index(op.f(f"ix_{table}_{'_'.join(columns)}"), table, columns)
 
 
-def add_column(table: str, column: sa.Column[int], constraints: list[str]) -> None:
+def add_column(table: str, column: str, *constraints: str) -> None:
     """Add a column that is null in all rows, and constraints of the table."""
-    op.add_column(table, column)
+    op.add_column(table, sa.Column(column, sa.Integer(), nullable=True))
     clauses = [" ".join(constraint.split()) for constraint in constraints]
     if op.get_bind().dialect.name == "postgresql":
         for clause in clauses:
@@ -86,6 +117,32 @@ def constrain_on_sqlite(table: str, clauses: list[str]) -> None:
     )
     op.execute(f"PRAGMA schema_version={number + 1}")  # other connections read the table again
     op.execute("PRAGMA writable_schema=RESET")  # and so does this one
+
+
+def index_where_given(table: str, *columns: str) -> None:
+    """Make an index of the rows in which the first column is not null."""
+    given, name = sa.text(f"{columns[0]} IS NOT NULL"), f"ix_{table}_{'_'.join(columns)}"
+    op.create_index(op.f(name), table, [*columns], sqlite_where=given, postgresql_where=given)
+
+
+def refuse_merged() -> None:
+    """Let no row of any table refer to a client that was merged."""
+    found = sa.inspect(op.get_bind())
+    for table in sorted(found.get_table_names()):
+        for key in found.get_foreign_keys(table):
+            if key["referred_table"] == "client" and table != "client":
+                (column,) = key["constrained_columns"]
+                refuse(table, column)
+
+
+def refuse(table: str, column: str) -> None:
+    """Let no row of a table refer by a column to a client that was merged."""
+    if op.get_bind().dialect.name == "postgresql":
+        op.execute(REFUSE_ON_POSTGRESQL.format(table=table, column=column))
+        return
+    for name, event in (("insert", "INSERT"), ("update", f"UPDATE OF {column}")):
+        trigger = REFUSE_ON_SQLITE.format(table=table, column=column, name=name, event=event)
+        op.execute(trigger)
 
 
 def log(logged: Logged, column: str) -> None:
