@@ -3,7 +3,7 @@
 from flask import Flask
 
 import config
-from omnidesk import changes, cli, health, http, search, summary, timeline
+from omnidesk import assignments, changes, cli, health, http, search, summary, timeline
 from omnidesk.auth import tokens
 from omnidesk.auth import views as auth_views
 from omnidesk.auth.models import SCOPES
@@ -34,6 +34,7 @@ RESOURCES = (
     changes.blp,
     health.blp,
     users_views.blp,
+    assignments.blp,
     auth_views.sessions_blp,
 )
 

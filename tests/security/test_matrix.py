@@ -48,6 +48,7 @@ MATRIX = (
     Row("GET /api/users/*", "users:read"),
     Row("POST /api/users", PEOPLE, admins=True),
     Row("PATCH /api/users/*", PEOPLE),
+    Row("POST /api/users/*/release", PEOPLE, admins=True),
     Row("GET /api/users/*/history", "changes:read users:read", admins=True),
     Row("GET /api/summary", "summary:read"),
     Row("GET /api/search", "tickets:read conversations:read clients:read"),

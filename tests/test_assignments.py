@@ -1,0 +1,68 @@
+"""Who has what: a leaver's work is given to others, and the next ticket is taken."""
+
+from typing import Any
+
+import pytest
+
+from tests.conftest import Caller, make_client, make_ticket, make_user, version
+
+
+@pytest.fixture
+def work(agent: Caller) -> list[int]:
+    """The ids of an agent's tickets: two that are not closed, and one that is."""
+    client_id, user_id = make_client().client_id, agent.user.user_id
+    states = ("abierto", "en_progreso", "cerrado")
+    return [make_ticket(client_id, status=s, assigned_to=user_id).ticket_id for s in states]
+
+
+def assignees(caller: Caller, ids: list[int]) -> list[int | None]:
+    """Return who has each of some tickets."""
+    return [caller.get(f"/api/tickets/{ticket_id}").json["assigned_to"] for ticket_id in ids]
+
+
+@pytest.mark.parametrize("to_somebody", [True, False])
+def test_what_a_leaver_has_to_do_is_given_away(
+    agent: Caller, admin: Caller, work: list[int], to_somebody: bool
+) -> None:
+    to, leaver = admin.user.user_id if to_somebody else None, agent.user.user_id
+    others = make_ticket(1, assigned_to=make_user("other").user_id).ticket_id
+    assert admin.patch(f"/api/users/{leaver}", json={"active": False}).status_code == 200
+    before = [admin.get(f"/api/tickets/{n}") for n in work]
+
+    answer = admin.post(f"/api/users/{leaver}/release", json={"to": to})
+
+    assert (answer.status_code, answer.json) == (200, {"tickets": 2, "conversations": 0})
+    assert assignees(admin, [*work, others]) == [to, to, leaver, assignees(admin, [others])[0]]
+    after = [admin.get(f"/api/tickets/{n}") for n in work]
+    assert [version(b) - version(a) for a, b in zip(before, after, strict=True)] == [1, 1, 0]
+    newest, *_ = admin.get(f"/api/tickets/{work[0]}/history").json
+    assert (newest["actor"], newest["after"]["assigned_to"]) == (admin.user.user_id, to)
+
+
+@pytest.mark.parametrize(
+    ("user_id", "body", "status", "field"),
+    [
+        (424242, {"to": None}, 404, None),
+        (1, {"to": 1}, 400, "to"),
+        (1, {"to": 424242}, 400, "to"),
+        (1, {"to": 3}, 400, "to"),
+        (1, {}, 400, "to"),
+        (1, {"to": "2"}, 400, "to"),
+        (1, {"to": None, "tickets": True}, 400, "tickets"),
+    ],
+)
+def test_nothing_is_given_to_nobody_who_could_do_it(
+    agent: Caller,
+    admin: Caller,
+    work: list[int],
+    user_id: int,
+    body: Any,
+    status: int,
+    field: str | None,
+) -> None:
+    make_user("off1", active=False)
+
+    answer = admin.post(f"/api/users/{user_id}/release", json=body)
+
+    assert (answer.status_code, next(iter(answer.json.get("errors", [])), None)) == (status, field)
+    assert assignees(admin, work) == [1, 1, 1]
