@@ -5,6 +5,8 @@ from typing import Any
 import pytest
 
 from tests.conftest import Caller, make_client, make_ticket, make_user, version
+from tests.servers import run_concurrently
+from tests.test_races import ask
 
 
 @pytest.fixture
@@ -66,3 +68,48 @@ def test_nothing_is_given_to_nobody_who_could_do_it(
 
     assert (answer.status_code, next(iter(answer.json.get("errors", [])), None)) == (status, field)
     assert assignees(admin, work) == [1, 1, 1]
+
+
+def test_the_oldest_of_the_highest_priority_is_taken_next(agent: Caller) -> None:
+    client_id = make_client().client_id
+    make_ticket(client_id, priority="alta", status="cerrado")
+    make_ticket(client_id, priority="alta", assigned_to=agent.user.user_id)
+    wanted = [
+        make_ticket(client_id, priority=priority, status=status).ticket_id
+        for priority, status in (
+            ("baja", "abierto"),
+            ("media", "en_progreso"),
+            ("alta", "abierto"),
+            ("alta", "en_progreso"),
+        )
+    ]
+    before = {n: agent.get(f"/api/tickets/{n}").json for n in wanted}
+
+    answers = [agent.post("/api/tickets/next") for _ in range(5)]
+
+    taken = [answer.json["ticket_id"] for answer in answers[:4]]
+    assert taken == [wanted[2], wanted[3], wanted[1], wanted[0]]
+    for answer in answers[:4]:
+        now = agent.get(f"/api/tickets/{answer.json['ticket_id']}")
+        assert (answer.status_code, answer.json) == (200, now.json)
+        assert answer.headers["ETag"] == now.headers["ETag"]
+        was = before[answer.json["ticket_id"]]
+        mine = {"assigned_to": agent.user.user_id, "updated_at": now.json["updated_at"]}
+        assert now.json == was | mine
+    assert (answers[4].status_code, answers[4].data) == (204, b"")
+
+
+def test_agents_who_take_at_once_get_different_tickets(server: str, agent: Caller) -> None:
+    client_id = make_client().client_id
+    agents = [agent, *(Caller(agent.app, make_user(f"agent-{n}")) for n in range(3))]
+    priorities = ["alta"] * 6 + ["media"] * 6 + ["baja"] * 8
+    ids = [make_ticket(client_id, priority=each).ticket_id for each in priorities]
+
+    def take(n: int) -> Any:
+        return agents[n % 4].user.user_id, ask("POST", f"{server}/api/tickets/next", agents[n % 4])
+
+    answers = run_concurrently(20, take)
+
+    assert sorted(answer.json()["ticket_id"] for _, answer in answers) == ids
+    assert all(answer.json()["assigned_to"] == user_id for user_id, answer in answers)
+    assert ask("POST", f"{server}/api/tickets/next", agent).status_code == 204

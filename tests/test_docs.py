@@ -43,7 +43,7 @@ ALL_PAGES = sorted(
     str(path.relative_to(ROOT)) for path in (*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"))
 )
 # The only POSTs here that create no row.
-ANSWERED_200 = ("/api/login", "/api/token/refresh", "/merge", "/release")
+ANSWERED_200 = ("/api/login", "/api/token/refresh", "/merge", "/release", "/next")
 # The examples of the API contract, besides those of the documents.
 CONTRACT = r"""
 curl -X POST "http://localhost:8000/api/login" -H "Content-Type: application/json" -d '{"username":"user1","password":"secret"}'

@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import insert, inspect, text
+from sqlalchemy import insert, inspect, text, update
 
 from omnidesk.clients.models import Client
 from omnidesk.conversations.messages import Message
@@ -14,6 +14,7 @@ from omnidesk.db import db, statements, utcnow
 from omnidesk.db.session import READ
 from omnidesk.events.models import Event
 from omnidesk.tickets.models import Ticket, TicketTag
+from omnidesk.tickets.queue import first_free
 from tests.conftest import (
     PASSWORD,
     Caller,
@@ -24,6 +25,8 @@ from tests.conftest import (
     on_sqlite,
 )
 
+# Of an index of expressions, whose columns are not asked for here.
+pytestmark = pytest.mark.filterwarnings("ignore:Skipped unsupported reflection")
 OLD, NEW = 300, 100
 LATEST = ["updated_at", "conversation_id"]
 
@@ -133,6 +136,25 @@ def test_old_tickets_are_not_looked_for_among_the_new(plans: list[str], agent: C
         *columns, last = index_columns(table, plans)
         assert ({*columns}, last) == (filters, "ticket_id"), plans[-1]
         assert skipped_rows(table, plans) <= 5, query
+
+
+@pytest.mark.usefixtures("desk")
+def test_the_next_ticket_is_not_looked_for_among_all(agent: Caller) -> None:
+    closed = update(Ticket).where(Ticket.status == "cerrado")
+    db.session.execute(closed.values(assigned_to=None))
+    ticket = make_ticket(1, priority="alta")
+    analyze()
+    first = first_free().compile(db.engine, compile_kwargs={"literal_binds": True})
+    explain = "EXPLAIN QUERY PLAN" if db.engine.name == "sqlite" else "EXPLAIN (ANALYZE)"
+
+    rows = db.session.execute(text(f"{explain} {first}")).all()
+    db.session.rollback()
+
+    plan = "\n".join(str(row[-1]) for row in rows)
+    assert "ix_ticket_free" in plan
+    assert not re.search("TEMP B-TREE|Sort|Seq Scan on ticket", plan), plan
+    assert removed_rows("ticket", [plan]) == 0
+    assert agent.post("/api/tickets/next").json["ticket_id"] == ticket.ticket_id
 
 
 @pytest.mark.usefixtures("desk")

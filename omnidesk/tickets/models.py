@@ -36,6 +36,7 @@ from omnidesk.tickets.lists import SORTED_TIMES, SORTED_WITHIN
 from omnidesk.users.models import User, require_active_user
 
 PRIORITIES = ("alta", "media", "baja")
+RANK = "CASE priority WHEN 'alta' THEN 0 WHEN 'media' THEN 1 ELSE 2 END"  # as an index has it
 STATUSES = ("abierto", "en_progreso", "cerrado")
 MAX_TAGS = 50  # of a ticket; a trigger of the database keeps it
 MAX_COMMENT = 65_536  # code points
@@ -93,6 +94,13 @@ class Ticket(Versioned, Base):
             "ticket_id",
             sqlite_where=text("conversation_id IS NOT NULL"),
             postgresql_where=text("conversation_id IS NOT NULL"),
+        ),
+        Index(
+            "ix_ticket_free",  # that nobody has
+            text(f"({RANK})"),
+            "ticket_id",
+            sqlite_where=text("assigned_to IS NULL AND status != 'cerrado'"),
+            postgresql_where=text("assigned_to IS NULL AND status != 'cerrado'"),
         ),
         Index(None, "status", "ticket_id"),
         Index(None, "priority", "ticket_id"),

@@ -2,14 +2,20 @@
 
 from typing import Any
 
+from flask import Response
+
 from omnidesk.db import db
 from omnidesk.http import Blueprint, PreparedSelect, TextPageQuery, current_user, with_caller
 from omnidesk.http.errors import http_error, insufficient_scope
+from omnidesk.http.etags import ETAG, json_response
+from omnidesk.http.fields import etag_of
+from omnidesk.http.serialization import dump
 from omnidesk.tickets import bulk
 from omnidesk.tickets.fields import TAG
 from omnidesk.tickets.finding import matching
 from omnidesk.tickets.models import Tag, Ticket
 from omnidesk.tickets.queries import select_tickets
+from omnidesk.tickets.queue import take_next
 from omnidesk.tickets.schemas import (
     TagSchema,
     TicketCreate,
@@ -90,6 +96,18 @@ def add_comment(ticket_ids: list[int], data: dict[str, Any]) -> bool:
             raise insufficient_scope(COMMENT)
         bulk.comment_on(ticket_ids, current_user.user_id, data.pop("comment"))
     return has_comment
+
+
+@blp.post("/tickets/next")
+@blp.response(200, TicketSchema, headers=ETAG)
+@blp.alt_response(204, description="No Content: somebody has each of them", success=True)
+def take_next_ticket() -> Response:
+    """Take the oldest ticket of the highest priority that nobody has"""
+    ticket = take_next(current_user.user_id)
+    db.session.commit()
+    if ticket is None:
+        return Response(status=204)
+    return json_response(dump(ticket, TicketSchema), etag_of(ticket.etag))
 
 
 TAG_PATH = "/tickets/<id(example=100):ticket_id>/tags/<tag>"

@@ -64,6 +64,7 @@ MATRIX = (
     Row("GET /api/tickets/*/history", "changes:read tickets:read"),
     Row("POST /api/tickets", "tickets:write"),
     Row("PATCH /api/tickets", "tickets:write"),
+    Row("POST /api/tickets/next", "tickets:write"),
     Row("PATCH /api/tickets/*", "tickets:write"),
     Row("GET /api/tags", "tickets:read", "tickets"),
     Row("PUT /api/tickets/*/tags/*", "tickets:write"),

@@ -42,6 +42,7 @@ WRITES = (
     Write("tickets:write", "PATCH", "/api/tickets/1", {"priority": "alta"}),
     Write("tickets:write", "PATCH", "/api/tickets", {"ticket_ids": [1], "set": {}}),
     Write("tickets:write", "POST", "/api/conversations/1/ticket", {"subject": "Help"}, 201),
+    Write("tickets:write", "POST", "/api/tickets/next", None),
     Write("tickets:write", "PUT", "/api/tickets/1/tags/vip", None),
     Write("tickets:write", "DELETE", "/api/tickets/1/tags/vip", None),
     Write("clients:write", "POST", "/api/clients", {"full_name": "Ada"}, 201),

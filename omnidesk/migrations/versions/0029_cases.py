@@ -57,6 +57,7 @@ CREATE TRIGGER refuse_merged_{table}_{name} BEFORE {event} ON {table}
 WHEN (SELECT merged_into FROM client WHERE client_id = NEW.{column}) IS NOT NULL
 BEGIN SELECT RAISE(ABORT, 'CHECK constraint failed: ck_client_not_merged'); END
 """
+FREE = "assigned_to IS NULL AND status != 'cerrado'"
 ORIGIN = """
 CONSTRAINT fk_ticket_conversation_id FOREIGN KEY(conversation_id, client_id)
 REFERENCES conversation (conversation_id, client_id) DEFERRABLE INITIALLY IMMEDIATE
@@ -77,6 +78,13 @@ def upgrade() -> None:
     )
     add_column("ticket", "conversation_id", ORIGIN)
     index_where_given("ticket", "conversation_id", "ticket_id")
+    op.create_index(
+        "ix_ticket_free",
+        "ticket",
+        [sa.text("(CASE priority WHEN 'alta' THEN 0 WHEN 'media' THEN 1 ELSE 2 END)"), "ticket_id"],
+        sqlite_where=sa.text(FREE),
+        postgresql_where=sa.text(FREE),
+    )
     log(TICKET, "conversation_id")
     add_column("client", "merged_into", *MERGED)
     index_where_given("client", "merged_into")

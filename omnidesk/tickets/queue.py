@@ -1,0 +1,25 @@
+"""The queue of tickets that nobody has, from which agents take the next."""
+
+from sqlalchemy import Select, literal_column, select
+
+from omnidesk.db import db
+from omnidesk.tickets.lists import CLOSED
+from omnidesk.tickets.models import RANK, Ticket
+
+
+def take_next(user_id: int) -> Ticket | None:
+    """Assign the oldest ticket of the highest priority that nobody has; return it, or None."""
+    ticket = db.session.scalar(first_free())
+    if ticket is not None:
+        ticket.change(assigned_to=user_id)
+    return ticket
+
+
+def first_free() -> Select[Ticket]:
+    """Select the oldest ticket of the highest priority that nobody has, and lock it.
+
+    One that somebody else has locked, who is perhaps taking it, is passed over.
+    """
+    free = select(Ticket).where(Ticket.assigned_to.is_(None), Ticket.status != CLOSED)
+    first = free.order_by(literal_column(RANK), Ticket.ticket_id).limit(1)
+    return first.with_for_update(skip_locked=True, key_share=True)
