@@ -33,16 +33,17 @@ from omnidesk.events.models import Event
 from omnidesk.events.schemas import EventSchema
 from omnidesk.http import (
     Blueprint,
+    PageQuery,
     PreparedSelect,
     ResponseSchema,
-    SortedPageQuery,
     current_user,
 )
 from omnidesk.http.cursors import read_cursor
-from omnidesk.http.fields import EnumField, TimeField
+from omnidesk.http.fields import EnumField, TextField, TimeField
 from omnidesk.http.list_statements import PageStatement
 from omnidesk.http.pagination import LIMIT, OFFSET, Page, PageShape, part_page, sorted_keys
 from omnidesk.http.parts import Part
+from omnidesk.http.schemas import CURSOR_INTEGER, CURSOR_TIME
 from omnidesk.http.serialization import json_object
 from omnidesk.http.sorting import VALUE, SortKey
 from omnidesk.tickets.models import Ticket
@@ -75,6 +76,16 @@ KEYS = [
     SortKey(case(RANKS, value=literal_column("kind")), descending=True),
     SortKey(Ticket.ticket_id, descending=True),
 ]
+
+
+class TimelineQuery(PageQuery):
+    """The page of a timeline."""
+
+    cursor = TextField(
+        pattern=f"[ab]{CURSOR_TIME}0{{7}}[0-{len(KINDS) - 1}]{CURSOR_INTEGER}",
+        max_length=31,
+        description="Where the page begins: copied from the `Link` header of another page",
+    )
 
 
 class EntrySchema(ResponseSchema):
@@ -159,17 +170,15 @@ def page_statement(kinds: tuple[str, ...], shape: PageShape) -> PageStatement:
     rows = {RANKS[name]: row_json(name, row_id) for name in kinds}
     shown, position = case(rows, value=rank), json_sql.JsonArray(*page.c)
     entities = {name: KINDS[name].entity for name in kinds} | {"conversation": Conversation}
-    last = Change.last(*entities.values())
+    last: Any = Change.last(*entities.values())
     joined = select(
         json_sql.JsonLines(shown),
         json_sql.JsonLines(position),
-        null() if last is None else last.scalar_subquery(),
+        last.scalar_subquery(),
         null(),
         null(),
     )
-    return PageStatement(
-        select(page), KEYS, Statement(joined), None if last is None else Statement(last)
-    )
+    return PageStatement(select(page), KEYS, Statement(joined), Statement(last))
 
 
 def newest(name: str, shape: PageShape) -> Select[Any]:
@@ -217,7 +226,7 @@ def row_json(name: str, row_id: ColumnElement[int]) -> ScalarSelect[Any]:
 
 @blp.get("/clients/<id(example=55):client_id>/timeline")
 @blp.scope("clients:read", "tickets:read")
-@blp.arguments(SortedPageQuery, location="query")
+@blp.arguments(TimelineQuery, location="query")
 @blp.page(EntrySchema, parent=CLIENT_EXISTS)
 def list_timeline(_query: dict[str, Any], client_id: int) -> Timeline:
     """List what happened with a client, newest first"""

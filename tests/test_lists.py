@@ -230,7 +230,7 @@ def test_a_cursor_at_either_end_is_followed(
     make_message(make_conversation())
     number, time = ("7" + 7 * "f", "1" + 13 * "f") if digit == "f" else (8 * "0", 14 * "0")
     by_time = path.endswith(("events", "conversations", "timeline"))
-    kind = number if path.endswith("timeline") else ""
+    kind = f"0000000{3 if digit == 'f' else 0}" if path.endswith("timeline") else ""
     cursor = direction + (time if by_time else "") + kind + number
 
     assert agent.get(f"{path}?cursor={cursor}").status_code == 200

@@ -19,9 +19,11 @@ def merge(client_id: int, into: int) -> Client | None:
         raise RuleViolation("into", "Must be another client.")
     # In the order of their ids, so that two merges do not wait for each other. New rows can refer
     # to the one that stays meanwhile, and to the other one no more.
-    for number in sorted((client_id, into)):
-        db.session.get(Client, number, with_for_update={"key_share": number == into})
-    emptied, other = db.session.get(Client, client_id), db.session.get(Client, into)
+    found = {
+        number: db.session.get(Client, number, with_for_update={"key_share": number == into})
+        for number in sorted((client_id, into))
+    }
+    emptied, other = found[client_id], found[into]
     if emptied is None:
         return None
     if emptied.merged_into is not None:

@@ -51,7 +51,7 @@ def create_conversation(data: dict[str, Any]) -> Conversation:
 @blp.patch("/conversations/<id:conversation_id>")
 @blp.arguments(ConversationPatch)
 @blp.changed(Conversation, ConversationSchema)
-@blp.alt_response(409, schema=conflict(ConversationSchema))
+@blp.alt_response(409, "CONFLICT")
 def update_conversation(conversation: Conversation, data: dict[str, Any]) -> None:
     """Change a conversation"""
     conversation.change(**data)
