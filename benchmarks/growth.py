@@ -187,6 +187,20 @@ PROBES = (
         listing("/api/conversations", include="client,last_message"),
     ),
     Probe("conversations, active", listing("/api/conversations", active="true")),
+    Probe("conversations, unread", listing("/api/conversations", 5, unread="true")),
+    Probe(
+        "conversations, who waits longest",
+        listing("/api/conversations", active="true", waiting="true", sort="waiting_since"),
+    ),
+    Probe("conversations, mine", listing("/api/conversations", 5, active="true", assigned_to=1)),
+    Probe(
+        "conversations, mine, who waits longest",
+        listing("/api/conversations", 5, assigned_to=1, waiting="true", sort="waiting_since"),
+    ),
+    Probe(
+        "conversations, of nobody",
+        listing("/api/conversations", active="true", assigned_to="none"),
+    ),
     Probe(
         "messages of the longest conversation, newest first",
         listing("/api/conversations/1/messages", order="desc"),

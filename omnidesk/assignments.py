@@ -4,6 +4,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, select, update
 
+from omnidesk.conversations.models import Conversation
 from omnidesk.db import RuleViolation, db
 from omnidesk.http import Blueprint, ResponseSchema, Schema
 from omnidesk.http.errors import http_error
@@ -22,7 +23,10 @@ class Assigned(NamedTuple):
 
 
 # By the names under which they are counted.
-ASSIGNED = {"tickets": Assigned(Ticket, Ticket.status != "cerrado")}
+ASSIGNED = {
+    "tickets": Assigned(Ticket, Ticket.status != "cerrado"),
+    "conversations": Assigned(Conversation, Conversation.active.is_(True)),
+}
 
 
 class ReleaseSchema(Schema):
@@ -56,7 +60,7 @@ def release_user(data: dict[str, Any], user_id: int) -> dict[str, int]:
     require_active_user(data["to"], "to")
     found = {name: give(each, user_id, data["to"]) for name, each in ASSIGNED.items()}
     db.session.commit()
-    return {"conversations": 0} | found
+    return found
 
 
 def give(assigned: Assigned, user_id: int, to: int | None) -> int:

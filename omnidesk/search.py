@@ -53,7 +53,6 @@ def search(query: dict[str, Any]) -> Response:
     clients = select_clients({"q": words})
     tickets = select_tickets(query)
     messages = PreparedSelect(searched, words_filters(words), notes=True)
-    clients = PreparedSelect(Client.matching, {"q": parts})
     found = {
         "tickets": tickets.first(TicketSchema, MOST),
         "messages": messages.first(MessageSchema, MOST),

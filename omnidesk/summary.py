@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 import marshmallow as ma
-from sqlalchemy import ScalarSelect, bindparam, func, literal_column, select
+from sqlalchemy import BindParameter, ScalarSelect, bindparam, func, literal_column, select
 
 from omnidesk.conversations.models import Conversation
 from omnidesk.db import utcnow
@@ -87,10 +87,11 @@ class SummarySchema(ResponseSchema):
     )
 
 
-LEFT = Conversation.assigned_to.in_(select(User.user_id).where(User.active.is_(False)))
 OPEN: list[Any] = [literal_column(f"'{status}'") for status in STATUSES if status != "cerrado"]
-NOT_CLOSED = Ticket.status.in_(OPEN)
-ACTIVE = Conversation.active.is_(True)
+NOW: Any = bindparam("now")
+TODAY: BindParameter[str] = bindparam("today")
+DAWN: Any = bindparam("dawn")
+MIDNIGHT: Any = bindparam("midnight")
 
 
 def count(*conditions: Any) -> ScalarSelect[int]:
@@ -98,24 +99,29 @@ def count(*conditions: Any) -> ScalarSelect[int]:
     return select(func.count()).where(*conditions).scalar_subquery()
 
 
-# The rows that are counted one by one here are those that wait for somebody: of what is done, of
-# events and of messages, the database keeps counts.
-TODAY = count(Event.start_time >= bindparam("now"), Event.start_time < bindparam("midnight"))
-WAITING = count(ACTIVE, Conversation.waiting)
-LONGEST = select(func.min(Conversation.waiting_since)).where(ACTIVE, Conversation.waiting)
+# Nothing that grows with the desk is counted here: only what is due today, the tickets of one
+# person, and what has to be taken over from people who have left.
+STILL_TO_START = count(Event.start_time >= NOW, Event.start_time < MIDNIGHT)
+OVERDUE_TODAY = count(Ticket.status.in_(OPEN), Ticket.due_at >= DAWN, Ticket.due_at < NOW)
+MINE = count(Ticket.status.in_(OPEN), Ticket.assigned_to == bindparam("user_id"))
+LEFT = select(User.user_id).where(User.active.is_(False))
+OF_LEAVERS = count(Conversation.active.is_(True), Conversation.assigned_to.in_(LEFT))
+LONGEST = select(func.min(Conversation.waiting_since)).where(
+    Conversation.active.is_(True), Conversation.waiting
+)
 SUMMARY = Statement(
     select(
         Counter.value("users"),
         Counter.value("abierto"),
         Counter.value("en_progreso"),
         Counter.value("cerrado"),
-        count(NOT_CLOSED, Ticket.due_at < bindparam("now")),
-        count(NOT_CLOSED, Ticket.assigned_to.is_(None)),
-        count(NOT_CLOSED, Ticket.assigned_to == bindparam("user_id")),
-        TODAY + Counter.events_after(bindparam("today")),
+        Counter.due_before(TODAY) + OVERDUE_TODAY,
+        Counter.value("unassigned"),
+        MINE,
+        Counter.events_after(TODAY) + STILL_TO_START,
         Counter.value("unread"),
-        WAITING,
-        count(ACTIVE, Conversation.assigned_to.is_(None)) + count(ACTIVE, LEFT),
+        Counter.value("waiting"),
+        Counter.value("nobody") + OF_LEAVERS,
         JsonTime(LONGEST.scalar_subquery()),
     )
 )
@@ -126,9 +132,14 @@ SUMMARY = Statement(
 def get_summary() -> dict[str, Any]:
     """Count what a dashboard shows"""
     now = utcnow()
-    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
-    today, user_id = now.date().isoformat(), current_user.user_id
-    (row,) = SUMMARY.fetch(now=now, today=today, midnight=midnight, user_id=user_id)
+    dawn = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    (row,) = SUMMARY.fetch(
+        now=now,
+        today=now.date().isoformat(),
+        dawn=dawn,
+        midnight=dawn + timedelta(days=1),
+        user_id=current_user.user_id,
+    )
     users, open_, in_progress, closed, overdue, unassigned, mine, *others = row
     upcoming, unread, waiting, nobodys, longest = others
     return {

@@ -10,7 +10,6 @@ from sqlalchemy import (
     Integer,
     ScalarSelect,
     Select,
-    any_,
     bindparam,
     case,
     func,
@@ -24,10 +23,12 @@ from sqlalchemy.orm import aliased
 from omnidesk.clients.models import CLIENT_EXISTS
 from omnidesk.comments.models import Comment
 from omnidesk.comments.schemas import CommentSchema
-from omnidesk.conversations.models import Conversation, Message
-from omnidesk.conversations.schemas import MessageSchema
+from omnidesk.conversations.message_schemas import MessageSchema
+from omnidesk.conversations.messages import Message
+from omnidesk.conversations.models import Conversation
 from omnidesk.db import json_sql
-from omnidesk.db.change_log import ByDialect, Change
+from omnidesk.db.change_log import Change
+from omnidesk.db.scans import is_among
 from omnidesk.db.statements import Statement
 from omnidesk.events.models import Event
 from omnidesk.events.schemas import EventSchema
@@ -191,11 +192,8 @@ def newest(name: str, shape: PageShape) -> Select[Any]:
     of_parent = part_of(name, select(other).where(is_of(other, kind.parent)), other)
     ids = part_page(of_parent, shape).with_only_columns(getattr(other, row_id.name)).limit(read)
     ids = ids.correlate(kind.parent)
-    # PostgreSQL looks up each of an array, where it would search a subquery for each row.
-    in_array = row_id == any_(func.array(ids.scalar_subquery()))
-    is_near = ByDialect(postgresql=in_array, sqlite=row_id.in_(ids))
     keys = (key.column.label(f"key_{n}") for n, key in enumerate(keys_of(name, kind.entity)))
-    return select(*keys).where(kind.parent.client_id == CLIENT_ID, is_near)
+    return select(*keys).where(kind.parent.client_id == CLIENT_ID, is_among(row_id, ids))
 
 
 def part_of(name: str, rows: Select[Any], entity: Any) -> Part:

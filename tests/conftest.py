@@ -4,6 +4,7 @@ import secrets
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from contextvars import Context
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
@@ -12,7 +13,7 @@ from urllib.parse import urlsplit
 import pytest
 from environs import Env
 from flask import Flask
-from sqlalchemy import event, text, update
+from sqlalchemy import event
 
 import config
 from omnidesk import create_app, migrations
@@ -23,11 +24,11 @@ from omnidesk.clients.models import Client
 from omnidesk.comments.models import Comment
 from omnidesk.conversations.messages import Message
 from omnidesk.conversations.models import Conversation
-from omnidesk.db import Base, db, statements, utcnow
+from omnidesk.db import Base, db, inserts, statements, utcnow
 from omnidesk.db.change_log import Change
-from omnidesk.db.counters import Counter
 from omnidesk.events.models import Event
-from omnidesk.tickets.models import Ticket, TicketTag
+from omnidesk.tickets.models import Ticket
+from omnidesk.tickets.tags import TicketTag
 from omnidesk.users import passwords
 from omnidesk.users.models import User
 from tests import postgres
@@ -125,26 +126,28 @@ def proxied_server(server: str) -> Iterator[str]:
             yield f"http://127.0.0.1:{port}"
 
 
+QUIETLY = "SET LOCAL session_replication_role = replica"
+NUMBER_ANEW = "SELECT setval(oid::regclass, 1, false) FROM pg_class WHERE relkind = 'S'"
+
+
 @pytest.fixture
 def app(migrated_app: Flask) -> Iterator[Flask]:
     """The app on a database without rows."""
     yield migrated_app
     db.session.remove()
     filled = [table for table in Base.metadata.sorted_tables if table.name not in KEPT]
+    # What is deleted is logged, too.
+    names = [table.name for table in [*reversed(filled), Change.__table__]]
+    statements = [f"DELETE FROM {name}" for name in names]  # noqa: S608 - ours
+    statements.append("UPDATE counter SET count = 0 WHERE count <> 0")
     with db.engine.begin() as connection:
+        driver: Any = connection.connection.driver_connection  # which needs a tenth of the time
         if connection.dialect.name == "postgresql":
             # Many times quicker than TRUNCATE, which makes every table and index anew.
-            connection.execute(text("SET LOCAL session_replication_role = replica"))
-            for table in filled:
-                connection.execute(table.delete())
-            connection.execute(
-                text("SELECT setval(oid::regclass, 1, false) FROM pg_class WHERE relkind = 'S'")
-            )
+            driver.execute("; ".join([QUIETLY, *statements, NUMBER_ANEW]))
         else:
-            for table in [*reversed(filled), Change.__table__]:  # what is deleted is logged, too
-                connection.execute(table.delete())
-            connection.execute(text("DELETE FROM sqlite_sequence"))
-        connection.execute(update(Counter).values(count=0))
+            for statement in [*statements, "DELETE FROM sqlite_sequence"]:
+                driver.execute(statement)
 
 
 @pytest.fixture
@@ -225,10 +228,16 @@ def reload(row: Base) -> Any:
     return row
 
 
+@cache
+def password_hash() -> str:
+    """Return a hash of PASSWORD. To make one takes longer than most tests."""
+    return passwords.hash_password(PASSWORD)
+
+
 def make_user(username: str = "emp1", *, active: bool = True, **fields: Any) -> User:
     """Store a user whose password is PASSWORD."""
     fields = {"full_name": "Somebody", "email": f"{username}@example.com"} | fields
-    user = User.new(username=username, password_hash=passwords.hash_password(PASSWORD), **fields)
+    user = User.new(username=username, password_hash=password_hash(), **fields)
     user.active = active
     return save(user)
 

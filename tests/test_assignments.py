@@ -4,7 +4,15 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import Caller, make_client, make_ticket, make_user, version
+from tests.conftest import (
+    Caller,
+    make_client,
+    make_conversation,
+    make_ticket,
+    make_user,
+    reload,
+    version,
+)
 from tests.servers import run_concurrently
 from tests.test_races import ask
 
@@ -30,10 +38,12 @@ def test_what_a_leaver_has_to_do_is_given_away(
     others = make_ticket(1, assigned_to=make_user("other").user_id).ticket_id
     assert admin.patch(f"/api/users/{leaver}", json={"active": False}).status_code == 200
     before = [admin.get(f"/api/tickets/{n}") for n in work]
+    chats = [make_conversation(assigned_to=leaver, active=active) for active in (True, False)]
 
     answer = admin.post(f"/api/users/{leaver}/release", json={"to": to})
 
-    assert (answer.status_code, answer.json) == (200, {"tickets": 2, "conversations": 0})
+    assert (answer.status_code, answer.json) == (200, {"tickets": 2, "conversations": 1})
+    assert [reload(each).assigned_to for each in chats] == [to, leaver]
     assert assignees(admin, [*work, others]) == [to, to, leaver, assignees(admin, [others])[0]]
     after = [admin.get(f"/api/tickets/{n}") for n in work]
     assert [version(b) - version(a) for a, b in zip(before, after, strict=True)] == [1, 1, 0]

@@ -19,7 +19,8 @@ from omnidesk.conversations.models import Conversation
 from omnidesk.db import Base, db, utcnow
 from omnidesk.db.change_log import Change
 from omnidesk.events.models import Event
-from omnidesk.tickets.models import Tag, Ticket, TicketTag
+from omnidesk.tickets.models import Ticket
+from omnidesk.tickets.tags import Tag, TicketTag
 from omnidesk.users.models import User
 from tests.conftest import (
     PASSWORD,
@@ -46,7 +47,7 @@ LOGGED = {
 }
 HIDDEN = {
     *("password_hash", "version", "email_key", "phone_key", "search_text", "words"),
-    "last_message_id",
+    *("longest_hours", "last_message_id"),
 }
 COPIED = ("client_id", "priority", "status", "assigned_to")  # to each tag of a ticket
 

@@ -38,26 +38,23 @@ def names(agent: Caller) -> Any:
     return find
 
 
-@pytest.mark.parametrize(
-    ("text", "found"),
-    [
-        *((text, "Grace") for text in ("grace hop", "hopper GRACE", '"grace  hopper"', "gra")),
-        *((text, "Grace") for text in ("3015550177", "301 555 0177", "+57 (301) 555-0177")),
-        *((text, "Grace") for text in ("+573015550177", "555-0177", "301.555.0177", "+57 hop")),
-        *((text, "Grace") for text in ("grace 301 555 0177", "0177", "177", "550177", "301 55")),
-        *((text, "José") for text in ("JOSÉ", "jose", "nunez", "núñez jose", "NUN\u0303EZ")),
-        *((text, "José") for text in ("example.com", "jose.nunez@EXAMPLE.com", "jose@ nun")),
-        *((text, "José") for text in ("crm-55", "55-7", "crm 55 7", "crm 557", "CRM")),
-        *((text, "Бьёрн") for text in ("бьёрн", "БЬЕРН", "йонс", "ионссон", "бье\u0308рн")),
-        *((text, "Straße") for text in ("strasse", "STRASSE", "grösse", "xn--mnchen-3ya")),
-        ("münchen.example", "Бьёрн Straße"),
-        *((text, "Łukasz") for text in ("lukasz", "oster", "ØSTER", "02079460958", "(020)")),
-        *((text, "Łukasz") for text in ("100%", "100 b\\", "0207 946")),
-        *((text, "İpek") for text in ("ipek", "isik", "ada", "ＩＰＥＫ")),
-        *((text, "ガルシア") for text in ("ガルシ", "ｶﾞﾙｼｱ", "हिन्दी", "김민수")),
-        *((text, "") for text in ("grace nunez", "カルシア", "+1", "gracehopper", "' OR 1=1")),
-        *((text, "") for text in ("rac opp", "gr hopper", "5550178", "٣٠١", '"hopper grace"')),
-    ],
+FOUND = (
+    *((text, "Grace") for text in ("grace hop", "hopper GRACE", '"grace  hopper"', "gra")),
+    *((text, "Grace") for text in ("3015550177", "301 555 0177", "+57 (301) 555-0177")),
+    *((text, "Grace") for text in ("+573015550177", "555-0177", "301.555.0177", "+57 hop")),
+    *((text, "Grace") for text in ("grace 301 555 0177", "0177", "177", "550177", "301 55")),
+    *((text, "José") for text in ("JOSÉ", "jose", "nunez", "núñez jose", "NUN\u0303EZ")),
+    *((text, "José") for text in ("example.com", "jose.nunez@EXAMPLE.com", "jose@ nun")),
+    *((text, "José") for text in ("crm-55", "55-7", "crm 55 7", "crm 557", "CRM")),
+    *((text, "Бьёрн") for text in ("бьёрн", "БЬЕРН", "йонс", "ионссон", "бье\u0308рн")),
+    *((text, "Straße") for text in ("strasse", "STRASSE", "grösse", "xn--mnchen-3ya")),
+    ("münchen.example", "Бьёрн Straße"),
+    *((text, "Łukasz") for text in ("lukasz", "oster", "ØSTER", "02079460958", "(020)")),
+    *((text, "Łukasz") for text in ("100%", "100 b\\", "0207 946")),
+    *((text, "İpek") for text in ("ipek", "isik", "ada", "ＩＰＥＫ")),
+    *((text, "ガルシア") for text in ("ガルシ", "ｶﾞﾙｼｱ", "हिन्दी", "김민수")),
+    *((text, "") for text in ("grace nunez", "カルシア", "+1", "gracehopper", "' OR 1=1")),
+    *((text, "") for text in ("rac opp", "gr hopper", "5550178", "٣٠١", '"hopper grace"')),
 )
 
 

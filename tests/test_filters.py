@@ -10,7 +10,8 @@ from sqlalchemy import insert
 
 from omnidesk.db import db
 from omnidesk.events.models import Event
-from omnidesk.tickets.models import PRIORITIES, STATUSES, Ticket, TicketTag
+from omnidesk.tickets.models import PRIORITIES, STATUSES, Ticket
+from omnidesk.tickets.tags import TicketTag
 from tests.conftest import Caller, make_client, make_user
 
 TICKET_FILTERS: dict[str, list[Any]] = {

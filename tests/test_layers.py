@@ -16,7 +16,7 @@ LAYERS = [
     ["users", "clients"],
     ["auth", "tickets"],
     ["events", "conversations", "comments"],
-    ["summary", "search", "timeline", "assignments", "changes", "health"],
+    ["inbound", "summary", "search", "timeline", "assignments", "changes", "health"],
     ["sample_data", "operations"],
     ["cli"],
     [""],  # create_app

@@ -32,7 +32,8 @@ from omnidesk.db.words import SearchQuery
 from omnidesk.events.models import LENGTHS, Event, longest_hours
 from omnidesk.http.idempotency import IdempotencyKey
 from omnidesk.migrations.frozen import change_log_v3
-from omnidesk.tickets.models import Ticket, TicketTag
+from omnidesk.tickets.models import Ticket
+from omnidesk.tickets.tags import TicketTag
 from omnidesk.users.models import User
 from tests.test_search import by_index
 
@@ -168,7 +169,10 @@ def test_an_upgrade_counts_the_rows_that_are_there(upgraded: None) -> None:
         "abierto": 1,
         "en_progreso": 0,
         "cerrado": 2,
+        "unassigned": 1,
         "unread": 1,
+        "waiting": 1,
+        "nobody": 1,
         "users": 1,
         "2025-10-29": 1,
         "2025-10-30": 2,
@@ -482,6 +486,29 @@ ANOTHER_TICKET = """
 INSERT INTO ticket (client_id, subject, priority, status, created_at)
 VALUES (1, 'd', 'alta', 'abierto', '2025-11-01 12:00:00.000000')
 """
+
+
+EVENTS = """
+INSERT INTO calendar_event (title, start_time, end_time)
+VALUES ('x', '2024-01-01 00:00:00.000000', :end)
+"""
+
+
+def test_an_upgrade_finds_out_how_long_events_last_at_most(empty: Flask) -> None:
+    migrations.upgrade("0023_client_words")
+    start = datetime(2024, 1, 1)  # noqa: DTZ001 - as it is stored
+    seconds = [0, *(3600 * hours + more for hours in LENGTHS[:-1] for more in (0, 1))]
+    ends = [start + timedelta(seconds=number) for number in seconds]
+    with db.engine.begin() as connection:
+        rows = [{"end": end.isoformat(" ", "microseconds")} for end in ends]
+        connection.execute(text(EVENTS), rows)
+
+    migrations.upgrade()
+
+    found = db.session.scalars(select(Event.longest_hours).order_by(Event.event_id)).all()
+    assert found == [longest_hours(start, end) for end in ends]
+    updates = select(Change).filter_by(entity="event", op="updated")
+    assert db.session.scalars(updates).all() == []
 
 
 OTHER_CLIENT = """

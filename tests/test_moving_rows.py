@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from sqlalchemy import delete, insert, update
 
 from omnidesk.db import db
-from omnidesk.tickets.models import PRIORITIES, Ticket, TicketTag
+from omnidesk.tickets.models import PRIORITIES, Ticket
+from omnidesk.tickets.tags import TicketTag
 from tests.conftest import Caller, make_client
 from tests.test_lists import MOST, looking_at, walk
 from tests.test_sorting import FILTERS, PROPERTY, ROWS, SORT, fits, in_order, store

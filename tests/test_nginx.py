@@ -146,9 +146,10 @@ def test_the_contract_is_served(
     create(f"/api/conversations/{number}/messages", sender="client", content="Hello")
     shown = session.get(f"{site.url}/api/conversations").json()
     assert shown == [session.get(f"{site.url}/api/conversations/{number}").json()]
-    assert session.get(f"{site.url}/api/summary").json() == {
+    summary = session.get(f"{site.url}/api/summary").json()
+    assert summary["tickets"] == summary["tickets"] | {"open": 1, "in_progress": 0, "closed": 0}
+    assert summary == summary | {
         "users_count": 2,
-        "tickets": {"open": 1, "in_progress": 0, "closed": 0},
         "upcoming_events": 0,
         "unread_messages": 1,
     }

@@ -21,6 +21,8 @@ ENUMS = {
     "Occurrence": "comment",
     "Sender": "bot",
     "Inboundkind": "image",
+    "Kind": "note",
+    "Conversationsort": "updated_at",
     "Entity": "ticket",
     "Op": "updated",
     "Field": "comment",

@@ -13,8 +13,9 @@ from omnidesk.conversations.models import Conversation
 from omnidesk.db import db, statements, utcnow
 from omnidesk.db.session import READ
 from omnidesk.events.models import Event
-from omnidesk.tickets.models import Ticket, TicketTag
+from omnidesk.tickets.models import Ticket
 from omnidesk.tickets.queue import first_free
+from omnidesk.tickets.tags import TicketTag
 from tests.conftest import (
     PASSWORD,
     Caller,
@@ -87,7 +88,8 @@ def calendar(new_tables: None) -> None:
         call |= {"created_by": user, "ticket_id": ticket}
         said = {"conversation_id": chat, "sender": "bot", "content": "x", "created_at": time}
         contact = {"client_id": client, "updated_at": time, "created_at": time}
-        contact |= {"channel": ("web", "app")[number - 1], "external_chat_id": f"chat-{number}"}
+        contact |= {"channel": ("web", "app")[number - 1]}
+        contact |= {"external_chat_id": "chat-1" if number == 1 else None}
         contact |= {"active": number == 2, "handled_by_bot": number == 1, "assigned_to": user}
         contact |= {"unread_count": 2 - number, "waiting_since": time if number == 1 else None}
         db.session.execute(insert(Event), [call] * count)
@@ -173,17 +175,13 @@ def test_tickets_of_a_conversation_are_not_looked_for_among_all(
         assert removed_rows("ticket", plans) <= 5, plans[-1]
 
 
-@pytest.mark.usefixtures("desk")
-@pytest.mark.parametrize(
-    ("query", "index"),
-    [
-        ("status=cerrado,en_progreso", ["status"]),
-        ("assigned_to=1,4", ["assigned_to"]),
-        ("client_id=1,3,4", ["client_id"]),
-        ("status=cerrado,en_progreso&priority=alta,baja", ["status", "priority"]),
-        ("assigned_to=1,4&status=cerrado,en_progreso", ["assigned_to", "status"]),
-        ("status=cerrado,en_progreso&include=client,assignee", ["status"]),
-    ],
+SEVERAL_VALUES = (
+    ("status=cerrado,en_progreso", ["status"]),
+    ("assigned_to=1,4", ["assigned_to"]),
+    ("client_id=1,3,4", ["client_id"]),
+    ("status=cerrado,en_progreso&priority=alta,baja", ["status", "priority"]),
+    ("assigned_to=1,4&status=cerrado,en_progreso", ["assigned_to", "status"]),
+    ("status=cerrado,en_progreso&include=client,assignee", ["status"]),
 )
 
 
@@ -217,7 +215,7 @@ SORTED = (
     (f"{OPEN}&sort=priority,due_at", ["status", "priority", "due_at"]),
     (f"{OPEN}&sort=-priority,-updated_at", ["status", "priority", "updated_at"]),
     (f"{OPEN}&priority=media&sort=due_at", ["status", "priority", "due_at"]),
-    (f"{OPEN}&assigned_to=1&sort=due_at", ["assigned_to", "status", "due_at"]),
+    (f"{OPEN}&assigned_to=2&sort=due_at", ["assigned_to", "status", "due_at"]),
     ("overdue=true&sort=due_at", ["status", "due_at"]),
 )
 
@@ -252,6 +250,8 @@ def test_no_more_than_the_candidates_are_looked_at(
 ) -> None:
     db.session.execute(text("DROP TABLE sqlite_stat1"))  # as on a desk that nobody has analyzed
     db.session.commit()
+    agent.get("/api/tickets")  # an explanation alone would not notice that
+    plans.clear()
 
     agent.get(f"/api/tickets?q=nowhere{query}")
 
@@ -261,21 +261,13 @@ def test_no_more_than_the_candidates_are_looked_at(
     assert not re.search(r"SCAN ticket\b", plan), plan
 
 
-@pytest.mark.usefixtures("calendar")
-@pytest.mark.parametrize(
-    ("path", "table", "index"),
-    [
-        (
-            "conversations/2/messages?",
-            "message",
-            ["conversation_id", "message_id"],
-        ),
-        ("conversations?client_id=2", "conversation", ["client_id", *LATEST]),
-        ("conversations?channel=web", "conversation", ["channel", *LATEST]),
-        ("conversations?external_chat_id=chat-1", "conversation", ["external_chat_id", *LATEST]),
-        ("events?created_by=2", "calendar_event", ["created_by", "start_time", "event_id"]),
-        ("events?ticket_id=2", "calendar_event", ["ticket_id", "start_time", "event_id"]),
-    ],
+LATE_ROWS = (
+    ("conversations/2/messages?", "message", ["conversation_id", "message_id"]),
+    ("conversations?client_id=2", "conversation", ["client_id", *LATEST]),
+    ("conversations?channel=web", "conversation", ["channel", *LATEST]),
+    ("conversations?external_chat_id=chat-1", "conversation", ["external_chat_id", *LATEST]),
+    ("events?created_by=2", "calendar_event", ["created_by", "start_time", "event_id"]),
+    ("events?ticket_id=2", "calendar_event", ["ticket_id", "start_time", "event_id"]),
 )
 
 
@@ -353,6 +345,11 @@ def test_conversations_in_one_state_are_not_looked_for_among_the_others(
 def test_what_has_to_be_answered_is_not_looked_for_among_all(
     plans: list[str], agent: Caller, query: str, index: str
 ) -> None:
+    db.session.execute(text("DROP TABLE sqlite_stat1"))  # as on a desk that nobody has analyzed
+    db.session.commit()
+
+    agent.get("/api/conversations")  # an explanation alone would not notice that
+
     answer = agent.get(f"/api/conversations?limit=5&{query}")
 
     assert len(answer.json) == 5

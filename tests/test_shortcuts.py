@@ -1,6 +1,7 @@
 """The shortcuts of CONTRIBUTING's list answer what the library that they shorten would answer."""
 
 import io
+import sqlite3
 from typing import Any
 
 import pytest
@@ -9,14 +10,14 @@ from sqlalchemy import select, text
 from werkzeug.exceptions import HTTPException
 
 from omnidesk.clients.models import Client
-from omnidesk.db import Base, db
+from omnidesk.db import Base, db, inserts
 from omnidesk.db.change_log import Change
 from omnidesk.events.models import Event
 from omnidesk.http import parsing
 from omnidesk.http.shortcuts import App, WholeResponse
 from omnidesk.tickets.models import Ticket
 from omnidesk.tickets.schemas import TicketCreate, TicketQuery
-from tests.conftest import Caller, make_client
+from tests.conftest import Caller, make_client, on_sqlite
 
 REQUEST: dict[str, Any] = {
     "REQUEST_METHOD": "GET",
@@ -217,3 +218,23 @@ def test_a_row_is_committed_whatever_its_connection_was_used_for(agent: Caller) 
     created = agent.post("/api/clients", json={"full_name": "Ana"})
 
     assert agent.get(created.headers["Location"]).json == created.json
+
+
+@on_sqlite
+def test_a_row_is_stored_once_where_a_connection_did_not_know_its_table(
+    agent: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    errors = [sqlite3.OperationalError("no such table: client")]
+    execute = inserts.execute
+
+    def forgetting(*args: Any) -> Any:
+        if errors:
+            raise errors.pop()
+        return execute(*args)
+
+    monkeypatch.setattr(inserts, "execute", forgetting)
+
+    created = agent.post("/api/clients", json={"full_name": "Ana"})
+
+    assert created.status_code == 201
+    assert agent.get("/api/clients").json == [created.json]

@@ -10,7 +10,8 @@ from omnidesk.conversations.messages import Message
 from omnidesk.conversations.models import Conversation
 from omnidesk.db import Base, db, utcnow
 from omnidesk.events.models import Event
-from omnidesk.tickets.models import Ticket, TicketTag
+from omnidesk.tickets.models import Ticket
+from omnidesk.tickets.tags import TicketTag
 from omnidesk.users.models import User
 from tests.conftest import Caller, make_client, make_conversation, recorded_statements
 

@@ -57,7 +57,11 @@ def test_everything_is_counted(agent: Caller) -> None:
 
 def test_what_waits_for_somebody_is_counted(agent: Caller) -> None:
     me, gone = agent.user.user_id, make_user("gone", active=False).user_id
-    make_ticket(due_at=utcnow() - HOUR, assigned_to=me)
+    for days in (0, 1, 400):
+        due_at = utcnow() - HOUR / 3600 - days * 24 * HOUR
+        ticket = make_ticket(due_at=due_at, assigned_to=me)
+    ticket.change(due_at=utcnow() + 24 * HOUR)
+    db.session.commit()
     make_ticket(due_at=utcnow() - HOUR, status="cerrado", assigned_to=me)
     make_ticket(due_at=utcnow() + HOUR)
     first, second, third = (make_conversation(assigned_to=who) for who in (None, me, gone))
@@ -67,7 +71,7 @@ def test_what_waits_for_somebody_is_counted(agent: Caller) -> None:
 
     summary = agent.get("/api/summary").json
 
-    assert [summary["tickets"][name] for name in ("overdue", "unassigned", "mine")] == [1, 1, 1]
+    assert [summary["tickets"][name] for name in ("overdue", "unassigned", "mine")] == [2, 1, 3]
     assert summary["conversations"] == {"waiting": 2, "unassigned": 2}
     shown = agent.get(f"/api/conversations/{second.conversation_id}").json
     assert summary["longest_waiting_since"] == shown["waiting_since"]

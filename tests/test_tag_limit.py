@@ -8,7 +8,8 @@ from sqlalchemy import create_engine, insert, select
 from sqlalchemy.exc import IntegrityError
 
 from omnidesk.db import db
-from omnidesk.tickets.models import MAX_TAGS, Ticket, TicketTag
+from omnidesk.tickets.models import Ticket
+from omnidesk.tickets.tags import MAX_TAGS, TicketTag
 from tests.conftest import Caller, make_ticket
 from tests.servers import run_concurrently
 

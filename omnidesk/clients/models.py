@@ -13,14 +13,16 @@ from sqlalchemy import (
     Text,
     bindparam,
     select,
-    text,
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
 from omnidesk.db import Base, Filters, Versioned, unique_where_given, utcnow
-from omnidesk.db.folding import derived, email_key, phone_key, search_text
-from omnidesk.db.json_sql import Contains
+from omnidesk.db.base import partial_index
+from omnidesk.db.folding import derived, email_key, phone_key
+from omnidesk.db.scans import Scan, seek
+from omnidesk.db.search import QUERY, by_words, text_index
 from omnidesk.db.statements import Statement
+from omnidesk.db.words import client_words, words_of
 
 KEYS = ("email", "phone")  # compared in a form of their own
 FOUND_BY = ("full_name", "email", "phone", "external_id")
@@ -40,9 +42,6 @@ class Client(Versioned, Base):
     active: Mapped[bool] = mapped_column(Boolean(create_constraint=True, name="active"))
     created_at: Mapped[datetime] = mapped_column(default=utcnow)
     merged_into: Mapped[int | None] = mapped_column(ForeignKey("client.client_id"), sort_order=104)
-    search_text: Mapped[str] = derived(
-        search_text, FOUND_BY, type_=Text, server_default="", sort_order=101
-    )
     email_key: Mapped[str | None] = derived(email_key, ("email",), type_=Text, sort_order=102)
     phone_key: Mapped[str | None] = derived(phone_key, ("phone",), type_=Text, sort_order=103)
     words: Mapped[str] = words_of(*FOUND_BY, made_by=client_words)
@@ -51,13 +50,9 @@ class Client(Versioned, Base):
         Index(None, "active", "client_id"),
         Index(None, "email_key", "client_id"),
         Index(None, "phone_key", "client_id"),
-        Index(
-            None,
-            "merged_into",
-            sqlite_where=text("merged_into IS NOT NULL"),
-            postgresql_where=text("merged_into IS NOT NULL"),
-        ),
+        partial_index("merged_into IS NOT NULL", None, "merged_into"),
         unique_where_given("client", "external_id", "external_id"),
+        text_index("client"),
         CheckConstraint(
             "merged_into IS NULL OR NOT active",
             name="inactive_when_merged",
@@ -81,7 +76,7 @@ class Client(Versioned, Base):
         for name in KEYS:
             if name in filters:
                 clients = clients.where(filters.condition(name, getattr(cls, f"{name}_key")))
-        return clients.where(*(Contains(cls.search_text, word) for word in filters.items("q")))
+        return seek(cls, clients, [by_words(cls, filters)])
 
 
 CLIENT_EXISTS = Statement(

@@ -4,6 +4,7 @@ from typing import Any
 
 from omnidesk.clients.merging import merge
 from omnidesk.clients.models import Client
+from omnidesk.clients.queries import select_clients
 from omnidesk.clients.schemas import (
     ClientCreate,
     ClientMerge,

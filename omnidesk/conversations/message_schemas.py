@@ -178,7 +178,7 @@ class MessageQuery(PageQuery):
     sender = EnumsParameter(Message.sender, description="Only messages by these senders")
     after = IdParameter(description="Only messages after the one with this id")
     before = IdParameter(description="Only messages before the one with this id")
-    include = IncludeField(MessageSchema)
+    include = IncludeField(MessageSchema, "user", "etag")
 
 
 class MessageSearch(PageQuery):

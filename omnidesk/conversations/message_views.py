@@ -73,6 +73,7 @@ def get_message(conversation_id: int, message_id: int) -> PreparedSelect:
 @blp.admin_only
 @blp.arguments(MessagePatch)
 @blp.changed(Message, MessageSchema)
+@blp.alt_response(409, "CONFLICT")
 def update_message(message: Message, data: dict[str, Any], conversation_id: int) -> None:
     """Change a message as its channel did"""
     require_in(message, conversation_id)

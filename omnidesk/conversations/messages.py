@@ -16,12 +16,12 @@ from sqlalchemy import (
     literal_column,
     not_,
     select,
-    text,
 )
 from sqlalchemy.ext.hybrid import hybrid_property
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from omnidesk.db import Base, Filters, RuleViolation, Versioned, enum_type, utcnow
+from omnidesk.db.base import partial_index
 from omnidesk.db.search import text_index
 from omnidesk.db.words import words_of
 from omnidesk.users.models import User
@@ -83,13 +83,8 @@ class Message(Versioned, Base):
             "conversation_id", "external_message_id", info={"field": "external_message_id"}
         ),
         Index(None, "conversation_id", "message_id"),
-        Index(
-            "ix_message_by_client",
-            "conversation_id",
-            "message_id",
-            sqlite_where=text("sender = 'client'"),
-            postgresql_where=text("sender = 'client'"),
-        ),
+        Index(None, "conversation_id", "created_at", "message_id"),
+        partial_index("sender = 'client'", "ix_message_by_client", "conversation_id", "message_id"),
         text_index("message"),
         {"sqlite_autoincrement": True},
     )

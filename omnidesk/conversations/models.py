@@ -1,5 +1,6 @@
 """Conversations with clients: who answers, since when they wait, and what nobody has read."""
 
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Any, Self
 
@@ -25,6 +26,7 @@ from omnidesk.conversations.messages import NOTE, Message
 from omnidesk.conversations.read_marks import ReadMarks
 from omnidesk.conversations.turns import Turns
 from omnidesk.db import Base, Filters, RuleViolation, Versioned, db, utcnow
+from omnidesk.db.base import partial_index
 from omnidesk.db.statements import Statement
 from omnidesk.users.models import User, require_active_user
 
@@ -36,7 +38,6 @@ ACTIVE_CHAT: dict[str, Any] = {
     "postgresql_where": text("active AND external_chat_id IS NOT NULL"),
 }
 ACTIVITY = {"client_id", "active"}  # the fields whose change moves a conversation in the list
-MAX_SHOWN = 20  # messages that somebody has not seen
 
 
 class Conversation(ReadMarks, Turns, Versioned, Base):
@@ -73,12 +74,25 @@ class Conversation(ReadMarks, Turns, Versioned, Base):
     )
 
     __table_args__ = (
+        CheckConstraint("unread_count >= 0", name="unread_count", info={"field": "unread_count"}),
         Index(
             "uq_conversation_conversation_id_client_id",  # which tickets refer to
             "conversation_id",
             "client_id",
             unique=True,
             info={"field": "conversation_id"},
+        ),
+        Index(
+            "uq_conversation_channel_external_chat_id",
+            "channel",
+            "external_chat_id",
+            unique=True,
+            **ACTIVE_CHAT,
+            info={
+                "field": "external_chat_id",
+                "message": "This chat has an active conversation.",
+                "shown": True,
+            },
         ),
         Index(None, "updated_at", "conversation_id"),
         Index(None, "client_id", "updated_at", "conversation_id"),
@@ -90,13 +104,10 @@ class Conversation(ReadMarks, Turns, Versioned, Base):
         Index(None, "active", "waiting_since", "conversation_id"),
         Index(None, "assigned_to", "active", "waiting_since", "conversation_id"),
         *(
-            Index(
+            partial_index(
+                condition,
                 f"ix_conversation_{name}_{'_'.join(columns)}",
-                *columns,
-                "updated_at",
-                "conversation_id",
-                sqlite_where=text(condition),
-                postgresql_where=text(condition),
+                *(*columns, "updated_at", "conversation_id"),
             )
             for name, condition in ASKED.items()
             for columns in (("active",), ("assigned_to", "active"))
@@ -134,12 +145,17 @@ class Conversation(ReadMarks, Turns, Versioned, Base):
         for name, wanted in asked.items():
             condition = getattr(cls, name)
             found = found.where(condition if wanted else not_(condition))
+        return found.order_by(*cls.order(sort, waiting=asked.get("waiting")))
+
+    @classmethod
+    def order(cls, sort: str, *, waiting: bool | None) -> Iterator[Any]:
+        """Yield the ORDER BY clauses; where nobody is waiting, none is for how long."""
         column: Any = getattr(cls, sort.removeprefix("-"))
-        if sort.startswith("-"):
-            first, last = column.desc(), cls.conversation_id.desc()
-        else:
-            first, last = column.asc(), cls.conversation_id.asc()
-        return found.order_by(first.nulls_last() if column.nullable else first, last)
+        descending = sort.startswith("-")
+        if waiting is not False or column is not cls.waiting_since:
+            clause = column.desc() if descending else column.asc()
+            yield clause.nulls_last() if column.nullable else clause
+        yield cls.conversation_id.desc() if descending else cls.conversation_id.asc()
 
     @classmethod
     def new(cls, *, assigned_to: int | None = None, **fields: Any) -> Self:
@@ -212,18 +228,6 @@ class Conversation(ReadMarks, Turns, Versioned, Base):
             self.require_seen(after_message_id, fields)
         return self.new_message(**fields)
 
-    def require_seen(self, after_message_id: int, fields: dict[str, Any]) -> None:
-        """Raise RuleViolation where others have written after the last message that one has seen.
-
-        It shows what they wrote, oldest first, at most `MAX_SHOWN`.
-        """
-        self.require_message(after_message_id, "after_message_id")
-        unseen = Message.by_others(self.conversation_id, fields["sender"], fields.get("user_id"))
-        unseen = unseen.where(Message.message_id > after_message_id)
-        if newer := db.session.scalars(unseen.limit(MAX_SHOWN)).all():
-            message = "Others have written after this message."
-            raise RuleViolation("after_message_id", message, conflict=True, current=newer)
-
     def new_message(self, **fields: Any) -> Message:
         """Return a new message in this conversation."""
         return Message.new(conversation_id=self.conversation_id, **fields)
@@ -236,94 +240,6 @@ class Conversation(ReadMarks, Turns, Versioned, Base):
             )
         )
 
-
-class Message(Base):
-    """What a client, a member of staff or a bot has said."""
-
-    __tablename__ = "message"
-    logged_as = "message"
-
-    message_id: Mapped[int] = mapped_column(primary_key=True)
-    conversation_id: Mapped[int] = mapped_column(ForeignKey("conversation.conversation_id"))
-    sender: Mapped[str] = mapped_column(enum_type("sender", *SENDERS))
-    content: Mapped[str] = mapped_column(String(65_536))
-    external_message_id: Mapped[str | None] = mapped_column(String(255))
-    created_at: Mapped[datetime] = mapped_column(default=utcnow)
-    read_at: Mapped[datetime | None]
-    words: Mapped[str] = words_of("content")
-
-    __table_args__ = (
-        UniqueConstraint(
-            "conversation_id", "external_message_id", info={"field": "external_message_id"}
-        ),
-        Index(None, "conversation_id", "message_id"),
-        Index(None, "conversation_id", "created_at", "message_id"),
-        text_index("message"),
-        {"sqlite_autoincrement": True},
-    )
-
-    @hybrid_property
-    def unread(self) -> bool:
-        """Whether it is a client's that no member of staff has read."""
-        return self.sender == "client" and self.read_at is None
-
-    @unread.inplace.expression
-    @classmethod
-    def _unread(cls) -> ColumnElement[bool]:
-        return and_(cls.sender == "client", cls.read_at.is_(None))
-
-    @classmethod
-    def mark_read(cls, conversation_id: int) -> None:
-        """Note that staff has read what the client wrote so far."""
-        unread = update(cls).where(cls.conversation_id == conversation_id, cls.unread)
-        db.session.execute(unread.values(read_at=utcnow()))
-
-    @classmethod
-    def matching(cls, filters: Filters, *, order: str) -> Select[Self]:
-        """Select the messages that meet the filters, oldest first, or newest with `desc`.
-
-        `after` and `before` are the ids of messages that they follow and precede.
-        """
-        found = select(cls).where(*filters.conditions(cls, "after", "before"))
-        if "after" in filters:
-            found = found.where(cls.message_id > bindparam("after"))
-        if "before" in filters:
-            found = found.where(cls.message_id < bindparam("before"))
-        return found.order_by(cls.message_id.desc() if order == "desc" else cls.message_id.asc())
-
-    @classmethod
-    def searched(cls, filters: Filters) -> Select[Self] | Scan:
-        """Select the messages with the words of a query that meet the filters, newest first.
-
-        `client_id` is that of their conversations.
-        """
-        compared = ("client_id", "created_since", *QUERY)
-        found = select(cls).where(*filters.conditions(cls, *compared))
-        if "client_id" in filters:
-            client = filters.condition("client_id", Conversation.client_id)
-            found = found.join(Conversation).where(client)
-        sought = by_words(cls, filters)
-        if "created_since" in filters:
-            since = bindparam("created_since", type_=cls.created_at.type)
-            sought = sought._replace(conditions=[*sought.conditions, cls.created_at >= since])
-        return seek(cls, found.order_by(cls.message_id.desc()), [sought])
-
-
-def newest_message_id() -> ScalarSelect[int]:
-    """Return the subquery of the id of a conversation's last message."""
-    message = aliased(Message)
-    newest = select(func.max(message.message_id))
-    newest = newest.where(message.conversation_id == Conversation.conversation_id)
-    return newest.correlate(Conversation).scalar_subquery()
-
-
-Index(
-    "ix_message_unread",
-    Message.conversation_id,
-    Message.message_id,
-    sqlite_where=Message.unread,
-    postgresql_where=Message.unread,
-)
 
 CONVERSATION_EXISTS = Statement(
     select(Conversation.conversation_id).where(

@@ -1,10 +1,14 @@
 """What of a conversation was read."""
 
+from typing import Any
+
 from sqlalchemy import func, select
 from sqlalchemy.orm import Mapped, mapped_column
 
 from omnidesk.conversations.messages import Message
 from omnidesk.db import RuleViolation, db
+
+MAX_SHOWN = 20  # messages that somebody has not seen
 
 
 class ReadMarks:
@@ -63,3 +67,15 @@ class ReadMarks:
         )
         if not db.session.scalar(here):
             raise RuleViolation(field, "No message of this conversation.")
+
+    def require_seen(self, after_message_id: int, fields: dict[str, Any]) -> None:
+        """Raise RuleViolation where others have written after the last message that one has seen.
+
+        It shows what they wrote, oldest first, at most `MAX_SHOWN`.
+        """
+        self.require_message(after_message_id, "after_message_id")
+        unseen = Message.by_others(self.conversation_id, fields["sender"], fields.get("user_id"))
+        unseen = unseen.where(Message.message_id > after_message_id)
+        if newer := db.session.scalars(unseen.limit(MAX_SHOWN)).all():
+            message = "Others have written after this message."
+            raise RuleViolation("after_message_id", message, conflict=True, current=newer)

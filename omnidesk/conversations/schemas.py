@@ -184,7 +184,7 @@ class ConversationQuery(SortedPageQuery):
         description="Only conversations whose client waits for an answer, or only others"
     )
     sort = EnumField(
-        Enum(*SORTS, name="conversation_sort"),
+        Enum(*SORTS, name="conversationsort"),
         description="What the list is ordered by; without it, latest activity first",
     )
     include = IncludeField(ConversationSchema)

@@ -14,8 +14,8 @@ from omnidesk.conversations.schemas import (
     Unread,
 )
 from omnidesk.db import db
-from omnidesk.http import Blueprint, PreparedSelect, current_user, words_filters
-from omnidesk.http.errors import http_error, insufficient_scope
+from omnidesk.http import Blueprint, PreparedSelect, current_user, with_caller
+from omnidesk.http.conflicts import conflict
 from omnidesk.tickets.models import Ticket
 from omnidesk.tickets.schemas import ConversationTicketCreate, TicketSchema
 
@@ -51,7 +51,7 @@ def create_conversation(data: dict[str, Any]) -> Conversation:
 @blp.patch("/conversations/<id:conversation_id>")
 @blp.arguments(ConversationPatch)
 @blp.changed(Conversation, ConversationSchema)
-@blp.alt_response(409, "CONFLICT")
+@blp.alt_response(409, schema=conflict(ConversationSchema))
 def update_conversation(conversation: Conversation, data: dict[str, Any]) -> None:
     """Change a conversation"""
     conversation.change(**data)
@@ -80,6 +80,22 @@ def take_over_conversation(conversation: Conversation) -> None:
     conversation.take_over(current_user.user_id)
 
 
+@blp.post("/conversations/<id:conversation_id>/handoff")
+@blp.scope(RELAY)
+@blp.arguments(Handoff)
+@blp.changed(Conversation, ConversationSchema)
+def hand_off_conversation(conversation: Conversation, data: dict[str, Any]) -> None:
+    """Give a conversation from a bot to people"""
+    conversation.hand_off(**data, author=author())
+
+
+@blp.post("/conversations/<id:conversation_id>/return")
+@blp.changed(Conversation, ConversationSchema)
+def return_conversation(conversation: Conversation) -> None:
+    """Give a conversation back to the bot"""
+    conversation.hand_over(to_bot=True)
+
+
 @blp.post("/conversations/<id:conversation_id>/ticket")
 @blp.scope("tickets:write", shows="tickets")
 @blp.arguments(ConversationTicketCreate)
@@ -91,9 +107,8 @@ def create_conversation_ticket(data: dict[str, Any], conversation_id: int) -> Ti
     return Ticket.new(**data, **origin, status="abierto")
 
 
-@blp.get("/conversations/<id:conversation_id>/messages/<id:message_id>")
-@blp.item(MessageSchema)
-def get_message(conversation_id: int, message_id: int) -> PreparedSelect:
-    """Show a message"""
-    ids = {"conversation_id": conversation_id, "message_id": message_id}
-    return PreparedSelect(Message.matching, ids, order="asc")
+def author() -> dict[str, Any]:
+    """Return who a note is by: a bot with its API token, or the user."""
+    if current_user.scopes is not None:
+        return {"sender": "bot"}
+    return {"sender": "user", "user_id": current_user.user_id}

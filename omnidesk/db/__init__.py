@@ -1,6 +1,6 @@
 """The database: its session, its base class, and what SQLite and PostgreSQL do differently."""
 
-from omnidesk.db import postgresql, sqlite  # their event listeners
+from omnidesk.db import postgresql, sqlite, sqlite_constraints  # their event listeners
 from omnidesk.db.base import Base, unique_where_given
 from omnidesk.db.constraints import RuleViolation
 from omnidesk.db.filters import Filters
@@ -20,6 +20,7 @@ __all__ = [
     "enum_type",
     "postgresql",
     "sqlite",
+    "sqlite_constraints",
     "unique_where_given",
     "utcnow",
 ]

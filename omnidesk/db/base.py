@@ -77,7 +77,7 @@ def unique_where_given(table: str, column: str, field: str) -> Index:
     )
 
 
-def partial_index(condition: str, name: str | None, *columns: str) -> Index:
+def partial_index(condition: str, name: str | None, *columns: Any) -> Index:
     """Return an index of those rows that meet a condition; without a name, it gets its columns'."""
     where = text(condition)
     return Index(name, *columns, sqlite_where=where, postgresql_where=where)

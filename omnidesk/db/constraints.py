@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ForeignKeyConstraint, text
+from sqlalchemy import ForeignKeyConstraint, select, text
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from omnidesk.db.base import Base
@@ -28,7 +28,7 @@ class RuleViolation(Exception):  # noqa: N818 - the rule is violated, nothing ha
 def rule_violation(error: IntegrityError) -> RuleViolation | None:
     """Return the rule that a broken constraint stands for; None for a constraint without one."""
     constraint = broken_constraint(error)
-    return None if constraint is None else violated(constraint)
+    return None if constraint is None else violated(constraint, error.statement or "")
 
 
 def broken_constraint(error: IntegrityError) -> Any:
@@ -38,8 +38,24 @@ def broken_constraint(error: IntegrityError) -> Any:
         constraints: list[Any] = [*table.constraints, *table.indexes]
         for constraint in constraints:
             if constraint.name == diagnosis.constraint_name:
-                return violated(constraint, error.statement or "")
+                return constraint
     return None
+
+
+def taken_by_others(error: IntegrityError, row: Base) -> RuleViolation | None:
+    """Return the rule of a partial unique index that is `shown`, with the rows in the way of a row.
+
+    None for all other constraints. The transaction, which has failed, is rolled back.
+    """
+    index = broken_constraint(error)
+    if index is None or "shown" not in index.info:
+        return None
+    db.session.rollback()
+    same = (column == getattr(row, column.key) for column in index.columns)
+    others = select(type(row)).where(*same, index.dialect_options[db.engine.name]["where"])
+    violation = violated(index, "")
+    violation.current = db.session.scalars(others).all()
+    return violation
 
 
 def violated(constraint: Any, statement: str) -> RuleViolation:

@@ -11,12 +11,14 @@ from functools import cache
 from typing import Any
 
 from sqlalchemy import Engine
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql.dml import ReturningInsert
 
 from omnidesk.db.base import Base
 from omnidesk.db.postgresql import SET_ACTOR
 from omnidesk.db.session import acting_user, db
-from omnidesk.db.sqlite import driver_transaction, note_constraint
+from omnidesk.db.sqlite import driver_transaction, lacks_table
+from omnidesk.db.sqlite_constraints import note_constraint
 from omnidesk.db.statements import (
     CompiledStatement,
     drop_lost_connections,
@@ -35,8 +37,18 @@ class Insert:
     def run(self, values: dict[str, Any]) -> Sequence[Any]:
         """Insert a row and commit it; return what the statement returns, as the driver has it.
 
-        It is never sent a second time. Raises SQLAlchemy's errors.
+        It is sent a second time only where SQLite's connection did not know the table, and so has
+        done nothing. Raises SQLAlchemy's errors.
         """
+        try:
+            return self.send(values)
+        except DBAPIError as error:
+            if not lacks_table(error.orig):
+                raise
+        return self.send(values)
+
+    def send(self, values: dict[str, Any]) -> Sequence[Any]:
+        """Insert a row, as `run` does, once."""
         engine = db.engine
         compiled = self.compiled.get(engine.name) or self.compile(engine)
         arguments = compiled.arguments(values | {"actor": acting_user()})

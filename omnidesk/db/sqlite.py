@@ -4,25 +4,21 @@ A request waits for the write lock for a few seconds in all: first in its own pr
 connection that writes, then for other processes.
 """
 
-import re
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from math import ceil
 from time import monotonic
-from typing import Any, cast
+from typing import Any
 
 from flask import g, has_app_context
 from sqlalchemy import (
     Connection,
     Engine,
-    ForeignKeyConstraint,
     PoolProxiedConnection,
     QueuePool,
     event,
-    literal,
-    select,
 )
 from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import DatabaseError
@@ -205,54 +201,12 @@ def mark_disconnect(context: ExceptionContext) -> None:
 
 def is_lost(error: BaseException) -> bool:
     """Return whether an error means that its connection is of no use any more."""
-    return primary_code(error) in DISCONNECT_CODES
+    return primary_code(error) in DISCONNECT_CODES or lacks_table(error)
 
 
-@event.listens_for(Engine, "handle_error")
-def name_constraint(context: ExceptionContext) -> None:
-    """Note the broken constraint's name on the error, as psycopg does."""
-    error, execution = context.original_exception, cast("Any", context.execution_context)
-    if isinstance(error, sqlite3.IntegrityError):
-        driver = execution.root_connection.connection.driver_connection
-        statement = execution.compiled and execution.compiled.statement
-        note_constraint(error, statement, execution.compiled_parameters, driver)
+def lacks_table(error: object) -> bool:
+    """Return whether a connection did not know a table, so that nothing was done.
 
-
-def note_constraint(error: Any, statement: Any, rows: Iterable[Any], driver: Any) -> None:
-    """Note on the driver's error which constraint the rows of a statement break."""
-    message = str(error)
-    if "FOREIGN KEY" in message:
-        name = broken_foreign_key(statement.table, rows, driver)
-    elif columns := re.findall(r"(\w+)\.(\w+)", message):
-        name = "_".join(["uq", columns[0][0], *(column for _, column in columns)])
-    else:
-        name = message.rpartition(": ")[2].removeprefix("index ").strip("'")
-    vars(error)["constraint_name"] = name
-
-
-def broken_foreign_key(table: Table, rows: Iterable[Any], driver: Any) -> str | None:
-    """Return the name of the foreign key whose row is missing, which SQLite does not tell."""
-    execution: Any = context.execution_context
-    table, rows = execution.compiled.statement.table, execution.compiled_parameters
-    keys = sorted(table.foreign_key_constraints, key=lambda key: len(key.elements))
-    for key in keys:
-        if any(is_missing(execution.root_connection, key, row) for row in rows):
-            return str(key.name)
-    # Of two columns only one was changed, here or in the row that is referred to.
-    others = (
-        key for other in table.metadata.sorted_tables for key in other.foreign_key_constraints
-    )
-    for key in (*keys, *(key for key in others if key.referred_table is table)):
-        names = {(each.parent if key in keys else each.column).name for each in key.elements}
-        if len(names) > 1 and not names.isdisjoint(rows[0]):
-            return str(key.name)
-    return None
-
-
-def is_missing(connection: Connection, key: ForeignKeyConstraint, row: dict[str, Any]) -> bool:
-    """Return whether there is no row that the values of another one refer to."""
-    columns = [(each.column, row.get(each.parent.name)) for each in key.elements]
-    if any(value is None for _, value in columns):
-        return False
-    found = select(literal(1)).where(*(column == value for column, value in columns))
-    return connection.execute(found).first() is None
+    A connection was seen not to find one that is there, when others had made text indexes anew.
+    """
+    return isinstance(error, sqlite3.OperationalError) and "no such table" in str(error)

@@ -131,10 +131,10 @@ def sort_pattern(value: str, values: Iterable[str]) -> str:
 
 
 class IncludeField(TextField):
-    """Names of related rows, separated by commas, loaded in the order of the schema."""
+    """Names of related rows, separated by commas, loaded in their order: by default a schema's."""
 
-    def __init__(self, schema: Any) -> None:
-        self.names = tuple(schema.related)
+    def __init__(self, schema: Any, *names: str) -> None:
+        self.names = names or tuple(schema.related)
         name = f"({'|'.join(self.names)})"
         super().__init__(
             pattern=f"{name}(,{name})*",

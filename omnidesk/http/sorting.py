@@ -8,6 +8,7 @@ from sqlalchemy import (
     Case,
     ColumnElement,
     Integer,
+    Null,
     Select,
     UnaryExpression,
     and_,
@@ -91,8 +92,12 @@ def sort_key(clause: Any) -> SortKey:
 
 
 def has_value(rows: Select[Any], key: SortKey) -> bool:
-    """Return whether a select's conditions compare a sort key, which then is never null."""
-    return any(condition.operator in COMPARISONS for condition in comparisons(rows, key.column))
+    """Return whether a sort key is never null, by a select's conditions."""
+    return any(
+        condition.operator in COMPARISONS
+        or (condition.operator is operators.is_not and isinstance(condition.right, Null))
+        for condition in comparisons(rows, key.column)
+    )
 
 
 def comparisons(rows: Select[Any], column: Any) -> list[BinaryExpression[bool]]:

@@ -89,5 +89,6 @@ class Writer(NamedTuple):
 def locked(client_id: int) -> Client | None:
     """Return a client, locked, or the one that they were merged into; None for none."""
     client = db.session.get(Client, client_id, with_for_update={"key_share": True})
-    into = getattr(client, "merged_into", None)  # until the branch with the column is joined
-    return client if into is None else locked(into)
+    if client is None or client.merged_into is None:
+        return client
+    return locked(client.merged_into)

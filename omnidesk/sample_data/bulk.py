@@ -32,7 +32,7 @@ def fill(tickets: int, messages: int, events: int, random_seed: int, comments: i
     rows = add(Ticket, tickets, rng, clients=clients, users=users)
     tag(rows, rng)
     add(Comment, comments if tickets else 0, rng, tickets=rows, users=users)
-    chats = add(Conversation, (messages + 19) // 20, rng, clients=clients)
+    chats = add(Conversation, (messages + 19) // 20, rng, clients=clients, users=users)
     add(Message, messages, rng, chats=chats)
     settle(chats)
     add(Event, events, rng, tickets=rows, users=users)
@@ -45,12 +45,9 @@ def add(model: type[Base], count: int, rng: Random, **others: range) -> range:
     ids = range(first, first + count)
     disable_timeouts(db.session.connection())
     time = sqlite_time if db.engine.name == "sqlite" else time_of
-    # To make an index of all rows at once is faster than to add one entry after another.
-    # A unique one may be what other tables refer to.
-    indexes = [index for index in table.indexes if first == 1 and not index.unique]
-    for index in indexes:
-        index.drop(db.session.connection())
-    with unchecked(), click.progressbar(length=count, label=f"{table.name:13}") as bar:
+    indexed = unindexed(table) if first == 1 else nullcontext()
+    progress = click.progressbar(length=count, label=f"{table.name:13}")
+    with indexed, unchecked(), progress as bar:
         for start in range(0, count, BATCH):
             rows = list(MAKERS[model](ids[start : start + BATCH], rng, time, **others))
             insert(table.name, rows[0], [tuple(row.values()) for row in rows])
@@ -111,16 +108,18 @@ def tag(tickets: range, rng: Random) -> None:
 def unindexed(table: Any) -> Iterator[None]:
     """Drop the indexes of an empty table, and make them again.
 
-    To make an index of all rows at once is faster than to add one entry after another.
+    To make an index of all rows at once is faster than to add one entry after another. A unique one
+    stays: it may be what other tables refer to.
     """
     connection, name = db.session.connection(), f"{table.name}_search"
     searched = db.engine.name == "sqlite" and "words" in table.c
-    for index in table.indexes:
+    indexes = [index for index in table.indexes if not index.unique]
+    for index in indexes:
         index.drop(connection)
     for trigger in TRIGGERS if searched else ():
         connection.exec_driver_sql(f"DROP TRIGGER {name}_{trigger}")
     yield
-    for index in table.indexes:
+    for index in indexes:
         index.create(connection)
     for statement in [rebuild(name), *fts5_triggers(table.name, name)] if searched else ():
         connection.exec_driver_sql(statement)

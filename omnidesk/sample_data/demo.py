@@ -14,7 +14,8 @@ from omnidesk.conversations.models import Conversation
 from omnidesk.db import db, utcnow
 from omnidesk.db.postgresql import reset_sequence
 from omnidesk.events.models import Event
-from omnidesk.tickets.models import Ticket, TicketTag
+from omnidesk.tickets.models import Ticket
+from omnidesk.tickets.tags import TicketTag
 from omnidesk.users import passwords
 from omnidesk.users.models import User
 
@@ -26,7 +27,15 @@ def add() -> bool:
     """Add the demo data to a desk without users; return whether it was added."""
     if db.session.scalar(select(User.user_id).limit(1)):
         return False
-    for rows in (users(), clients(), conversations(), tickets(), events(), messages()):
+    for rows in (
+        users(),
+        clients(),
+        conversations(),
+        tickets(),
+        events(),
+        messages(),
+        identities(),
+    ):
         db.session.add_all(rows)
         db.session.flush()
         reset_sequence(type(rows[0]))

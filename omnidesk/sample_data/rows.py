@@ -10,8 +10,8 @@ from omnidesk.comments.models import Comment
 from omnidesk.conversations.messages import Message
 from omnidesk.conversations.models import Conversation
 from omnidesk.db import MAX_ID, Base
-from omnidesk.db.folding import phone_key, search_text, user_search_text
-from omnidesk.db.words import words
+from omnidesk.db.folding import phone_key, user_search_text
+from omnidesk.db.words import client_words, words
 from omnidesk.events.models import Event
 from omnidesk.tickets.models import Ticket
 from omnidesk.users.models import User
@@ -171,7 +171,7 @@ def comments(ids: range, rng: Random, time: TimeOf, tickets: range, users: range
         }
 
 
-def conversations(ids: range, rng: Random, time: TimeOf, clients: range) -> Rows:
+def conversations(ids: range, rng: Random, time: TimeOf, clients: range, users: range) -> Rows:
     """Yield conversations on every channel, which `bulk.settle` tells of their messages."""
     columns = rng.choices(CHANNELS, k=len(ids)), rng.choices(clients, k=len(ids))
     for number, channel, client_id in zip(ids, *columns, strict=True):
@@ -185,6 +185,7 @@ def conversations(ids: range, rng: Random, time: TimeOf, clients: range) -> Rows
             "created_at": time(number),
             "updated_at": time(number),
             "last_message_id": MAX_ID,
+            "assigned_to": users[number % len(users)] if users and number % 3 else None,
         }
 
 

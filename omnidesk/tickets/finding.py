@@ -31,7 +31,8 @@ from omnidesk.tickets.lists import (
     ordered,
     overdue_conditions,
 )
-from omnidesk.tickets.models import STATUSES, Ticket, TicketTag
+from omnidesk.tickets.models import STATUSES, Ticket
+from omnidesk.tickets.tags import TicketTag
 from omnidesk.tickets.times import TIME_FILTERS, by_times
 
 OPEN = tuple(status for status in STATUSES if status != "cerrado")
@@ -49,11 +50,10 @@ def matching(
 
     `q` is words of the ticket itself or, where `comments` may be read, of one of its comments.
     """
-    tags: list[Any] = filters.items("tag")
-    first, *others = tags or [None]
-    if "conversation_id" in filters:
-        first, others = None, tags
-    table: Any = Ticket if first is None else TicketTag
+    order, tags = first_order(sort), filters.items("tag")
+    # An index has the tickets of a tag by their ids: not by their times, nor those of a chat.
+    by_tag = tags and order == "ticket_id" and "conversation_id" not in filters
+    table: Any = TicketTag if by_tag else Ticket
     tickets = select(Ticket).order_by(*ordered(sort, Ticket, table))
     if table is TicketTag:
         first, *tags = tags
@@ -63,7 +63,6 @@ def matching(
     tickets = tickets.where(*filters.conditions(table, *COMPARED_OTHERWISE))
     if "conversation_id" in filters:
         tickets = tickets.where(in_conversation(filters))
-    order = first_order(sort)
     conditions, by_time = by_times(filters, Ticket, table.ticket_id, order)
     sought = [words_of_ticket(filters, comments=comments), with_tags(tags, filters), *by_time]
     if overdue and order == "due_at":

@@ -8,7 +8,6 @@ from sqlalchemy import (
     ForeignKey,
     ForeignKeyConstraint,
     Index,
-    Select,
     String,
     Text,
     bindparam,
@@ -20,27 +19,23 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 from omnidesk.clients.models import Client
 from omnidesk.db import (
     Base,
-    Filters,
-    RuleViolation,
     Versioned,
-    bytewise_text,
     db,
     enum_type,
     utcnow,
 )
-from omnidesk.db.folding import MAX_TAG, fold_tag
+from omnidesk.db.base import partial_index
 from omnidesk.db.search import text_index
 from omnidesk.db.statements import Statement
 from omnidesk.db.words import words_of
 from omnidesk.tickets.lists import SORTED_TIMES, SORTED_WITHIN
+from omnidesk.tickets.tags import TicketTag, checked_tag
 from omnidesk.users.models import User, require_active_user
 
 PRIORITIES = ("alta", "media", "baja")
 RANK = "CASE priority WHEN 'alta' THEN 0 WHEN 'media' THEN 1 ELSE 2 END"  # as an index has it
 STATUSES = ("abierto", "en_progreso", "cerrado")
-MAX_TAGS = 50  # of a ticket; a trigger of the database keeps it
 MAX_COMMENT = 65_536  # code points
-TagText = bytewise_text(50)
 
 
 class Ticket(Versioned, Base):
@@ -82,25 +77,14 @@ class Ticket(Versioned, Base):
             name="resolved_when_closed",
             info={"field": "status"},
         ),
-        Index(
-            None,
-            "resolved_at",
-            sqlite_where=text("resolved_at IS NOT NULL"),
-            postgresql_where=text("resolved_at IS NOT NULL"),
-        ),
-        Index(
-            None,
-            "conversation_id",
-            "ticket_id",
-            sqlite_where=text("conversation_id IS NOT NULL"),
-            postgresql_where=text("conversation_id IS NOT NULL"),
-        ),
-        Index(
+        partial_index("resolved_at IS NOT NULL", None, "resolved_at"),
+        partial_index("due_at IS NULL", "ix_ticket_not_due", "status", "updated_at", "ticket_id"),
+        partial_index("conversation_id IS NOT NULL", None, "conversation_id", "ticket_id"),
+        partial_index(
+            "assigned_to IS NULL AND status != 'cerrado'",
             "ix_ticket_free",  # that nobody has
             text(f"({RANK})"),
             "ticket_id",
-            sqlite_where=text("assigned_to IS NULL AND status != 'cerrado'"),
-            postgresql_where=text("assigned_to IS NULL AND status != 'cerrado'"),
         ),
         Index(None, "status", "ticket_id"),
         Index(None, "priority", "ticket_id"),
@@ -182,61 +166,6 @@ class Ticket(Versioned, Base):
         """Load the columns that triggers have changed."""
         db.session.flush()
         db.session.refresh(self)
-
-
-class TicketTag(Base):
-    """A tag on a ticket. Triggers keep the ticket's `tags` and the counts of all tags.
-
-    They also copy the ticket's filters here, so that a tag and a status are in one index.
-    """
-
-    __tablename__ = "ticket_tag"
-
-    ticket_id: Mapped[int] = mapped_column(ForeignKey("ticket.ticket_id"), primary_key=True)
-    tag: Mapped[str] = mapped_column(TagText, primary_key=True)
-    client_id: Mapped[int | None]
-    priority: Mapped[str | None] = mapped_column(Text)
-    status: Mapped[str | None] = mapped_column(Text)
-    assigned_to: Mapped[int | None]
-
-    __table_args__ = (
-        # A trigger keeps this rule, since a check sees only one row: it is not created as a check,
-        # but declared here for its name and its error.
-        CheckConstraint(
-            f"count(*) <= {MAX_TAGS}",
-            name="at_most_50",
-            info={"field": "tag", "message": f"A ticket has at most {MAX_TAGS} tags."},
-        ).ddl_if(callable_=lambda *_, **__: False),
-        Index(None, "tag", "ticket_id"),
-        Index(None, "tag", "client_id", "ticket_id"),
-        Index(None, "tag", "priority", "ticket_id"),
-        Index(None, "tag", "status", "ticket_id"),
-        Index(None, "tag", "assigned_to", "ticket_id"),
-    )
-
-
-class Tag(Base):
-    """A tag, and how many tickets have it."""
-
-    __tablename__ = "tag"
-    logged_as = "ticket"
-
-    tag: Mapped[str] = mapped_column(TagText, primary_key=True)
-    tickets: Mapped[int]
-
-    @classmethod
-    def matching(cls, filters: Filters) -> Select[Self]:
-        """Select the tags that meet the filters, in alphabetical order."""
-        return select(cls).where(*filters.conditions(cls)).order_by(cls.tag)
-
-
-def checked_tag(tag: str) -> str:
-    """Return a tag in the form that is stored; raise RuleViolation where it is none."""
-    folded = fold_tag(tag)
-    if folded is None:
-        message = f"1 to {MAX_TAG} letters, digits, and _ . : - but not at the beginning."
-        raise RuleViolation("tag", message)
-    return folded
 
 
 TICKET_EXISTS = Statement(

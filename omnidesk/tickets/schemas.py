@@ -36,7 +36,8 @@ from omnidesk.http.parameters import (
 from omnidesk.tickets.fields import TAG, TagsField
 from omnidesk.tickets.finding import texts_found
 from omnidesk.tickets.lists import SORTED_BY
-from omnidesk.tickets.models import MAX_COMMENT, Tag, Ticket
+from omnidesk.tickets.models import MAX_COMMENT, Ticket
+from omnidesk.tickets.tags import Tag
 from omnidesk.users.schemas import RelatedUser
 
 MAX_TICKETS = 100  # that are changed at once

@@ -13,7 +13,7 @@ from omnidesk.http.serialization import dump
 from omnidesk.tickets import bulk
 from omnidesk.tickets.fields import TAG
 from omnidesk.tickets.finding import matching
-from omnidesk.tickets.models import Tag, Ticket
+from omnidesk.tickets.models import Ticket
 from omnidesk.tickets.queries import select_tickets
 from omnidesk.tickets.queue import take_next
 from omnidesk.tickets.schemas import (
@@ -24,6 +24,7 @@ from omnidesk.tickets.schemas import (
     TicketSchema,
     TicketsPatch,
 )
+from omnidesk.tickets.tags import Tag
 
 COMMENT = "comments:write"
 

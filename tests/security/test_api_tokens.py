@@ -124,7 +124,8 @@ def test_a_token_may_not_do_what_its_user_may_not(agent: Caller, admin: Caller) 
 
 @pytest.mark.parametrize("sender", ["client", "bot"])
 def test_relaying_needs_its_scope_or_an_admin(agent: Caller, admin: Caller, sender: str) -> None:
-    path = f"/api/conversations/{make_conversation().conversation_id}/messages"
+    conversation = make_conversation(handled_by_bot=True)
+    path = f"/api/conversations/{conversation.conversation_id}/messages"
     body = {"sender": sender, "content": "Hello"}
     callers = {
         agent: 403,

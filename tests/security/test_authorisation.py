@@ -18,7 +18,7 @@ OWN = (  # what the server itself sets
     *(("tickets", TICKET, name, TIME) for name in ("created_at", "resolved_at", "updated_at")),
     *(("events", EVENT, name, 1) for name in ("event_id", "created_by")),
     *((MESSAGES, MESSAGE, name, 1) for name in ("message_id", "conversation_id", "user_id")),
-    *((MESSAGES, MESSAGE, name, TIME) for name in ("created_at", "read_at")),
+    *((MESSAGES, MESSAGE, name, TIME) for name in ("created_at", "deleted_at")),
     *(("users", USER, name, 1) for name in ("user_id", "password_hash", "active")),
     *(
         ("users", USER, name, TIME)

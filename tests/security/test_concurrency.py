@@ -62,7 +62,8 @@ def test_no_writer_is_refused_and_every_count_is_right_meanwhile(desk: Desk) -> 
     assert made < {row["ticket_id"] for n in (0, 1) for row in listed(desk, 200 * n)}
     for earlier, later in pairwise(counts):
         assert all(earlier[name] <= later[name] for name in earlier)
-    assert sum(desk.ask("GET", "/api/summary").json()["tickets"].values()) == 201
+    tickets = desk.ask("GET", "/api/summary").json()["tickets"]
+    assert sum(tickets[name] for name in ("open", "in_progress", "closed")) == 201
 
 
 def listed(desk: Desk, offset: int) -> Any:

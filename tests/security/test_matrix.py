@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import pytest
 from flask import Flask
 
+from config import READABLE
 from omnidesk.auth.models import ADMIN_SCOPES, SCOPES
 from omnidesk.http.openapi import NEAR_THE_DOCS
 from tests.conftest import (
@@ -91,6 +92,11 @@ MATRIX = (
     Row("GET /api/conversations/*/history", "changes:read conversations:read"),
     Row("POST /api/conversations", "conversations:write"),
     Row("PATCH /api/conversations/*", "conversations:write"),
+    *(
+        Row(f"POST /api/conversations/*/{action}", "conversations:write")
+        for action in ("read", "unread", "takeover", "return")
+    ),
+    Row("POST /api/conversations/*/handoff", "messages:relay"),
     Row("POST /api/conversations/*/ticket", "tickets:write"),
     Row("GET /api/conversations/*/messages", "conversations:read", "conversations"),
     Row("POST /api/conversations/*/messages", "messages:write"),

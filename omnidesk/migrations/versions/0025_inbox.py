@@ -5,11 +5,12 @@ from collections.abc import Iterable
 import sqlalchemy as sa
 from alembic import op
 
-from omnidesk.migrations.frozen import change_log_v2, change_log_v3
+from omnidesk.migrations.frozen import change_log_v2, change_log_v3, counters_v4
 from omnidesk.migrations.frozen.change_log_v1 import Logged, time_on_postgresql, time_on_sqlite
+from omnidesk.migrations.frozen.counters_v4 import Count
 
 revision = "0025_inbox"
-down_revision = "0022_ticket_times"
+down_revision = "0024_long_events"
 
 KINDS = (
     "text",
@@ -92,11 +93,10 @@ UPDATE conversation SET last_message_id = known.last_id, read_up_to = (
     FROM message GROUP BY conversation_id
 ) AS known WHERE known.conversation_id = conversation.conversation_id
 """
-COUNT = """
-UPDATE counter SET count = CASE slot WHEN 0
-    THEN (SELECT coalesce(sum(unread_count), 0) FROM conversation) ELSE 0 END
-WHERE name = 'unread'
-"""
+DAY = {
+    "sqlite": "substr({row}.due_at, 1, 10)",
+    "postgresql": "to_char({row}.due_at AT TIME ZONE 'UTC', 'YYYY-MM-DD')",
+}
 # The new columns of rows that were logged when they were made: as if they had been so from then on.
 LOG = """
 UPDATE change SET after = substr(after, 1, length(after) - 1) || ',' || (
@@ -124,19 +124,6 @@ UPDATE conversation SET
 WHERE conversation_id = NEW.conversation_id
 AND (last_message_id IS NULL OR last_message_id < NEW.message_id)
 """
-ADD = """
-INSERT INTO counter (name, slot, count) VALUES ('unread', {slot}, {step})
-ON CONFLICT (name, slot) DO UPDATE SET count = counter.count + EXCLUDED.count
-"""
-# By event: when the sum of all unread messages changes, and by how much.
-STEPS = {
-    "INSERT": ("NEW.unread_count <> 0", "NEW.unread_count"),
-    "UPDATE OF unread_count": (
-        "OLD.unread_count <> NEW.unread_count",
-        "NEW.unread_count - OLD.unread_count",
-    ),
-    "DELETE": ("OLD.unread_count <> 0", "-OLD.unread_count"),
-}
 ON_POSTGRESQL = """
 CREATE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {body}; RETURN NULL; END $$;
 CREATE TRIGGER {name} AFTER {event} ON {table} FOR EACH ROW WHEN ({when}) EXECUTE FUNCTION {name}()
@@ -151,7 +138,6 @@ def upgrade() -> None:
     add_columns()
     op.execute(AUTHORS)
     op.execute(SUMS)
-    op.execute(COUNT)
     op.drop_index("ix_message_unread", "message")
     op.drop_column("message", "read_at")
     if postgresql:
@@ -160,7 +146,8 @@ def upgrade() -> None:
         constrain_on_sqlite()
     add_indexes()
     log(postgresql=postgresql)
-    watch(ON_POSTGRESQL if postgresql else ON_SQLITE, postgresql=postgresql)
+    watch(ON_POSTGRESQL if postgresql else ON_SQLITE)
+    count(DAY["postgresql" if postgresql else "sqlite"])
 
 
 def drop_triggers(*, postgresql: bool) -> None:
@@ -302,8 +289,8 @@ def log(*, postgresql: bool) -> None:
         op.execute(LOG.format(table=table, row=row))
 
 
-def watch(trigger: str, *, postgresql: bool) -> None:
-    """Log both tables, let messages move their conversations, and sum up what is unread."""
+def watch(trigger: str) -> None:
+    """Log both tables, and let messages move their conversations."""
     for logged in (CONVERSATION, MESSAGE):
         change_log_v2.watch(logged)
         change_log_v3.watch_inserts(logged)
@@ -316,14 +303,41 @@ def watch(trigger: str, *, postgresql: bool) -> None:
             body=MOVE,
         )
     )
-    slot = "pg_backend_pid() % 64" if postgresql else "0"
-    for event, (when, step) in STEPS.items():
-        op.execute(
-            trigger.format(
-                name=f"count_unread_{event.partition(' ')[0].lower()}",
-                event=event,
-                table="conversation",
-                when=when,
-                body=ADD.format(slot=slot, step=step),
-            )
-        )
+
+
+def count(day: str) -> None:
+    """Count what waits for somebody: the summary shows how much it is."""
+    op.execute("DELETE FROM counter WHERE name = 'unread'")
+    counters_v4.keep(
+        "conversation",
+        (
+            Count("unread", "'unread'", ("unread_count",), "{row}.unread_count"),
+            Count(
+                "waiting",
+                "CASE WHEN {row}.active AND {row}.waiting_since IS NOT NULL THEN 'waiting' END",
+                ("active", "waiting_since"),
+            ),
+            Count(
+                "nobody",
+                "CASE WHEN {row}.active AND {row}.assigned_to IS NULL THEN 'nobody' END",
+                ("active", "assigned_to"),
+            ),
+        ),
+    )
+    is_open = "{row}.status <> 'cerrado'"
+    counters_v4.keep_also(
+        "ticket",
+        (
+            Count(
+                "unassigned",
+                f"CASE WHEN {is_open} AND {{row}}.assigned_to IS NULL THEN 'unassigned' END",
+                ("status", "assigned_to"),
+            ),
+            Count(
+                "due",
+                f"CASE WHEN {is_open} AND {{row}}.due_at IS NOT NULL THEN 'due ' || {day} END",
+                ("status", "due_at"),
+            ),
+        ),
+        "{row}.status",
+    )

@@ -7,7 +7,7 @@ from alembic import op
 
 from omnidesk.migrations.frozen.change_log_v3 import Logged, allow, keep
 
-revision = "0028_inbound"
+revision = "0026_inbound"
 down_revision = "0025_inbox"
 
 ACTIVE_CHAT = {

@@ -6,8 +6,8 @@ from alembic import op
 from omnidesk.migrations.frozen import change_log_v2, change_log_v3
 from omnidesk.migrations.frozen.change_log_v1 import Logged
 
-revision = "0029_cases"
-down_revision = "0022_ticket_times"
+revision = "0027_cases"
+down_revision = "0026_inbound"
 
 TICKET = Logged(
     "ticket",

@@ -6,7 +6,7 @@ And an index of tickets without a time at which they are due, for lists by that 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0026_long_events"
+revision = "0024_long_events"
 down_revision = "0023_client_words"
 
 HOURS = (1, 24, 7 * 24, 31 * 24)
