@@ -38,7 +38,7 @@ ODD_SETTINGS = {
     "default_transaction_read_only": "on",
     "default_transaction_isolation": "serializable",
     "default_transaction_deferrable": "on",
-    "statement_timeout": "1",
+    "statement_timeout": "20",
 }
 
 
