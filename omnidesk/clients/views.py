@@ -51,7 +51,7 @@ def update_client(client: Client, data: dict[str, Any]) -> None:
     client.change(**data)
 
 
-@blp.post("/clients/<id(example=55):client_id>/merge")
+@blp.post("/clients/<id(example=56):client_id>/merge")
 @blp.admin_only
 @blp.arguments(ClientMerge)
 @blp.response(200, ClientSchema)

@@ -108,6 +108,12 @@ class MessageCreate(MessageFields):
 class MessagePatch(PatchSchema, MessageText):
     """What a channel may tell of a message later."""
 
+    external_message_id = TextField(
+        Message.external_message_id,
+        example="whatsapp-1-1",
+        description="The id of the message on its channel, where it has none",
+    )
+
 
 def message_texts(rows: list[dict[str, Any]], _: SearchQuery) -> list[Texts]:
     """Return what messages say."""
