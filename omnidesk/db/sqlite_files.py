@@ -32,7 +32,7 @@ class DatabaseFiles:
     def __init__(self, path: str) -> None:
         self.path = path
         self.names_beside = [path + suffix for suffix in BESIDE]
-        self.parent = Path(path).parent
+        self.file, self.parent = Path(path), Path(path).parent
         self.database: FileId = None  # as it was first seen
         self.connections: WeakSet[CountedConnection] = WeakSet()  # this process's, while open
         self.beside: tuple[FileId, ...] | None = None  # as those connections have them
@@ -79,13 +79,14 @@ class DatabaseFiles:
             raise sqlite3.OperationalError(f"{self.path}: {error.strerror}") from None
 
     def check_quickly(self) -> None:
-        """Do what `check` does, but only once a second, or when the folder was changed."""
+        """Do what `check` does once a second, or when the folder was changed or the file cut."""
         try:
-            found = self.parent.stat()
+            found, size = self.parent.stat(), self.file.stat().st_size
         except OSError:
             return self.check()  # which raises it in its own words
         folder, now = (found.st_ino, found.st_mtime_ns), monotonic()
-        if folder == self.folder and now < self.unchanged_until:
+        is_whole = size >= self.inspected[1]  # SQLite makes it shorter only when it is asked to
+        if folder == self.folder and now < self.unchanged_until and is_whole:
             return None
         self.folder = None
         self.check()
