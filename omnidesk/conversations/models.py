@@ -28,7 +28,7 @@ from omnidesk.conversations.turns import Turns
 from omnidesk.db import Base, Filters, RuleViolation, Versioned, db, utcnow
 from omnidesk.db.base import partial_index
 from omnidesk.db.statements import Statement
-from omnidesk.users.models import User, require_active_user
+from omnidesk.users.models import Assignable, User
 
 SORTS = ("-updated_at", "updated_at", "waiting_since", "-waiting_since")  # the first by default
 ASKED = {"unread": "unread_count > 0", "waiting": "waiting_since IS NOT NULL"}
@@ -40,7 +40,7 @@ ACTIVE_CHAT: dict[str, Any] = {
 ACTIVITY = {"client_id", "active"}  # the fields whose change moves a conversation in the list
 
 
-class Conversation(ReadMarks, Turns, Versioned, Base):
+class Conversation(Assignable, ReadMarks, Turns, Versioned, Base):
     """A client's thread of messages on one channel.
 
     When a message is stored, a trigger sets the columns that tell of messages: see migration
@@ -59,7 +59,6 @@ class Conversation(ReadMarks, Turns, Versioned, Base):
     updated_at: Mapped[datetime] = mapped_column(default=utcnow)
     last_message_at: Mapped[datetime | None]
     last_message_id: Mapped[int | None]
-    assigned_to: Mapped[int | None] = mapped_column(ForeignKey("app_user.user_id"))
     waiting_since: Mapped[datetime | None]
     handed_off_at: Mapped[datetime | None]
     handoff_reason: Mapped[str | None] = mapped_column(String(255))
@@ -177,15 +176,6 @@ class Conversation(ReadMarks, Turns, Versioned, Base):
         if self.differs(**{name: fields[name] for name in ACTIVITY & fields.keys()}):
             fields["updated_at"] = utcnow()
         super().change(**fields)
-
-    def assign(self, user_id: int | None) -> None:
-        """Assign it to a user or nobody; raise RuleViolation unless the user is active.
-
-        Whoever has it already keeps it, active or not.
-        """
-        if user_id != self.assigned_to:
-            require_active_user(user_id, "assigned_to")
-        self.assigned_to = user_id
 
     def take_over(self, user_id: int) -> None:
         """Let people answer instead of a bot, first of all this user where nobody has it."""

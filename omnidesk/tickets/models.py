@@ -30,7 +30,7 @@ from omnidesk.db.statements import Statement
 from omnidesk.db.words import words_of
 from omnidesk.tickets.lists import SORTED_TIMES, SORTED_WITHIN
 from omnidesk.tickets.tags import TicketTag, checked_tag
-from omnidesk.users.models import User, require_active_user
+from omnidesk.users.models import Assignable, User
 
 PRIORITIES = ("alta", "media", "baja")
 RANK = "CASE priority WHEN 'alta' THEN 0 WHEN 'media' THEN 1 ELSE 2 END"  # as an index has it
@@ -38,7 +38,7 @@ STATUSES = ("abierto", "en_progreso", "cerrado")
 MAX_COMMENT = 65_536  # code points
 
 
-class Ticket(Versioned, Base):
+class Ticket(Assignable, Versioned, Base):
     """A client's request, from open to closed."""
 
     __tablename__ = "ticket"
@@ -53,7 +53,6 @@ class Ticket(Versioned, Base):
     created_at: Mapped[datetime] = mapped_column(default=utcnow)
     due_at: Mapped[datetime | None]
     resolved_at: Mapped[datetime | None]
-    assigned_to: Mapped[int | None] = mapped_column(ForeignKey("app_user.user_id"))
     # Kept by triggers: a JSON array, and the time, which tags and comments move.
     tags: Mapped[str] = mapped_column(Text, server_default="[]", sort_order=100)
     updated_at: Mapped[datetime] = mapped_column(default=utcnow, sort_order=101)
@@ -135,15 +134,6 @@ class Ticket(Versioned, Base):
         if status != self.status:
             self.resolved_at = utcnow() if status == "cerrado" else None
         self.status = status
-
-    def assign(self, user_id: int | None) -> None:
-        """Assign the ticket to a user or nobody; raise RuleViolation unless the user is active.
-
-        Whoever has the ticket already keeps it, active or not.
-        """
-        if user_id != self.assigned_to:
-            require_active_user(user_id, "assigned_to")
-        self.assigned_to = user_id
 
     def add_tag(self, tag: str) -> None:
         """Put a tag on the locked ticket, unless it has it; raise RuleViolation for a bad tag."""

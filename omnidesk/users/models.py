@@ -3,7 +3,18 @@
 from datetime import datetime
 from typing import Any, Self
 
-from sqlalchemy import Boolean, Index, Select, String, Text, bindparam, func, select, text
+from sqlalchemy import (
+    Boolean,
+    ForeignKey,
+    Index,
+    Select,
+    String,
+    Text,
+    bindparam,
+    func,
+    select,
+    text,
+)
 from sqlalchemy.orm import Mapped, mapped_column
 
 from omnidesk.db import (
@@ -135,6 +146,21 @@ def require_active_user(user_id: int | None, field: str) -> None:
     active = select(User.user_id).where(User.user_id == user_id, User.active)
     if not db.session.scalar(active.with_for_update(read=True)):
         raise RuleViolation(field, "No active user has this id.")
+
+
+class Assignable:
+    """The part of a row that a user can have."""
+
+    assigned_to: Mapped[int | None] = mapped_column(ForeignKey("app_user.user_id"))
+
+    def assign(self, user_id: int | None) -> None:
+        """Assign it to a user or nobody; raise RuleViolation unless the user is active.
+
+        Whoever has it already keeps it, active or not.
+        """
+        if user_id != self.assigned_to:
+            require_active_user(user_id, "assigned_to")
+        self.assigned_to = user_id
 
 
 PASSWORD_BY_NAME = Statement(
