@@ -13,13 +13,7 @@ from time import monotonic
 from typing import Any
 
 from flask import g, has_app_context
-from sqlalchemy import (
-    Connection,
-    Engine,
-    PoolProxiedConnection,
-    QueuePool,
-    event,
-)
+from sqlalchemy import Connection, Engine, PoolProxiedConnection, QueuePool, event
 from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import DatabaseError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError

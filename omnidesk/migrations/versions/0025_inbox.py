@@ -7,6 +7,7 @@ from alembic import op
 
 from omnidesk.migrations.frozen import change_log_v2, change_log_v3, counters_v4
 from omnidesk.migrations.frozen.change_log_v1 import Logged, time_on_postgresql, time_on_sqlite
+from omnidesk.migrations.frozen.constraints_v1 import add_on_sqlite
 from omnidesk.migrations.frozen.counters_v4 import Count
 
 revision = "0025_inbox"
@@ -204,29 +205,11 @@ def constrain_on_postgresql() -> None:
 
 
 def constrain_on_sqlite() -> None:
-    """Add the constraints, and allow an empty text.
-
-    Only what SQLite stores of its tables is changed, as in version 0013.
-    """
-    connection = op.get_bind()
-    number = connection.scalar(sa.text("PRAGMA schema_version"))
-    op.execute("PRAGMA writable_schema=ON")
-    for table, checks, column in (
-        ("conversation", CONVERSATION_CHECKS, "assigned_to"),
-        ("message", MESSAGE_CHECKS, "user_id"),
-    ):
-        where = {"table": table}
-        sql = connection.scalar(
-            sa.text("SELECT sql FROM sqlite_master WHERE type = 'table' AND name = :table"), where
-        )
-        added = ",\n\t".join(constraints(table, checks, column))
-        sql = sql.replace(CONTENT.format(1), CONTENT.format(0)).rstrip().removesuffix(")")
-        connection.execute(
-            sa.text("UPDATE sqlite_master SET sql = :sql WHERE type = 'table' AND name = :table"),
-            where | {"sql": f"{sql.rstrip()},\n\t{added}\n)"},
-        )
-    op.execute(f"PRAGMA schema_version={number + 1}")  # other connections read the tables again
-    op.execute("PRAGMA writable_schema=RESET")  # and so does this one
+    """Add the constraints, and allow an empty text."""
+    conversation = constraints("conversation", CONVERSATION_CHECKS, "assigned_to")
+    message = constraints("message", MESSAGE_CHECKS, "user_id")
+    add_on_sqlite("conversation", conversation)
+    add_on_sqlite("message", message, before=CONTENT.format(1), now=CONTENT.format(0))
 
 
 def constraints(table: str, checks: dict[str, str], column: str) -> Iterable[str]:

@@ -5,6 +5,7 @@ from alembic import op
 
 from omnidesk.migrations.frozen import change_log_v2, change_log_v3
 from omnidesk.migrations.frozen.change_log_v1 import Logged
+from omnidesk.migrations.frozen.constraints_v1 import add_on_sqlite
 
 revision = "0027_cases"
 down_revision = "0026_inbound"
@@ -103,28 +104,7 @@ def add_column(table: str, column: str, *constraints: str) -> None:
         for clause in clauses:
             op.execute(f"ALTER TABLE {table} ADD {clause}")
     else:
-        constrain_on_sqlite(table, clauses)
-
-
-def constrain_on_sqlite(table: str, clauses: list[str]) -> None:
-    """Add constraints that all rows meet.
-
-    Only what SQLite stores of the table is changed, as its manual describes for constraints that
-    are taken away ("Making Other Kinds Of Table Schema Changes"): no table is copied, and triggers
-    and indexes stay as they are.
-    """
-    connection = op.get_bind()
-    number = connection.scalar(sa.text("PRAGMA schema_version"))
-    op.execute("PRAGMA writable_schema=ON")
-    where = "WHERE type = 'table' AND name = :table"
-    sql = connection.scalar(sa.text(f"SELECT sql FROM sqlite_master {where}"), {"table": table})  # noqa: S608 - ours
-    made = ", ".join([sql.rstrip().removesuffix(")").rstrip(), *clauses])
-    connection.execute(
-        sa.text(f"UPDATE sqlite_master SET sql = :sql {where}"),  # noqa: S608 - ours
-        {"table": table, "sql": f"{made}\n)"},
-    )
-    op.execute(f"PRAGMA schema_version={number + 1}")  # other connections read the table again
-    op.execute("PRAGMA writable_schema=RESET")  # and so does this one
+        add_on_sqlite(table, clauses)
 
 
 def index_where_given(table: str, *columns: str) -> None:
