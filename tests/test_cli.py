@@ -289,6 +289,18 @@ def test_seeds_break_no_rule(app: Any) -> None:
     db.session.rollback()
 
 
+@on_sqlite
+def test_seeds_leave_the_indexes_in_the_order_that_sqlite_chooses_by(app: Any) -> None:
+    bulk.fill(300, 200, 100, random_seed=1)
+
+    made = "SELECT sql FROM sqlite_master WHERE type = 'index' AND tbl_name = 'conversation'"
+    indexes = [*db.session.scalars(text(f"{made} AND sql NOT LIKE '%UNIQUE%' ORDER BY rowid"))]
+    conditional = [" WHERE " in index for index in indexes]
+    assert conditional == sorted(conditional)
+    assert any(conditional)
+    db.session.rollback()
+
+
 def test_seeds_keep_what_is_there(app: Any) -> None:
     make_client(full_name="Somebody")
 

@@ -109,11 +109,12 @@ def unindexed(table: Any) -> Iterator[None]:
     """Drop the indexes of an empty table, and make them again.
 
     To make an index of all rows at once is faster than to add one entry after another. A unique one
-    stays: it may be what other tables refer to.
+    stays: it may be what other tables refer to. Indexes with a condition are made last, as by the
+    migrations: of two that serve a list alike, SQLite uses the one that was made last.
     """
     connection, name = db.session.connection(), f"{table.name}_search"
     searched = db.engine.name == "sqlite" and "words" in table.c
-    indexes = [index for index in table.indexes if not index.unique]
+    indexes = sorted((index for index in table.indexes if not index.unique), key=making_order)
     for index in indexes:
         index.drop(connection)
     for trigger in TRIGGERS if searched else ():
@@ -123,6 +124,11 @@ def unindexed(table: Any) -> Iterator[None]:
         index.create(connection)
     for statement in [rebuild(name), *fts5_triggers(table.name, name)] if searched else ():
         connection.exec_driver_sql(statement)
+
+
+def making_order(index: sa.Index) -> tuple[bool, str | None]:
+    """Return what indexes are sorted by to be made: those with a condition last, then the names."""
+    return index.dialect_options["sqlite"]["where"] is not None, index.name
 
 
 @contextmanager
