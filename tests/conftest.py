@@ -1,6 +1,9 @@
 """Fixtures and helpers: the app on each database, callers, and rows."""
 
+import os
 import secrets
+import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from contextvars import Context
@@ -34,6 +37,11 @@ from omnidesk.users.models import User
 from tests import postgres
 from tests.postgres import free_port
 from tests.servers import gunicorn, plain_site, start_nginx, wait_for
+
+# A commit waits for a disk, but not for memory.
+MEMORY = Path("/dev/shm")  # noqa: S108 - the folders made in it are of this user alone
+if "TMPDIR" not in os.environ and MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > 2**31:
+    tempfile.tempdir = str(MEMORY)
 
 Row = TypeVar("Row", bound=Base)
 PASSWORD = "correct horse"
@@ -111,6 +119,15 @@ def migrated_app(database_url: str) -> Iterator[Flask]:
 def server(migrated_app: Any, environment: dict[str, str], tmp_path_factory: Any) -> Iterator[str]:
     """The address of gunicorn with two workers, on the tests' own database."""
     with gunicorn(environment, tmp_path_factory.mktemp("gunicorn")) as address:
+        yield address
+
+
+@pytest.fixture(scope="session")
+def four_workers(
+    migrated_app: Any, environment: dict[str, str], tmp_path_factory: Any
+) -> Iterator[str]:
+    """The address of gunicorn with four workers, for races."""
+    with gunicorn(environment, tmp_path_factory.mktemp("four_workers"), workers=4) as address:
         yield address
 
 

@@ -109,17 +109,19 @@ def test_the_oldest_of_the_highest_priority_is_taken_next(agent: Caller) -> None
     assert (answers[4].status_code, answers[4].data) == (204, b"")
 
 
-def test_agents_who_take_at_once_get_different_tickets(server: str, agent: Caller) -> None:
+def test_agents_who_take_at_once_get_different_tickets(four_workers: str, agent: Caller) -> None:
     client_id = make_client().client_id
     agents = [agent, *(Caller(agent.app, make_user(f"agent-{n}")) for n in range(3))]
     priorities = ["alta"] * 6 + ["media"] * 6 + ["baja"] * 8
     ids = [make_ticket(client_id, priority=each).ticket_id for each in priorities]
 
     def take(n: int) -> Any:
-        return agents[n % 4].user.user_id, ask("POST", f"{server}/api/tickets/next", agents[n % 4])
+        return agents[n % 4].user.user_id, ask(
+            "POST", f"{four_workers}/api/tickets/next", agents[n % 4]
+        )
 
     answers = run_concurrently(20, take)
 
     assert sorted(answer.json()["ticket_id"] for _, answer in answers) == ids
     assert all(answer.json()["assigned_to"] == user_id for user_id, answer in answers)
-    assert ask("POST", f"{server}/api/tickets/next", agent).status_code == 204
+    assert ask("POST", f"{four_workers}/api/tickets/next", agent).status_code == 204

@@ -2,32 +2,19 @@
 
 import threading
 import time
-from collections.abc import Iterator
 from itertools import count
-from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
-from flask import Flask
 from sqlalchemy import insert, text, update
 
 from omnidesk.conversations.models import Conversation
 from omnidesk.db import db
 from omnidesk.db.session import READ
 from tests.conftest import Caller, make_client, on_postgresql
-from tests.servers import gunicorn, run_concurrently
+from tests.servers import run_concurrently
 from tests.test_inbound import CHAT, body
-
-
-@pytest.fixture(scope="module")
-def four_workers(
-    migrated_app: Flask, environment: dict[str, str], tmp_path_factory: Any
-) -> Iterator[str]:
-    """The address of a server with four workers."""
-    folder: Path = tmp_path_factory.mktemp("inbound")
-    with gunicorn(environment, folder, workers=4) as address:
-        yield address
 
 
 def post(address: str, caller: Caller, path: str, sent: Any) -> Any:
@@ -116,12 +103,12 @@ def wait_until_waiting(number: int) -> None:
 @on_postgresql
 @pytest.mark.parametrize("commits", [True, False])
 def test_a_conversation_that_others_are_beginning_is_waited_for(
-    server: str, admin: Caller, commits: bool
+    four_workers: str, admin: Caller, commits: bool
 ) -> None:
     others = {"client_id": make_client().client_id, "handled_by_bot": False, **CHAT}
     answers: list[Any] = []
     bring = threading.Thread(
-        target=lambda: answers.append(post(server, admin, "/api/inbound", body()))
+        target=lambda: answers.append(post(four_workers, admin, "/api/inbound", body()))
     )
 
     with db.engine.connect() as connection:
@@ -141,13 +128,15 @@ def test_a_conversation_that_others_are_beginning_is_waited_for(
 
 
 @on_postgresql
-def test_a_conversation_that_others_are_closing_is_opened_again(server: str, admin: Caller) -> None:
-    post(server, admin, "/api/inbound", body(1, external_user_id="known"))
+def test_a_conversation_that_others_are_closing_is_opened_again(
+    four_workers: str, admin: Caller
+) -> None:
+    post(four_workers, admin, "/api/inbound", body(1, external_user_id="known"))
     statuses: list[int] = []
 
     def bring(number: int, user: str) -> None:
         sent = body(number, external_user_id=user)
-        statuses.append(post(server, admin, "/api/inbound", sent).status_code)
+        statuses.append(post(four_workers, admin, "/api/inbound", sent).status_code)
 
     known, new = (threading.Thread(target=bring, args=args) for args in ((2, "known"), (3, "new")))
     with db.engine.begin() as connection:

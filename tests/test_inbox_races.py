@@ -1,4 +1,4 @@
-"""Concurrent answers and marks, against real gunicorn: nobody answers over somebody."""
+"""Concurrent answers and marks, on four workers: nobody answers over somebody."""
 
 from typing import Any
 
@@ -7,10 +7,10 @@ from tests.servers import run_concurrently
 from tests.test_races import ask
 
 
-def test_no_bot_answers_after_a_user_has_taken_over(server: str, admin: Caller) -> None:
+def test_no_bot_answers_after_a_user_has_taken_over(four_workers: str, admin: Caller) -> None:
     for _ in range(10):
         conversation = make_conversation(handled_by_bot=True)
-        url = f"{server}/api/conversations/{conversation.conversation_id}"
+        url = f"{four_workers}/api/conversations/{conversation.conversation_id}"
 
         def say(n: int, url: str = url) -> Any:
             body = {"content": "Hello", "sender": "user" if n == 2 else "bot"}
@@ -26,12 +26,12 @@ def test_no_bot_answers_after_a_user_has_taken_over(server: str, admin: Caller) 
 
 
 def test_one_of_two_who_have_seen_the_same_answers(
-    server: str, agent: Caller, admin: Caller
+    four_workers: str, agent: Caller, admin: Caller
 ) -> None:
     for _ in range(10):
         conversation = make_conversation()
         seen = make_message(conversation).message_id
-        url = f"{server}/api/conversations/{conversation.conversation_id}/messages"
+        url = f"{four_workers}/api/conversations/{conversation.conversation_id}/messages"
 
         def answer(n: int, url: str = url, seen: int = seen) -> int:
             body = {"content": "Hello", "after_message_id": seen}
@@ -40,11 +40,11 @@ def test_one_of_two_who_have_seen_the_same_answers(
         assert sorted(run_concurrently(2, answer)) == [201, 409]
 
 
-def test_a_read_hides_no_message_that_arrives_meanwhile(server: str, admin: Caller) -> None:
+def test_a_read_hides_no_message_that_arrives_meanwhile(four_workers: str, admin: Caller) -> None:
     for _ in range(10):
         conversation = make_conversation()
         last = make_message(conversation).message_id
-        url = f"{server}/api/conversations/{conversation.conversation_id}"
+        url = f"{four_workers}/api/conversations/{conversation.conversation_id}"
         calls = [
             (f"{url}/read", {"up_to_message_id": last}),
             *[(f"{url}/messages", {"sender": "client", "content": "And?"})] * 3,

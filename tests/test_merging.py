@@ -168,7 +168,7 @@ def test_an_emptied_client_can_still_be_renamed_and_deleted(admin: Caller) -> No
     assert [answer.status_code for answer in (renamed, kept, gone)] == [200, 409, 204]
 
 
-def test_new_rows_that_meet_a_merge_are_not_left_behind(server: str, admin: Caller) -> None:
+def test_new_rows_that_meet_a_merge_are_not_left_behind(four_workers: str, admin: Caller) -> None:
     new = ("tickets", {"subject": "x"}), ("conversations", {"channel": "web"})
     for _ in range(6):
         old, into = (make_client().client_id for _ in range(2))
@@ -176,12 +176,12 @@ def test_new_rows_that_meet_a_merge_are_not_left_behind(server: str, admin: Call
 
         def call(n: int, old: int = old, into: int = into, chat: int = chat) -> Any:
             if n == 0:
-                return ask("POST", f"{server}/api/clients/{old}/merge", admin, {"into": into})
+                return ask("POST", f"{four_workers}/api/clients/{old}/merge", admin, {"into": into})
             if n == 1:
-                path = f"{server}/api/conversations/{chat}/ticket"
+                path = f"{four_workers}/api/conversations/{chat}/ticket"
                 return ask("POST", path, admin, {"subject": "x"})
             path, body = new[n % 2]
-            return ask("POST", f"{server}/api/{path}", admin, body | {"client_id": old})
+            return ask("POST", f"{four_workers}/api/{path}", admin, body | {"client_id": old})
 
         answers = run_concurrently(10, call)
 
@@ -189,7 +189,7 @@ def test_new_rows_that_meet_a_merge_are_not_left_behind(server: str, admin: Call
         assert [answer.status_code for answer in answers].count(200) == 1
         stored_ = sum(answer.status_code == 201 for answer in answers)
         found = [
-            ask("GET", f"{server}/api/{path}?client_id={n}", admin).json()
+            ask("GET", f"{four_workers}/api/{path}?client_id={n}", admin).json()
             for n in (old, into)
             for path in ("tickets", "conversations")
         ]
@@ -197,7 +197,7 @@ def test_new_rows_that_meet_a_merge_are_not_left_behind(server: str, admin: Call
         assert sum(map(len, found)) == stored_ + 1
 
 
-def test_of_merges_at_once_one_is_done(server: str, admin: Caller) -> None:
+def test_of_merges_at_once_one_is_done(four_workers: str, admin: Caller) -> None:
     for _ in range(6):
         pair = [make_client().client_id for _ in range(2)]
         for client_id in pair:
@@ -205,7 +205,7 @@ def test_of_merges_at_once_one_is_done(server: str, admin: Caller) -> None:
 
         def merge(n: int, pair: list[int] = pair) -> int:
             one, other = pair[n % 2], pair[1 - n % 2]
-            answer = ask("POST", f"{server}/api/clients/{one}/merge", admin, {"into": other})
+            answer = ask("POST", f"{four_workers}/api/clients/{one}/merge", admin, {"into": other})
             return int(answer.status_code)
 
         assert sorted(run_concurrently(6, merge)) == [200, *[409] * 5]
