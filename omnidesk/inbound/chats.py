@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import NamedTuple
 
 from flask import current_app
-from sqlalchemy import Select, or_, select
+from sqlalchemy import Select, and_, or_, select
 
 from omnidesk.clients.identities import Identity
 from omnidesk.clients.models import Client
@@ -38,27 +38,40 @@ class Chat(NamedTuple):
             .with_for_update(of=Conversation, key_share=True)
         ).first()
 
-    def message(self, external_message_id: str) -> Message | None:
-        """Return the message that the channel knows by this id, in any conversation of the chat."""
-        theirs = self.conversations().with_only_columns(Conversation.conversation_id)
-        known = select(Message).where(
-            Message.conversation_id.in_(theirs), Message.external_message_id == external_message_id
+    def find(self, external_message_id: str) -> tuple[int, Message | None] | None:
+        """Return the message that the channel knows by this id, and its conversation's id.
+
+        It can be in any conversation of the chat. Without the message, it is the id of one of them;
+        None where the chat has no conversation.
+        """
+        is_known = and_(
+            Message.conversation_id == Conversation.conversation_id,
+            Message.external_message_id == external_message_id,
         )
-        return db.session.scalar(known.order_by(Message.message_id).limit(1))
+        found = (
+            select(Conversation.conversation_id, Message)
+            .outerjoin(Message, is_known)
+            .where(Conversation.channel == self.channel)
+            .where(Conversation.external_chat_id == self.external_chat_id)
+        )
+        oldest = (Message.message_id.is_(None), Message.message_id)
+        return db.session.execute(found.order_by(*oldest).limit(1)).first()
 
     def latest(self) -> Conversation | None:
         """Return the conversation with the latest activity, or None."""
         latest = (Conversation.updated_at.desc(), Conversation.conversation_id.desc())
         return db.session.scalar(self.conversations().order_by(*latest).limit(1))
 
-    def open(self, client_id: int, *, handled_by_bot: bool) -> tuple[Conversation, bool]:
-        """Return the active conversation, locked, and whether it is new.
+    def open(
+        self, client_id: int, *, handled_by_bot: bool, is_new: bool
+    ) -> tuple[Conversation, bool]:
+        """Return the active conversation, locked, and whether it is new, as in a new chat.
 
         Where none is active, the last is opened again if its last message is recent enough; else
         one with this client begins. The caller holds the lock of all identities. Raises
         IntegrityError where others begin or open one meanwhile.
         """
-        found = self.active_or_recent()
+        found = None if is_new else self.active_or_recent()
         if found is None:
             made = {"client_id": client_id, "handled_by_bot": handled_by_bot, **self._asdict()}
             conversation = Conversation.new(**made)

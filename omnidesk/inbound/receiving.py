@@ -61,12 +61,15 @@ def store(writer: Writer, fields: dict[str, Any], *, handled_by_bot: bool) -> Re
         # A conversation that was closed meanwhile is still locked: it would be waited for in vain.
         db.session.rollback()
         Identity.lock_all()
-    if stored := chat.message(fields["external_message_id"]):
-        return sent_again(stored, usual[1] if usual else writer.shown())
+    found = chat.find(fields["external_message_id"])
+    if found and found[1]:
+        return sent_again(found[1], usual[1] if usual else writer.shown())
     is_new = begun = False
     if usual is None:
         client, is_new = writer.client()
-        conversation, begun = chat.open(client.client_id, handled_by_bot=handled_by_bot)
+        conversation, begun = chat.open(
+            client.client_id, handled_by_bot=handled_by_bot, is_new=found is None
+        )
         welcome_back(client, conversation)
     else:
         conversation, client = usual
