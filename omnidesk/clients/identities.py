@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Self
 
-from sqlalchemy import ForeignKey, Index, Select, String, UniqueConstraint, select
+from sqlalchemy import ForeignKey, Index, Select, String, UniqueConstraint, bindparam, select
 from sqlalchemy.orm import Mapped, mapped_column
 
 from omnidesk.db import Base, Filters, Versioned, db, utcnow
@@ -39,13 +39,13 @@ class Identity(Versioned, Base):
         advisory_lock("identity")
 
     @classmethod
-    def of(cls, channel: str, external_user_id: str) -> Self | None:
+    def of(cls, channel: str, external_user_id: str) -> "Identity | None":
         """Return the identity of a channel's user, or None."""
-        known = select(cls).filter_by(channel=channel, external_user_id=external_user_id)
-        return db.session.scalar(known)
+        named = {"channel": channel, "external_user_id": external_user_id}
+        return db.session.scalar(OF_USER, named)
 
     @classmethod
-    def give(cls, client_id: int, channel: str, external_user_id: str) -> Self:
+    def give(cls, client_id: int, channel: str, external_user_id: str) -> "Identity":
         """Return the identity of a channel's user, new or moved to this client.
 
         The caller holds the lock of all.
@@ -56,3 +56,9 @@ class Identity(Versioned, Base):
         known.change(client_id=client_id)
         db.session.flush()
         return known
+
+
+OF_USER = select(Identity).where(
+    Identity.channel == bindparam("channel"),
+    Identity.external_user_id == bindparam("external_user_id"),
+)

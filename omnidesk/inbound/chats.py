@@ -4,13 +4,41 @@ from datetime import timedelta
 from typing import NamedTuple
 
 from flask import current_app
-from sqlalchemy import Select, and_, or_, select
+from sqlalchemy import Select, and_, bindparam, or_, select
 
 from omnidesk.clients.identities import Identity
 from omnidesk.clients.models import Client
 from omnidesk.conversations.messages import Message
 from omnidesk.conversations.models import Conversation
 from omnidesk.db import db, utcnow
+
+# Built once: to build a select takes as long as to run it.
+OF_CHAT = (
+    Conversation.channel == bindparam("channel"),
+    Conversation.external_chat_id == bindparam("external_chat_id"),
+)
+USUAL = (
+    select(Conversation, Client)
+    .join(Client, Client.client_id == Conversation.client_id)
+    .join(Identity, Identity.client_id == Client.client_id)
+    .where(*OF_CHAT, Conversation.active, Client.active)
+    .where(Identity.channel == bindparam("channel"))
+    .where(Identity.external_user_id == bindparam("user_id"))
+    .with_for_update(of=Conversation, key_share=True)
+)
+FOUND = (
+    select(Conversation.conversation_id, Message)
+    .outerjoin(
+        Message,
+        and_(
+            Message.conversation_id == Conversation.conversation_id,
+            Message.external_message_id == bindparam("external_message_id"),
+        ),
+    )
+    .where(*OF_CHAT)
+    .order_by(Message.message_id.is_(None), Message.message_id)
+    .limit(1)
+)
 
 
 class Chat(NamedTuple):
@@ -28,15 +56,7 @@ class Chat(NamedTuple):
 
         None where a client or a conversation must be found, made or made active first.
         """
-        return db.session.execute(
-            self.conversations()
-            .join(Client, Client.client_id == Conversation.client_id)
-            .join(Identity, Identity.client_id == Client.client_id)
-            .where(Conversation.active, Client.active)
-            .where(Identity.channel == self.channel, Identity.external_user_id == user_id)
-            .add_columns(Client)
-            .with_for_update(of=Conversation, key_share=True)
-        ).first()
+        return db.session.execute(USUAL, {**self._asdict(), "user_id": user_id}).first()
 
     def find(self, external_message_id: str) -> tuple[int, Message | None] | None:
         """Return the message that the channel knows by this id, and its conversation's id.
@@ -44,18 +64,8 @@ class Chat(NamedTuple):
         It can be in any conversation of the chat. Without the message, it is the id of one of them;
         None where the chat has no conversation.
         """
-        is_known = and_(
-            Message.conversation_id == Conversation.conversation_id,
-            Message.external_message_id == external_message_id,
-        )
-        found = (
-            select(Conversation.conversation_id, Message)
-            .outerjoin(Message, is_known)
-            .where(Conversation.channel == self.channel)
-            .where(Conversation.external_chat_id == self.external_chat_id)
-        )
-        oldest = (Message.message_id.is_(None), Message.message_id)
-        return db.session.execute(found.order_by(*oldest).limit(1)).first()
+        parameters = {**self._asdict(), "external_message_id": external_message_id}
+        return db.session.execute(FOUND, parameters).first()
 
     def latest(self) -> Conversation | None:
         """Return the conversation with the latest activity, or None."""
