@@ -29,7 +29,8 @@ def test_only_what_is_named_is_changed(agent: Caller, ticket: str) -> None:
     answer = agent.patch(ticket, json={"subject": "Cannot log in", "priority": "alta"})
 
     assert answer.status_code == 200
-    assert answer.json == before | {"subject": "Cannot log in", "priority": "alta"}
+    named = {"subject": "Cannot log in", "priority": "alta"}
+    assert answer.json == before | named | {"updated_at": answer.json["updated_at"]}
     assert agent.get(ticket).json == answer.json
 
 
