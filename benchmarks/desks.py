@@ -62,6 +62,7 @@ def connect(database_url: str) -> Any:
     if database_url.startswith("sqlite"):
         connection = sqlite3.connect(database_url.removeprefix("sqlite:///"))
         connection.create_function("acting_user", 0, lambda: None)  # the change log calls it
+        connection.create_function("logged_operation", 0, lambda: None)
         return connection
     return psycopg.connect(database_url)
 

@@ -13,12 +13,15 @@ from sqlalchemy import delete, insert, select, update
 
 from omnidesk.clients.identities import Identity
 from omnidesk.clients.models import Client
+from omnidesk.clients.schemas import ClientSchema
 from omnidesk.comments.models import Comment
 from omnidesk.conversations.messages import Message
 from omnidesk.conversations.models import Conversation
 from omnidesk.db import Base, db, utcnow
 from omnidesk.db.change_log import Change
+from omnidesk.db.session import logging_as
 from omnidesk.events.models import Event
+from omnidesk.http.serialization import insert_row
 from omnidesk.tickets.models import Ticket
 from omnidesk.tickets.tags import Tag, TicketTag
 from omnidesk.users.models import User
@@ -134,6 +137,64 @@ def test_changes_by_plain_sql_are_logged_too(agent: Caller) -> None:
     ]
 
 
+def make_two(operation: str) -> None:
+    """Make a client in this way, in a transaction that has begun, and another one as usual."""
+    db.session.execute(select(Client))
+    with logging_as(operation):
+        db.session.add(Client(full_name="Old", active=True))
+    db.session.add(Client(full_name="New", active=True))
+    db.session.commit()
+
+
+def test_rows_that_are_imported_are_logged_so_and_later_ones_are_not(agent: Caller) -> None:
+    make_two("imported")
+
+    imported, created = changes(agent, "entity=client")
+
+    assert [imported["op"], created["op"]] == ["imported", "created"]
+    assert imported["after"] == agent.get("/api/clients/1").json
+
+
+def test_what_an_import_does_to_other_rows_is_logged_as_usual(agent: Caller) -> None:
+    ticket = make_ticket()
+
+    with logging_as("imported"):
+        make_comment(user_id=agent.user.user_id, ticket_id=ticket.ticket_id)
+
+    *_, comment, changed = changes(agent)
+    assert [comment["entity"], comment["op"]] == ["comment", "imported"]
+    assert [changed["entity"], changed["op"]] == ["ticket", "updated"]
+
+
+def test_a_row_that_a_request_writes_alone_can_be_imported_too(agent: Caller) -> None:
+    with logging_as("imported"):
+        insert_row(Client(full_name="Old", active=True), ClientSchema)
+        db.session.commit()
+    insert_row(Client(full_name="New", active=True), ClientSchema)
+
+    assert [c["op"] for c in changes(agent, "entity=client")] == ["imported", "created"]
+
+
+def test_an_erasure_is_not_logged_row_by_row(agent: Caller) -> None:
+    client = make_client()
+    identity = make_identity(client)
+
+    with logging_as("erased"):
+        client.change(full_name="Nobody")
+        db.session.delete(identity)
+        db.session.commit()
+    client.change(active=False)
+    db.session.commit()
+
+    logged = changes(agent)
+    assert [c["entity"] + " " + c["op"] for c in logged] == [
+        "client created",
+        "identity created",
+        "client updated",
+    ]
+    assert logged[-1]["after"] == {"active": False}
+
+
 def test_what_is_rolled_back_is_not_logged(agent: Caller) -> None:
     before = changes(agent)
 
@@ -236,7 +297,7 @@ def replayed(log: list[dict[str, Any]]) -> dict[str, dict[int, Any]]:
     tables: dict[str, dict[int, Any]] = {name: {} for name in LOGGED}
     for change in log:
         table, number = tables[change["entity"]], change["entity_id"]
-        if change["op"] == "created":
+        if change["op"] in ("created", "imported"):
             assert number not in table
             table[number] = change["after"]
         elif change["op"] == "updated":

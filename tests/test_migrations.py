@@ -31,7 +31,7 @@ from omnidesk.db.session import READ
 from omnidesk.db.words import SearchQuery
 from omnidesk.events.models import LENGTHS, Event, longest_hours
 from omnidesk.http.idempotency import IdempotencyKey
-from omnidesk.migrations.frozen import change_log_v3
+from omnidesk.migrations.frozen import change_log_v4
 from omnidesk.tickets.models import Ticket
 from omnidesk.tickets.tags import TicketTag
 from omnidesk.users.models import User
@@ -441,7 +441,7 @@ def test_a_migration_lets_the_change_log_hold_another_entity(empty: Flask) -> No
         db.engine.begin() as connection,
         Operations.context(MigrationContext.configure(connection)),
     ):
-        change_log_v3.allow((*ENTITIES, "thing"))
+        change_log_v4.allow((*ENTITIES, "thing"))
 
     with db.engine.begin() as connection:
         connection.execute(text(LOG_A_THING))

@@ -83,6 +83,7 @@ def prepare(connection: Any, **_: Any) -> None:
     """Define the function that the triggers of the change log call on SQLite."""
     if connection.vendor == "sqlite":
         connection.connection.create_function("acting_user", 0, lambda: 1)
+        connection.connection.create_function("logged_operation", 0, lambda: None)
 
 
 PUBLIC = bool(os.environ["PUBLIC_READS"])

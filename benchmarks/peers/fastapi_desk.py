@@ -34,6 +34,7 @@ def prepare(connection: Any, _: Any) -> None:
             connection.execute(f"PRAGMA {pragma}")
         connection.execute("PRAGMA foreign_keys=ON")
         connection.create_function("acting_user", 0, lambda: 1)  # the change log's triggers ask
+        connection.create_function("logged_operation", 0, lambda: None)
 
 
 class Utc(TypeDecorator[datetime]):

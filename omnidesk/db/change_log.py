@@ -50,7 +50,7 @@ ENTITIES = (
     "identity",
 )
 ALL_ENTITIES = "all"
-OPERATIONS = ("created", "updated", "deleted")
+OPERATIONS = ("created", "updated", "deleted", "imported", "erased")
 
 
 class ByDialect(FunctionElement[Any]):

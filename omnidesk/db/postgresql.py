@@ -24,7 +24,7 @@ from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.pool import Pool
 
 from omnidesk.db.base import Base
-from omnidesk.db.session import acting_user, db
+from omnidesk.db.session import acting_user, db, logged_operation
 
 # Read-only after a failover, or shutting down: the connection still answers, but is of no use.
 DISCONNECT_SQLSTATES = frozenset({"25006", "57P01", "57P02", "57P03"})
@@ -76,14 +76,16 @@ def check_connection(connection: Any, _record: Any, _proxy: Any) -> None:
 
 @event.listens_for(Engine, "begin")
 def begin(connection: Connection) -> None:
-    """Begin a transaction, and tell the change log's triggers who is acting in it, at once.
+    """Begin a transaction, and tell the change log's triggers at once what they log.
 
     The driver itself is in autocommit: it would send BEGIN, and then this, one after the other.
     """
     if connection.dialect.name == "postgresql" and begins_by_itself(connection):
         user_id = acting_user()
         actor = f"; SET LOCAL omnidesk.actor = '{user_id}'" if user_id else ""
-        connection.exec_driver_sql(f"BEGIN{actor}")
+        operation = logged_operation.get()
+        logged = f"; SET LOCAL omnidesk.operation = '{operation}'" if operation else ""
+        connection.exec_driver_sql(f"BEGIN{actor}{logged}")
 
 
 def begins_by_itself(connection: Connection) -> bool:

@@ -4,8 +4,13 @@
 run in autocommit on the engine named `READ` (see `omnidesk.db.statements`).
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
 from flask import g, has_app_context
 from flask_sqlalchemy import SQLAlchemy
+from sqlalchemy import func, select
 
 from omnidesk.db.base import Base
 
@@ -13,6 +18,9 @@ READ = "read"
 RATE_LIMITS = "rate_limits"
 
 db = SQLAlchemy(metadata=Base.metadata, session_options={"expire_on_commit": False})
+
+# What the change log's triggers log instead of what is usual; see `logging_as`.
+logged_operation: ContextVar[str | None] = ContextVar("logged_operation", default=None)
 
 
 def acting_user() -> int | None:
@@ -24,3 +32,37 @@ def acting_user() -> int | None:
 def in_transaction() -> bool:
     """Return whether `db.session` has begun a transaction, without making a session to ask."""
     return db.session.registry.has() and db.session().in_transaction()
+
+
+@contextmanager
+def logging_as(operation: str) -> Iterator[None]:
+    """Log rows that are added inside as `imported`; as `erased`, log no change inside at all.
+
+    What is added in the name of an erasure is logged by whoever erases. After an exception the
+    caller must roll back: PostgreSQL still knows the operation until the transaction ends.
+    """
+    flush()
+    token = logged_operation.set(operation)
+    try:
+        tell_triggers()
+        yield
+        flush()
+    finally:
+        logged_operation.reset(token)
+    tell_triggers()
+
+
+def flush() -> None:
+    """Send what `db.session` has to write, if it has begun a transaction."""
+    if in_transaction():
+        db.session.flush()
+
+
+def tell_triggers() -> None:
+    """Tell PostgreSQL's triggers how the rest of a transaction that has begun is logged.
+
+    One that begins later tells them at once, and SQLite's ask.
+    """
+    if in_transaction() and db.engine.name == "postgresql":
+        operation = logged_operation.get() or ""
+        db.session.execute(select(func.set_config("omnidesk.operation", operation, True)))

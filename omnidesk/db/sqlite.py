@@ -18,7 +18,7 @@ from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import DatabaseError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from omnidesk.db.session import acting_user
+from omnidesk.db.session import acting_user, logged_operation
 from omnidesk.db.sqlite_files import CountedConnection, DatabaseFiles, files_at, primary_code
 
 PRAGMAS = (
@@ -99,11 +99,12 @@ def open_existing(dialect: Any, record: Any, arguments: list[Any], options: Any)
 
 @event.listens_for(Engine, "connect")
 def set_pragmas(connection: Any, record: Any) -> None:
-    """Prepare a new connection; triggers call `acting_user()` for the change log."""
+    """Prepare a new connection; triggers call its two functions for the change log."""
     if not isinstance(connection, CountedConnection):
         return
     connection.isolation_level = None  # SQLAlchemy begins transactions, not the driver
     connection.create_function("acting_user", 0, acting_user)
+    connection.create_function("logged_operation", 0, logged_operation.get)
     try:
         for pragma in PRAGMAS:
             connection.execute(f"PRAGMA {pragma}")

@@ -13,7 +13,7 @@ from sqlalchemy.orm.relationships import RelationshipProperty
 
 from omnidesk.db import Base, db, json_sql
 from omnidesk.db.inserts import Insert, new_values
-from omnidesk.db.session import in_transaction
+from omnidesk.db.session import in_transaction, logged_operation
 from omnidesk.http import fields
 from omnidesk.http.schemas import Schema
 
@@ -104,7 +104,7 @@ def writer(schema: type[Schema]) -> Schema:
 def insert_row(row: Base, schema: type[Schema]) -> tuple[str, str | None]:
     """Insert a new row; return its JSON and its ETag, if any.
 
-    It is committed, unless the request has begun a transaction.
+    It is committed, unless the request has begun a transaction, or logs it in another way.
     """
     values = new_values(row)
     statement = insert_statement(type(row), schema, tuple(values))
@@ -112,7 +112,7 @@ def insert_row(row: Base, schema: type[Schema]) -> tuple[str, str | None]:
         db.session.add(row)
         db.session.flush()
         return dump(row, schema), getattr(row, "etag", None)
-    if in_transaction():
+    if in_transaction() or logged_operation.get():
         found: Any = db.session.connection().execute(statement.insert, values).one()
     else:
         found = statement.run(values)
