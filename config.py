@@ -25,6 +25,7 @@ MAX_PORT = 65_535
 MAX_RATE = 1_000_000_000  # requests
 MAX_WINDOW = 366 * 86_400  # seconds
 MAX_HOURS = 100 * 366 * 24
+MAX_DAYS = 100 * 366
 UNIX = "unix"  # in TRUSTED_PROXIES: whoever connects over a Unix socket
 PREFIX = re.compile(r"(/(?!\.{1,2}(/|$))[A-Za-z0-9._~-]+)*")
 MAX_PREFIX_LENGTH = 200  # characters
@@ -179,6 +180,12 @@ def validate_storage(uri: str) -> None:
         raise ValidationError("must be database:// or a URI such as redis://host:6379") from None
 
 
+def validate_folder(text: str) -> None:
+    """Refuse what is not the absolute path of a folder; an empty text means none."""
+    if text and not (is_text(text) and text.isprintable() and text.startswith("/")):
+        raise ValidationError("must be the absolute path of a folder, or empty")
+
+
 def network(text: str) -> IPv4Network | IPv6Network | str:
     """Return the network of an address or a range of addresses, or UNIX."""
     if text == UNIX:
@@ -249,6 +256,8 @@ class Production:
         proxies = env.list("TRUSTED_PROXIES", [], subcast=str.strip, validate=each_item(network))
         script_name = env.str("SCRIPT_NAME", "", validate=path_prefix)
         self.REOPEN_HOURS = env.int("REOPEN_HOURS", 72, validate=Range(min=0, max=MAX_HOURS))
+        self.BACKUP_DIR = env.str("BACKUP_DIR", "", validate=validate_folder)
+        self.CHANGE_LOG_DAYS = env.int("CHANGE_LOG_DAYS", None, validate=Range(min=1, max=MAX_DAYS))
         self.PORT = env.int("PORT", 8000, validate=Range(min=1, max=MAX_PORT))
         self.WEB_CONCURRENCY = env.int("WEB_CONCURRENCY", 2, validate=Range(min=1, max=256))
         self.THREADS = env.int("THREADS", 4, validate=Range(min=1, max=64))

@@ -136,6 +136,8 @@ BAD = {
         *("http://evil", "/" + "x" * 300, "/\xe9", "/a\n", NO_TEXT),
     ),
     "REOPEN_HOURS": ("x", "", "-1", "1.5", "9999999"),
+    "BACKUP_DIR": ("backups", "./backups", "/var/\nbackups", NO_TEXT),
+    "CHANGE_LOG_DAYS": ("x", "", "0", "-1", "1.5", "9999999"),
     "PORT": ("x", "", "0", "-1", "65536", "80.5", "80 81"),
     "WEB_CONCURRENCY": ("0", "257", "x", "", "1.5", "-1"),
     "THREADS": ("0", "65", "x", "", "1.5"),
