@@ -9,13 +9,14 @@ from marshmallow import ValidationError
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
+from config import MAX_DAYS
 from omnidesk import migrations
 from omnidesk.auth.models import UserSession
 from omnidesk.db import db
 from omnidesk.db.constraints import error_message, rule_violation
 from omnidesk.http.idempotency import IdempotencyKey
 from omnidesk.http.rate_limits.storage import RateLimitWindow
-from omnidesk.operations import text_index
+from omnidesk.operations import change_log, text_index
 from omnidesk.users.models import ROLES, User
 from omnidesk.users.schemas import UserCreate
 
@@ -106,8 +107,13 @@ def seed(tickets: int, comments: int, messages: int, events: int, random_seed: i
 
 
 @click.command(cls=DeskCommand)
+@click.option(
+    "--change-log-days",
+    type=click.IntRange(1, MAX_DAYS),
+    help="Delete the changes that are older, too; defaults to CHANGE_LOG_DAYS.",
+)
 @with_appcontext
-def prune() -> None:
+def prune(change_log_days: int | None) -> None:
     """Delete idempotency keys older than a day, expired sessions and ended rate-limit windows.
 
     On SQLite, the text index is merged, too.
@@ -117,6 +123,8 @@ def prune() -> None:
     db.session.commit()
     text_index.merge_all()
     click.echo(f"{keys} idempotency keys and {sessions} sessions were deleted.")
+    if days := change_log_days or current_app.config["CHANGE_LOG_DAYS"]:
+        click.echo(f"{change_log.prune(days)} changes were deleted.")
 
 
 @click.command(cls=DeskCommand)

@@ -126,22 +126,35 @@ class Change(Base):
     )
 
     @classmethod
-    def feed(cls, filters: Filters, *, hidden: tuple[str, ...]) -> Select[Self]:
+    def feed(
+        cls, filters: Filters, *, hidden: tuple[str, ...], from_start: bool = False
+    ) -> Select[Self]:
         """Select the changes that meet the filters, in the order they were committed.
 
-        `after` is the seq of the change that they follow. Changes of hidden entities are left out.
+        `after` is the seq of the change that they follow; `from_start` leaves out those from before
+        the start of the feed. Changes of hidden entities are left out.
         """
         order = CommitOrder.of(cls)
-        settled = ByDialect(postgresql=cls.transaction_id < OLDEST_RUNNING, sqlite=true())
         changes = (
-            select(cls).where(settled, *filters.conditions(cls, "after")).order_by(order, cls.seq)
+            select(cls)
+            .where(cls.is_settled(), *filters.conditions(cls, "after"))
+            .order_by(order, cls.seq)
         )
         for entity in hidden:  # not IN, which would sort what it finds by the entities' index
             changes = changes.where(cls.entity != literal_column(f"'{entity}'"))
-        if "after" not in filters:
+        after: ColumnElement[int]
+        if "after" in filters:
+            after = bindparam("after", type_=cls.seq.type)
+        elif from_start:
+            after = DatabaseId.feed_start()
+        else:
             return changes
-        after = bindparam("after", type_=cls.seq.type)
         return changes.where(tuple_(order, cls.seq) > tuple_(order.at(after), after))
+
+    @classmethod
+    def is_settled(cls) -> ByDialect:
+        """Return the condition that no change can be added before this one any more."""
+        return ByDialect(postgresql=cls.transaction_id < OLDEST_RUNNING, sqlite=true())
 
     @classmethod
     def history(cls, filters: Filters, *, entity: str) -> Select[Self]:
@@ -155,16 +168,28 @@ class Change(Base):
     def last(cls, *entities: type[Base]) -> Select[str] | None:
         """Select a text that differs whenever other changes of the entities' rows are committed.
 
-        It is the database's id and for each entity the seq of the last in the order of commits, "0"
-        before any; while transactions run on PostgreSQL, a digest of which ones follows. None where
-        rows change that are not logged.
+        It is the database's id and for each entity the seq of the last in the order of commits, or
+        where the feed starts, if there is none any more; while transactions run on PostgreSQL, a
+        digest of which ones follows. That of changes themselves tells which are there: the start of
+        the feed, see `feed_start_in`, and the oldest. None where rows change that are not logged.
         """
         names = [entity.logged_as for entity in entities]
-        newest = [func.coalesce(cls._newest(name).scalar_subquery(), 0) for name in names if name]
+        start = DatabaseId.feed_start()
+        newest = [
+            func.coalesce(cls._newest(name).scalar_subquery(), start) for name in names if name
+        ]
         if len(newest) < len(names):
             return None
+        if ALL_ENTITIES in names:
+            oldest = select(func.min(cls.seq)).scalar_subquery()
+            newest = [start, func.coalesce(oldest, 0), *newest]
         last = DatabaseId.joined_to(*newest)
         return select(ByDialect(postgresql=last + RUNNING, sqlite=last))
+
+    @staticmethod
+    def feed_start_in(last: str) -> int:
+        """Return the seq that the changes of the feed come after, which the last change tells."""
+        return int(last.split("-")[1])
 
     @classmethod
     def _newest(cls, name: str) -> Select[int]:

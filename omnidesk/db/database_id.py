@@ -44,6 +44,8 @@ class DatabaseId(Base):
     number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     id: Mapped[str] = mapped_column(String(16))
     copy: Mapped[str] = mapped_column(Text)  # which copy of the database has the id
+    # Changes up to this seq are not in the feed: they were deleted, or are from before a restore.
+    changes_after: Mapped[int] = mapped_column(server_default="0")
 
     __table_args__ = (CheckConstraint("number = 1", name="one_row"),)
 
@@ -51,6 +53,11 @@ class DatabaseId(Base):
     def value(cls) -> ScalarSelect[str]:
         """Return the subquery of the id."""
         return select(cls.id).scalar_subquery()
+
+    @classmethod
+    def feed_start(cls) -> ScalarSelect[int]:
+        """Return the subquery of the seq that the changes of the feed come after."""
+        return select(cls.changes_after).scalar_subquery()
 
     @classmethod
     def joined_to(cls, *parts: Any) -> ColumnElement[str]:

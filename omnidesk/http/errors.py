@@ -97,8 +97,9 @@ def error_response(error: HTTPException) -> Response:
     body: dict[str, Any] = {"detail": error.name}
     if errors := getattr(error, "errors", None):
         body["errors"] = errors
-    if current := getattr(error, "current", None):
-        body["current"] = current
+    for name in ("current", "oldest_seq"):
+        if (told := getattr(error, name, None)) is not None:
+            body[name] = told
     response = jsonify(body)
     response.status_code = error.code or 500
     for name, value in error.get_headers():

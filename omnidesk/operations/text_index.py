@@ -5,8 +5,7 @@ while others read and write.
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
-from time import monotonic, sleep
+from time import sleep
 from typing import Any
 
 import click
@@ -16,9 +15,9 @@ from omnidesk.clients.models import Client
 from omnidesk.comments.models import Comment
 from omnidesk.conversations.messages import Message
 from omnidesk.db import MAX_ID, Base, db
-from omnidesk.db.postgresql import disable_timeouts
 from omnidesk.db.session import READ
 from omnidesk.migrations.frozen.search_v1 import TRIGGERS, fts5_table, fts5_triggers
+from omnidesk.operations.steps import transaction
 from omnidesk.tickets.models import Ticket
 
 SEARCHED: tuple[type[Base], ...] = (Client, Ticket, Comment, Message)
@@ -118,16 +117,6 @@ def steps(rows: Iterable[Any], size: Callable[[Any], int]) -> Iterator[list[Any]
         total += ROW + size(row)
     if step:
         yield step
-
-
-@contextmanager
-def transaction() -> Iterator[Connection]:
-    """Write in a transaction of its own, and then leave others as much time to write."""
-    with db.engine.begin() as connection:
-        started = monotonic()
-        disable_timeouts(connection)
-        yield connection
-    sleep(monotonic() - started)
 
 
 def remake_on_postgresql(entity: type[Base]) -> Iterator[int]:

@@ -1,0 +1,85 @@
+"""Where the feed of changes starts: what a command changes that deletes changes, or restores them.
+
+Readers whose position is before the start are refused. So a change's `seq` alone must tell whether
+it is before: no change before the start may come after one behind it in the order of commits.
+"""
+
+from typing import Any
+
+from sqlalchemy import Connection, delete, func, select, text, update
+
+from omnidesk.db.change_log import Change
+from omnidesk.db.database_id import DatabaseId
+from omnidesk.db.types import MAX_ID
+
+JUMP = 1_000_000  # how far a restored database continues beyond all positions that are known
+NEWEST_SEQ = {
+    "sqlite": "SELECT seq FROM sqlite_sequence WHERE name = 'change'",
+    "postgresql": "SELECT pg_sequence_last_value(pg_get_serial_sequence('change', 'seq'))",
+}
+SET_SEQ = {
+    "sqlite": (
+        "DELETE FROM sqlite_sequence WHERE name = 'change'",
+        "INSERT INTO sqlite_sequence (name, seq) VALUES ('change', :seq)",
+    ),
+    "postgresql": ("SELECT setval(pg_get_serial_sequence('change', 'seq'), :seq)",),
+}
+
+
+def newest_seq(connection: Connection) -> int:
+    """Return the greatest seq that a change has ever had."""
+    return connection.scalar(text(NEWEST_SEQ[connection.dialect.name])) or 0
+
+
+def delete_through(connection: Connection, seq: int) -> tuple[int, int]:
+    """Delete the changes up to a seq, and let the feed start behind them.
+
+    A few later ones are deleted, too, where on PostgreSQL they come before one of these in the
+    order of commits. Returns the seq of the last, and how many were deleted.
+    """
+    if connection.dialect.name == "postgresql":
+        seq = last_before_others(connection, seq)
+    deleted = connection.execute(delete(Change).where(Change.seq <= seq)).rowcount
+    is_later = DatabaseId.changes_after < seq
+    connection.execute(update(DatabaseId).where(is_later).values(changes_after=seq))
+    return seq, deleted
+
+
+def last_before_others(connection: Connection, seq: int) -> int:
+    """Return the first seq from this one on up to which changes come before all others."""
+    while True:
+        newest = greatest(connection, Change.transaction_id, Change.seq <= seq)
+        earlier = greatest(connection, Change.seq, Change.transaction_id < newest)
+        if earlier <= seq:
+            return seq
+        seq = earlier
+
+
+def greatest(connection: Connection, column: Any, condition: Any) -> int:
+    """Return the greatest value of a column in the rows that meet a condition, or 0.
+
+    They are found first: PostgreSQL would walk all others from the greatest.
+    """
+    rows = select(column.label("value")).where(condition).offset(0).subquery()
+    return connection.scalar(select(func.max(rows.c.value))) or 0
+
+
+def start_anew(connection: Connection, beyond: int = 0) -> None:
+    """Let the feed start behind all changes that there are, and far beyond another seq.
+
+    New ones are looked for behind the one of the greatest seq.
+    """
+    newest = max(newest_seq(connection), beyond)
+    start = newest + min(JUMP, (MAX_ID - newest) // 2)
+    connection.execute(update(DatabaseId).values(changes_after=start))
+    for statement in SET_SEQ[connection.dialect.name]:
+        connection.execute(text(statement), {"seq": start})
+    if connection.dialect.name == "postgresql":
+        put_last(connection)
+
+
+def put_last(connection: Connection) -> None:
+    """Let the change of the greatest seq be the last in the order of commits."""
+    last = select(func.max(Change.seq)).scalar_subquery()
+    newest = select(func.max(Change.transaction_id)).scalar_subquery()
+    connection.execute(update(Change).where(Change.seq == last).values(transaction_id=newest))
