@@ -1,5 +1,8 @@
 """The commands of an operator: `flask --app wsgi COMMAND`."""
 
+import json
+import sqlite3
+from pathlib import Path
 from typing import Any
 
 import click
@@ -16,7 +19,7 @@ from omnidesk.db import db
 from omnidesk.db.constraints import error_message, rule_violation
 from omnidesk.http.idempotency import IdempotencyKey
 from omnidesk.http.rate_limits.storage import RateLimitWindow
-from omnidesk.operations import change_log, text_index
+from omnidesk.operations import backing_up, backups, change_log, text_index
 from omnidesk.users.models import ROLES, User
 from omnidesk.users.schemas import UserCreate
 
@@ -32,6 +35,8 @@ class DeskCommand(click.Command):
             raise click.ClickException(f"{error_message(error)} (has init-db been run?)") from None
         except OSError as error:
             raise click.ClickException(f"{error.filename}: {error.strerror}") from None
+        except sqlite3.Error as error:
+            raise click.ClickException(f"{error}.") from None
 
 
 @click.command(cls=DeskCommand)
@@ -134,7 +139,34 @@ def reindex() -> None:
     text_index.reindex()
 
 
+@click.command(cls=DeskCommand)
+@click.argument("target", required=False, type=click.Path(path_type=Path))
+@click.option("--keep", type=click.IntRange(1), help="Delete all but so many in the folder.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@with_appcontext
+def backup(target: Path | None, keep: int | None, as_json: bool) -> None:
+    """Make a backup, beside a running server, and check that it can be restored.
+
+    TARGET is a file, or a folder in which the file is named after the time; BACKUP_DIR by default.
+    """
+    made = backing_up.back_up(backups.chosen_path(target), keep)
+    click.echo(json.dumps(made.as_json()) if as_json else made.as_text())
+
+
+@click.command("backups", cls=DeskCommand)
+@click.argument("folder", required=False, type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@with_appcontext
+def list_backups(folder: Path | None, as_json: bool) -> None:
+    """List the backups in a folder, BACKUP_DIR by default, with their age and size."""
+    found = backups.backups_in(backups.chosen_path(folder))
+    if as_json:
+        click.echo(json.dumps([backup.as_json() for backup in found]))
+    for each in [] if as_json else found:
+        click.echo(each.as_text())
+
+
 def init_app(app: Flask) -> None:
     """Add the commands to the app."""
-    for command in (init_db, create_user, seed, prune, reindex):
+    for command in (init_db, create_user, seed, prune, reindex, backup, list_backups):
         app.cli.add_command(command)

@@ -175,7 +175,7 @@ class Change(Base):
         """
         names = [entity.logged_as for entity in entities]
         start = DatabaseId.feed_start()
-        newest = [
+        newest: list[Any] = [
             func.coalesce(cls._newest(name).scalar_subquery(), start) for name in names if name
         ]
         if len(newest) < len(names):

@@ -13,6 +13,11 @@ from psycopg.errors import ConnectionTimeout, _WaitTimeout
 
 from omnidesk.db.postgresql import request_deadline
 
+VARIABLES = {
+    option.keyword.decode(): option.envvar.decode()
+    for option in psycopg.pq.Conninfo.get_defaults()
+    if option.envvar
+}
 INTERVAL = 0.1  # seconds; so often psycopg looks for a signal while it waits
 PATIENCE = 2.5  # seconds; longer than the server lets a statement wait for a lock
 PAUSE = 1  # seconds in which a worker asks nothing, once the server takes no connection
@@ -163,3 +168,9 @@ def shares_session(first: Connection, second: Connection) -> bool:
     taken, after = second.server_process(), first.server_process()
     second.execute("ROLLBACK")
     return taken == before or after != before
+
+
+def environment(parameters: dict[str, Any]) -> dict[str, str]:
+    """Return how PostgreSQL's own programs are told where to connect, without others seeing it."""
+    given = parameters.items()
+    return {VARIABLES[name]: str(value) for name, value in given if name in VARIABLES}

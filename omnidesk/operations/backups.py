@@ -6,8 +6,9 @@ A file has a backup's name only when it is whole and was checked.
 import re
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import click
 from flask import current_app
 from sqlalchemy.engine import URL
 
@@ -24,6 +25,14 @@ class Backup(NamedTuple):
     age: float
     size: int
 
+    def as_json(self) -> dict[str, Any]:
+        """Return it as JSON."""
+        return {"path": str(self.path), "age_seconds": round(self.age), "bytes": self.size}
+
+    def as_text(self) -> str:
+        """Return it in a line for people."""
+        return f"{self.path}  {age_text(self.age)}  {size_text(self.size)}"
+
 
 def newest_backup() -> Backup | None:
     """Return the newest backup in BACKUP_DIR, None where there is none or no such folder."""
@@ -33,6 +42,15 @@ def newest_backup() -> Backup | None:
     except OSError:
         return None
     return found[0] if found else None
+
+
+def chosen_path(path: Path | None) -> Path:
+    """Return a path that was given, or else BACKUP_DIR; raise UsageError for neither."""
+    if path:
+        return path
+    if folder := current_app.config["BACKUP_DIR"]:
+        return Path(folder)
+    raise click.UsageError("Name a path, or set BACKUP_DIR.")
 
 
 def backups_in(folder: Path) -> list[Backup]:
