@@ -19,7 +19,7 @@ from omnidesk.db import db
 from omnidesk.db.constraints import error_message, rule_violation
 from omnidesk.http.idempotency import IdempotencyKey
 from omnidesk.http.rate_limits.storage import RateLimitWindow
-from omnidesk.operations import backing_up, backups, change_log, text_index
+from omnidesk.operations import backing_up, backups, change_log, restoring, text_index
 from omnidesk.users.models import ROLES, User
 from omnidesk.users.schemas import UserCreate
 
@@ -166,7 +166,23 @@ def list_backups(folder: Path | None, as_json: bool) -> None:
         click.echo(each.as_text())
 
 
+@click.command(cls=DeskCommand)
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@with_appcontext
+def restore(file: Path, yes: bool) -> None:
+    """Put a backup in the place of the database, whose server must be stopped.
+
+    What is there is kept aside. Readers of the change feed have to begin anew.
+    """
+    restoring.check(file)
+    if not yes:
+        click.confirm(f"Replace the database {restoring.database_name()} with {file}?", abort=True)
+    kept = restoring.restore(file)
+    click.echo(f"{file} was restored. {f'What was there is now {kept}.' if kept else ''}".strip())
+
+
 def init_app(app: Flask) -> None:
     """Add the commands to the app."""
-    for command in (init_db, create_user, seed, prune, reindex, backup, list_backups):
+    for command in (init_db, create_user, seed, prune, reindex, backup, list_backups, restore):
         app.cli.add_command(command)

@@ -5,6 +5,7 @@ import os
 import shutil
 import sqlite3
 import stat
+import subprocess
 from collections.abc import Iterator
 from contextlib import closing
 from contextvars import Context
@@ -246,6 +247,28 @@ def test_a_program_that_is_missing_is_named(app: Flask, tmp_path: Path) -> None:
 
     assert result.exit_code == 1
     assert result.output == "Error: pg_dump was not found: install postgresql-client.\n"
+
+
+@on_postgresql
+def test_a_password_is_told_to_programs_where_others_cannot_see_it(
+    app_with: Any, database_url: str, tmp_path: Path, monkeypatch: Any
+) -> None:
+    other = app_with(DATABASE_URL=database_url.replace("desk@", "desk:pass%20word@"))
+    started, start = list[Any](), subprocess.run
+
+    def spy(command: Any, **kwargs: Any) -> Any:
+        started.append((command, kwargs["env"]))
+        return start(command, **kwargs)
+
+    monkeypatch.setattr(subprocess, "run", spy)
+
+    result = run(other, "backup", str(tmp_path / "desk.dump"))
+
+    assert result.exit_code == 0, result.output
+    assert [Path(command[0]).name for command, _ in started] == ["pg_dump", "pg_restore"]
+    for command, env in started:
+        assert "pass word" not in " ".join(command)
+        assert env["PGPASSWORD"] == "pass word"
 
 
 @pytest.fixture

@@ -71,26 +71,31 @@ def upgrade(revision: str = "head") -> None:
     restored from a backup gets an id of its own, and from a dump of PostgreSQL its changes are
     renumbered.
     """
-    from alembic import command
-    from alembic.config import Config
-
     require_suitable()
-    config = Config()
-    config.set_main_option("script_location", str(HERE))
     if files := sqlite.files_of(db.engine):
         files.create()
     with db.engine.begin() as connection:
         if connection.dialect.name == "postgresql":
             disable_timeouts(connection)
             connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
-        config.attributes["connection"] = connection
-        if (present := revision_of(connection)) and present not in KNOWN:
-            raise NewerSchemaError(fault(present))
-        command.upgrade(config, revision)
-        if revision == "head":
-            DatabaseId.renew_if_copied(connection)
-            if connection.dialect.name == "postgresql":
-                renumber_restored(connection)
+        upgrade_within(connection, revision)
+
+
+def upgrade_within(connection: Connection, revision: str = "head") -> None:
+    """Do what `upgrade` does, in a transaction in which nobody else upgrades the database."""
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(HERE))
+    config.attributes["connection"] = connection
+    if (present := revision_of(connection)) and present not in KNOWN:
+        raise NewerSchemaError(fault(present))
+    command.upgrade(config, revision)
+    if revision == "head":
+        DatabaseId.renew_if_copied(connection)
+        if connection.dialect.name == "postgresql":
+            renumber_restored(connection)
 
 
 FUNCTIONS = """

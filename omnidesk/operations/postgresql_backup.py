@@ -7,7 +7,7 @@ from sqlalchemy import URL, Connection, text
 
 from omnidesk.db import db
 from omnidesk.operations.contents import Contents
-from omnidesk.operations.postgresql_programs import alone, run, scratch_database, session
+from omnidesk.operations.postgresql_programs import be_alone, run, scratch_database, session
 from omnidesk.operations.whole_files import PartialFile
 
 SUFFIX = "_backup_check"
@@ -49,7 +49,8 @@ def back_up(partial: PartialFile, progress: Any) -> Contents:
     One snapshot is dumped and counted, whatever is written meanwhile.
     """
     url = db.engine.url
-    with alone(url) as connection:
+    with session(url) as connection:
+        be_alone(connection)
         progress(0, 3)
         expected = dump(connection, url, partial)
         progress(1, 3)

@@ -2,7 +2,7 @@
 
 import os
 import shutil
-import subprocess  # nosec: pg_dump and pg_restore are the only ones who can do what they do
+import subprocess  # nosec
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,7 +26,7 @@ SETTINGS = dict.fromkeys(NO_TIMEOUTS, "0") | {"search_path": "pg_catalog"}
 CREATE = (
     "SELECT format('CREATE DATABASE %I TEMPLATE template0 ENCODING %L LC_COLLATE %L LC_CTYPE %L',"
     " CAST(:name AS text), pg_encoding_to_char(encoding), datcollate, datctype)"
-    " FROM pg_database WHERE datname = current_database()"
+    " FROM pg_database WHERE datname = :like"
 )
 MAY_NOT_CREATE = (
     'The role "{role}" may not create databases, which is needed for {purpose}: '
@@ -39,7 +39,8 @@ def run(program: str, *arguments: str, url: URL, **kwargs: Any) -> None:
     _, parameters = url.get_dialect()().create_connect_args(url)
     command = [find(program), *arguments]
     settings = os.environ | environment(dict(parameters)) | {"LC_MESSAGES": "C"}
-    done = subprocess.run(  # noqa: S603 # nosec: no shell, and nothing that a client sends
+    # No shell, and nothing that a client sends.
+    done = subprocess.run(  # noqa: S603 # nosec
         command, env=settings, stderr=subprocess.PIPE, check=False, text=True, **kwargs
     )
     if done.returncode:
@@ -70,13 +71,10 @@ def session(url: URL) -> Iterator[Connection]:
         yield connection
 
 
-@contextmanager
-def alone(url: URL) -> Iterator[Connection]:
-    """Yield a connection to the database while no other command makes a backup of it."""
-    with session(url) as connection:
-        if not connection.scalar(text("SELECT pg_try_advisory_lock(:lock)"), {"lock": LOCK}):
-            raise click.ClickException("Another backup of this database is being made.")
-        yield connection
+def be_alone(connection: Connection) -> None:
+    """Raise ClickException while another command makes or restores a backup beside this one."""
+    if not connection.scalar(text("SELECT pg_try_advisory_lock(:lock)"), {"lock": LOCK}):
+        raise click.ClickException("Another backup is being made or restored.")
 
 
 @contextmanager
@@ -89,7 +87,7 @@ def scratch_database(connection: Connection, url: URL, suffix: str, purpose: str
     scratch = url.set(database=beside(url, suffix))
     drop(connection, scratch)
     try:
-        create(connection, scratch, purpose)
+        create(connection, scratch, url, purpose)
         yield scratch
     finally:
         drop(connection, scratch)
@@ -101,10 +99,14 @@ def beside(url: URL, suffix: str) -> str:
     return f"{name}{suffix}"
 
 
-def create(connection: Connection, url: URL, purpose: str) -> None:
-    """Create a database with the encoding and the locale of this one; raise ClickException."""
+def create(connection: Connection, url: URL, like: URL, purpose: str) -> None:
+    """Create a database with the encoding and the locale of another; raise ClickException."""
+    names = {"name": url.database, "like": like.database}
+    statement = connection.scalar(text(CREATE), names)
+    if statement is None:
+        raise click.ClickException(f"There is no database {like.database}: create an empty one.")
     try:
-        connection.exec_driver_sql(str(connection.scalar(text(CREATE), {"name": url.database})))
+        connection.exec_driver_sql(statement)
     except DBAPIError as error:
         if getattr(error.orig, "sqlstate", None) != NOT_ALLOWED:
             raise
@@ -114,5 +116,10 @@ def create(connection: Connection, url: URL, purpose: str) -> None:
 
 def drop(connection: Connection, url: URL) -> None:
     """Drop a database if there is one, with the connections to it."""
+    connection.exec_driver_sql(f"DROP DATABASE IF EXISTS {quoted(connection, url)} WITH (FORCE)")
+
+
+def quoted(connection: Connection, url: URL) -> str:
+    """Return the name of a database as SQL has it."""
     name = connection.dialect.identifier_preparer.quote(str(url.database))
-    connection.exec_driver_sql(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)".replace("%", "%%"))
+    return name.replace("%", "%%")

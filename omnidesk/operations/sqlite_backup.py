@@ -45,6 +45,7 @@ def copy(source: sqlite3.Connection, target: Path, progress: Progress) -> None:
 
     with closing(sqlite3.connect(target, isolation_level=None)) as new:
         new.execute("PRAGMA synchronous=OFF")  # it is made durable when it is whole
+        new.execute("PRAGMA journal_mode=MEMORY")
         source.backup(new, pages=STEP, progress=report)
         new.execute("PRAGMA journal_mode=DELETE")
 

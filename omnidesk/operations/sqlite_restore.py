@@ -1,0 +1,134 @@
+"""A backup takes the place of a SQLite database: a new file is complete before it gets the name.
+
+Nobody can open the old file meanwhile. Its `-wal` must not be there when the new one gets its name,
+or SQLite would apply it to that.
+"""
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+from urllib.parse import quote
+
+import click
+from sqlalchemy import create_engine
+
+from omnidesk.db import db, utcnow
+from omnidesk.db.engines import WRITE_SETTINGS, engine_options
+from omnidesk.db.feed_start import NEWEST_SEQ
+from omnidesk.db.sqlite_files import BESIDE, files_at, primary_code
+from omnidesk.operations import backups, restoring, sqlite_backup
+from omnidesk.operations.whole_files import PartialFile, partial_file, put_in_place, sync_folder
+
+IN_USE = "{} is in use: stop the server, and whatever else has it open."
+LEFT_BESIDE = (*BESIDE, "-journal")
+UNREADABLE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+
+
+def check(file: Path) -> None:
+    """Raise ClickException for a file that is no database, or while another process has ours."""
+    database = database_path()
+    if database.exists():
+        if file.samefile(database):
+            raise click.ClickException(f"{file} is the database itself.")
+        if files_at(str(database)).is_open_elsewhere():
+            raise click.ClickException(IN_USE.format(database))
+    with closing(opened(file)) as source:
+        sqlite_backup.contents(source)
+
+
+def database_path() -> Path:
+    """Return the path of the database."""
+    return Path(str(db.engine.url.database))
+
+
+def restore(file: Path) -> str | None:
+    """Restore a backup; return the path of the old file, None where there was none."""
+    database = database_path()
+    with partial_file(database.with_name(f".{database.name}.restoring")) as partial:
+        for suffix in LEFT_BESIDE:  # by a restore that was interrupted
+            partial.path.with_name(partial.path.name + suffix).unlink(missing_ok=True)
+        with held(database) as old:
+            fill(partial, file, newest_seq(old))
+            keep_owner(partial, database)
+            kept = put_aside(database, old) if database.exists() else None
+            put_in_place(partial, database)
+    return str(kept) if kept else None
+
+
+def opened(file: Path) -> sqlite3.Connection:
+    """Return a connection that reads a file, with its `-wal` if it has one."""
+    uri = f"file:{quote(str(file.absolute()))}?mode=ro"
+    return sqlite3.connect(uri, uri=True, isolation_level=None)
+
+
+@contextmanager
+def held(database: Path) -> Iterator[sqlite3.Connection | None]:
+    """Let no other process open the database; yield a connection, or None for no database.
+
+    None, too, for a file that SQLite cannot read. Raises ClickException where it is open elsewhere.
+    """
+    if not database.exists():
+        yield None
+        return
+    uri = f"file:{quote(str(database))}?mode=rw"
+    with closing(sqlite3.connect(uri, uri=True, timeout=0, isolation_level=None)) as connection:
+        try:
+            connection.execute("PRAGMA locking_mode=EXCLUSIVE")
+            connection.execute("BEGIN EXCLUSIVE")
+            connection.execute("ROLLBACK")  # the lock stays until the connection is closed
+        except sqlite3.DatabaseError as error:
+            if primary_code(error) == sqlite3.SQLITE_BUSY:
+                raise click.ClickException(IN_USE.format(database)) from None
+            if primary_code(error) not in UNREADABLE:
+                raise
+            yield None
+        else:
+            yield connection
+
+
+def newest_seq(old: sqlite3.Connection | None) -> int:
+    """Return the greatest seq that a change has ever had, 0 where that cannot be read."""
+    with suppress(sqlite3.DatabaseError):
+        row = old.execute(NEWEST_SEQ["sqlite"]).fetchone() if old else None
+        return int(row[0]) if row else 0
+    return 0
+
+
+def fill(partial: PartialFile, file: Path, beyond: int) -> None:
+    """Fill a new file with a backup, and bring it to the newest schema."""
+    with closing(opened(file)) as source:
+        source.execute("BEGIN")
+        expected = sqlite_backup.contents(source)
+        sqlite_backup.copy(source, partial.path, lambda *_: None)
+    sqlite_backup.check(partial.path, expected)
+    url = db.engine.url.set(database=str(partial.path))
+    engine = create_engine(url, **engine_options(url, 1, 1, WRITE_SETTINGS))
+    try:
+        restoring.prepare(engine, file, beyond)
+    finally:
+        engine.dispose()
+
+
+def keep_owner(partial: PartialFile, database: Path) -> None:
+    """Give the new file the owner of the old one, or of the folder, where that is allowed."""
+    like = database if database.exists() else database.parent
+    found = like.stat()
+    with suppress(PermissionError):
+        os.fchown(partial.descriptor, found.st_uid, found.st_gid)
+    if like == database:
+        os.fchmod(partial.descriptor, found.st_mode & 0o660 | 0o600)
+
+
+def put_aside(database: Path, old: sqlite3.Connection | None) -> Path:
+    """Give the old file a second name, with all that is in its `-wal`; return it."""
+    kept = database.with_name(f"{database.name}.{utcnow():{backups.TIME}}")
+    if old:
+        old.execute("PRAGMA journal_mode=DELETE")  # which leaves nothing beside it
+    os.link(database, kept)
+    for suffix in LEFT_BESIDE:  # of a file that SQLite cannot read
+        with suppress(FileNotFoundError):
+            Path(f"{database}{suffix}").rename(f"{kept}{suffix}")
+    sync_folder(database.parent)
+    return kept

@@ -1,0 +1,297 @@
+"""A backup takes the place of the database, or everything stays as it was."""
+
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from contextvars import Context
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import create_engine, select, text
+
+from omnidesk import migrations
+from omnidesk.clients.models import Client
+from omnidesk.db import db
+from omnidesk.db.sqlite_files import files_at
+from tests.conftest import Caller, dispose_engines, make_client, make_ticket, make_user, on_sqlite
+from tests.test_backups import poor_role
+from tests.test_caches import TICKET, Desk, assert_strangers, desk
+
+__all__ = ["desk", "poor_role"]
+REFUSED = "is in use: stop the server"
+
+
+def run(desk: Desk, *command: str, **kwargs: Any) -> Any:
+    """Run a command on a database that nobody else has open."""
+    db.session.remove()
+    dispose_engines()
+    result = Context().run(desk.app.test_cli_runner().invoke, args=[*command], **kwargs)
+    dispose_engines()
+    files_at.cache_clear()
+    return result
+
+
+def back_up(desk: Desk) -> Path:
+    """Make a backup; return its path."""
+    path = desk.folder / "desk.backup"
+    result = run(desk, "backup", str(path))
+    assert result.exit_code == 0, result.output
+    return path
+
+
+def names() -> list[str]:
+    """Return the names of all clients."""
+    found = db.session.scalars(select(Client.full_name).order_by(Client.client_id)).all()
+    db.session.remove()
+    return list(found)
+
+
+def restored(desk: Desk, path: Path) -> str:
+    """Restore a backup; return what the command says."""
+    result = run(desk, "restore", str(path), "--yes")
+    assert result.exit_code == 0, result.output
+    desk.init_db()
+    return str(result.output)
+
+
+def test_a_restored_database_is_as_it_was_and_another_one_to_everybody(desk: Desk) -> None:
+    admin = desk.begin()
+    make_ticket()
+    path = back_up(desk)
+    row = admin.patch(TICKET, json={"subject": "Lost"})
+    make_client(full_name="Lost")
+    page, feed = admin.get("/api/tickets"), admin.get("/api/changes")
+    position = feed.json[-1]["seq"]
+
+    said = restored(desk, path)
+    kept = said.strip().rstrip(".").rpartition(" ")[2]
+    admin = Caller(desk.app, make_user("admin2", role="admin"))
+
+    assert names() == ["Ada Lovelace"]
+    assert kept_names(desk, kept) == ["Ada Lovelace", "Lost"]
+    assert migrations.revision() == migrations.NEWEST
+    admin.patch(TICKET, json={"subject": "Another"})
+    assert_strangers(admin, row, page)
+    gone = admin.get(f"/api/changes?after={position}")
+    assert (gone.status_code, gone.json["oldest_seq"]) == (410, position + 1_000_001)
+    later = admin.get("/api/changes").json
+    assert [change["seq"] - position for change in later] == [1_000_001, 1_000_002]
+    assert len(admin.get(f"{TICKET}/history").json) == 2
+
+
+def kept_names(desk: Desk, kept: str) -> list[str]:
+    """Return the names of all clients in the database that was kept."""
+    if db.engine.name == "sqlite":
+        assert not [path for path in desk.folder.iterdir() if path.suffix in ("-wal", "-shm")]
+        with closing(sqlite3.connect(kept)) as connection:
+            found = connection.execute("SELECT full_name FROM client ORDER BY client_id").fetchall()
+            return [name for (name,) in found]
+    engine = create_engine(db.engine.url.set(database=kept))
+    with engine.connect() as connection:
+        clients = connection.scalars(text("SELECT full_name FROM client ORDER BY client_id")).all()
+    engine.dispose()
+    return list(clients)
+
+
+def test_a_backup_of_an_older_schema_is_brought_to_the_newest(desk: Desk) -> None:
+    desk.begin()
+    dispose_engines()
+    if db.engine.name == "sqlite":
+        desk.file.unlink()
+        files_at.cache_clear()
+    else:
+        desk.make()
+    migrations.upgrade("0020_updated_at")
+    path = back_up(desk)
+
+    restored(desk, path)
+
+    assert migrations.revision() == migrations.NEWEST
+
+
+@on_sqlite
+@pytest.mark.parametrize(
+    ("fault", "message"),
+    [("newer", "9999_newer, which is newer"), ("stranger", "is no backup of a desk")],
+)
+def test_a_backup_that_this_code_cannot_use_changes_nothing(
+    desk: Desk, fault: str, message: str
+) -> None:
+    desk.begin()
+    make_client(full_name="Before")
+    statement = {
+        "newer": "UPDATE alembic_version SET version_num = '9999_newer'",
+        "stranger": "DROP TABLE alembic_version",
+    }[fault]
+    run_sql(statement)
+    path = back_up(desk)
+    db.session.remove()
+    desk.begin()
+    make_client(full_name="Now")
+
+    result = run(desk, "restore", str(path), "--yes")
+
+    assert result.exit_code == 1
+    assert message in result.output
+    assert len(result.output.splitlines()) == 1
+    assert names() == ["Now"]
+    assert_nothing_left(desk)
+
+
+def run_sql(statement: str) -> None:
+    """Run a statement."""
+    with db.engine.begin() as connection:
+        connection.execute(text(statement))
+
+
+def assert_nothing_left(desk: Desk) -> None:
+    """Check that no part of a restore is left."""
+    if db.engine.name == "sqlite":
+        left = {path.name for path in desk.folder.iterdir()}
+        assert left <= {"desk.db", "desk.db-wal", "desk.db-shm", "desk.backup"}
+        return
+    with desk.elsewhere() as sql:
+        found = sql("SELECT datname FROM pg_database WHERE datname ~ '^desk_(restoring|backup)'")
+        assert found.scalars().all() == []
+
+
+def test_a_file_that_is_no_backup_is_refused(desk: Desk) -> None:
+    desk.begin()
+    path = desk.folder / "notes.txt"
+    path.write_text("These are notes. " * 1000)
+
+    result = run(desk, "restore", str(path), "--yes")
+
+    assert result.exit_code == 1
+    assert len(result.output.splitlines()) == 1
+
+
+def test_a_damaged_backup_changes_nothing(desk: Desk) -> None:
+    desk.begin()
+    for number in range(200):
+        make_client(full_name=f"{number}")
+    path = back_up(desk)
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2 : -200] = bytes(len(content) - len(content) // 2 - 200)
+    path.write_bytes(content)
+
+    result = run(desk, "restore", str(path), "--yes")
+
+    assert result.exit_code == 1
+    assert len(names()) == 200
+    assert_nothing_left(desk)
+
+
+@on_sqlite
+def test_whoever_does_not_confirm_changes_nothing(desk: Desk) -> None:
+    desk.begin()
+    path = back_up(desk)
+    make_client(full_name="After")
+
+    result = run(desk, "restore", str(path), input="n\n")
+
+    assert result.exit_code == 1
+    assert "Replace the database" in result.output
+    assert names() == ["After"]
+    assert run(desk, "restore", str(path), input="y\n").exit_code == 0
+    desk.init_db()
+    assert names() == []
+
+
+@contextmanager
+def somebody_connected(desk: Desk) -> Iterator[None]:
+    """Let another process have the database open."""
+    if db.engine.name == "postgresql":
+        engine = create_engine(db.engine.url)
+        with engine.connect():
+            yield
+        engine.dispose()
+        return
+    program = (
+        "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]);"
+        "c.execute('SELECT * FROM client').fetchall(); print('open', flush=True); input()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program, desk.file], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as other:
+        assert other.stdout
+        assert other.stdout.readline() == b"open\n"
+        yield
+        other.communicate(b"\n")
+
+
+def test_a_database_that_somebody_has_open_is_left_alone(desk: Desk) -> None:
+    desk.begin()
+    path = back_up(desk)
+    make_client(full_name="Now")
+    db.session.remove()
+    dispose_engines()
+
+    with somebody_connected(desk):
+        result = run(desk, "restore", str(path), "--yes")
+
+    assert result.exit_code == 1
+    assert REFUSED in result.output
+    assert names() == ["Now"]
+    assert_nothing_left(desk)
+
+
+@on_sqlite
+def test_a_file_that_sqlite_cannot_read_is_kept_with_what_lies_beside_it(desk: Desk) -> None:
+    desk.begin()
+    make_client(full_name="Before")
+    path = back_up(desk)
+    desk.file.write_bytes(b"damaged" * 1000)
+    Path(f"{desk.file}-wal").write_bytes(b"its changes")
+
+    said = restored(desk, path)
+    kept = said.strip().rstrip(".").rpartition(" ")[2]
+
+    assert names() == ["Before"]
+    assert Path(kept).read_bytes() == b"damaged" * 1000
+    assert Path(f"{kept}-wal").read_bytes() == b"its changes"
+
+
+@on_sqlite
+def test_a_database_that_is_gone_is_restored_with_its_mode(desk: Desk) -> None:
+    desk.begin()
+    make_client(full_name="Before")
+    path = back_up(desk)
+    dispose_engines()
+    desk.file.unlink()
+
+    said = restored(desk, path)
+
+    assert said == f"{path} was restored.\n"
+    assert names() == ["Before"]
+    assert desk.file.stat().st_mode & 0o777 == 0o600
+
+
+@on_sqlite
+def test_the_database_itself_is_no_backup(desk: Desk) -> None:
+    desk.begin()
+    again = desk.folder / "again.db"
+    again.hardlink_to(desk.file)
+
+    result = run(desk, "restore", str(again), "--yes")
+
+    assert "is the database itself" in result.output
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True, scope="session")
+def test_a_role_that_may_not_restore_is_told_the_cure(
+    desk: Desk, app_with: Any, poor_role: str
+) -> None:
+    desk.begin()
+    path = back_up(desk)
+    url = db.engine.url.set(username=poor_role).render_as_string(hide_password=False)
+    poor = app_with(DATABASE_URL=url)
+
+    result = Context().run(poor.test_cli_runner().invoke, args=["restore", str(path), "--yes"])
+
+    assert result.exit_code == 1
+    assert 'ALTER ROLE "poor" CREATEDB' in result.output
+    assert_nothing_left(desk)
