@@ -39,8 +39,8 @@ def check(file: Path) -> None:
 
 
 def database_path() -> Path:
-    """Return the path of the database."""
-    return Path(str(db.engine.url.database))
+    """Return the path of the database, not that of a link to it."""
+    return Path(str(db.engine.url.database)).resolve()
 
 
 def restore(file: Path) -> str | None:
