@@ -154,6 +154,12 @@ def stored_key(path: Path) -> str:
     return path.read_text()
 
 
+def validate_metrics_token(token: str) -> None:
+    """Refuse a token that can be guessed, or that no header can carry."""
+    if token and not re.fullmatch("[!-~]{16,}", token):
+        raise ValidationError("must have at least 16 ASCII characters and no spaces, or be empty")
+
+
 def validate_rate(text: str) -> None:
     """Refuse what is not a rate limit; an empty text means no limit."""
     if text:
@@ -253,6 +259,7 @@ class Production:
         self.RATE_LIMIT_STORAGE = env.str(
             "RATE_LIMIT_STORAGE", "database://", validate=validate_storage
         )
+        self.METRICS_TOKEN = env.str("METRICS_TOKEN", "", validate=validate_metrics_token)
         proxies = env.list("TRUSTED_PROXIES", [], subcast=str.strip, validate=each_item(network))
         script_name = env.str("SCRIPT_NAME", "", validate=path_prefix)
         self.REOPEN_HOURS = env.int("REOPEN_HOURS", 72, validate=Range(min=0, max=MAX_HOURS))

@@ -26,6 +26,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 settings = import_module("config").from_environment()  # an invalid one ends the start here
 middleware = import_module("omnidesk.http.middleware")
 request_log = import_module("omnidesk.http.request_log")
+shared_metrics = import_module("omnidesk.http.shared_metrics")
 
 bind = f"127.0.0.1:{settings.PORT}"
 workers = settings.WEB_CONCURRENCY
@@ -43,6 +44,9 @@ limit_request_field_size = 8190
 limit_request_fields = 50  # gunicorn's time grows with the square of all their bytes
 forwarder_headers = ""  # no header of a client may move the app to another path
 worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108 - a heartbeat file
+
+if settings.METRICS_TOKEN:
+    shared_metrics.share(worker_tmp_dir)  # before the app is loaded
 
 
 # Return the 19 MB that hashing a password takes to the system at once: glibc would keep as much
@@ -211,6 +215,29 @@ def report_database(server: Any) -> None:
             problem = error_message(error)
     if problem:
         server.log.error("The database is not ready. %s", problem)
+
+
+def pre_fork(server: Any, worker: Any) -> None:
+    """Give a worker a place among those that share their metrics."""
+    taken = (other.metrics_place for other in server.WORKERS.values())
+    worker.metrics_place = shared_metrics.take_place(taken)
+
+
+def worker_exit(server: Any, _worker: Any) -> None:
+    """Count the last requests of a worker."""
+    if settings.METRICS_TOKEN:
+        server.app.wsgi().extensions["metrics"].count_all()
+
+
+def child_exit(_server: Any, worker: Any) -> None:
+    """Free the place of a worker that has ended."""
+    if settings.METRICS_TOKEN:
+        shared_metrics.leave_place(worker.metrics_place)
+
+
+def on_exit(_server: Any) -> None:
+    """Leave no files."""
+    shared_metrics.remove_files()
 
 
 def post_fork(server: Any, _worker: Any) -> None:

@@ -14,6 +14,7 @@ from omnidesk.db import engines, session
 from omnidesk.events import views as events_views
 from omnidesk.http import Api, App
 from omnidesk.inbound import views as inbound_views
+from omnidesk.operations.backups import newest_backup
 from omnidesk.tickets import views as tickets_views
 from omnidesk.users import views as users_views
 
@@ -47,6 +48,8 @@ def create_app(settings: config.Production | None = None) -> Flask:
     engines.prepare(app.config)
     session.db.init_app(app)
     http.app.init_app(app)
+    if app.config["METRICS_TOKEN"]:
+        http.metrics.init_app(app, newest_backup)
     tokens.manager.init_app(app)
     api = Api(app, __version__, tokens.authenticate, SCOPES)
     for resource in RESOURCES:

@@ -114,6 +114,7 @@ BAD = {
         *("", "redis", "redis://", "redis:///0", "redis://h:x", "redis://h:99999", "redis://h?x=y"),
         *("redis://h?db=x", "memory://", "database://x", "a\nb", NO_TEXT),
     ),
+    "METRICS_TOKEN": ("secret", "x" * 15, "x" * 16 + " ", "ü" * 16, NO_TEXT),
     "TRUSTED_PROXIES": (
         *("localhost", "127.0.0.1,localhost", "127.0.0.1,", "127.0.0.1 10.0.0.1", "127.0.0.1:80"),
         *("[::1]", "10.0.0.1/8", "10.0.0.0/99", "010.0.0.1", "999.0.0.1", "1", "*", "unix:"),

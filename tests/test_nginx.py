@@ -19,6 +19,7 @@ pytestmark = on_postgresql
 
 
 ORIGIN = "https://app.example.com"
+METRICS = {"Authorization": "Bearer a-token-of-prometheus"}
 PROTOCOLS = ("--http1.1", "--http2")
 
 
@@ -87,6 +88,7 @@ def nginx(folder: Path, upstream: str) -> Any:
 def production(environment: dict[str, str]) -> dict[str, str]:
     """What an operator would set."""
     limits = {"RATE_LIMIT_ANONYMOUS": "", "RATE_LIMIT_TOKEN": ""}
+    limits |= {"METRICS_TOKEN": METRICS["Authorization"].removeprefix("Bearer ")}
     return {"DATABASE_URL": environment["DATABASE_URL"], "SECRET_KEY": KEY, **limits}
 
 
@@ -193,6 +195,7 @@ def test_every_answer_asks_for_tls_and_hides_versions(
         ({"headers": {f"X-{n}": "" for n in range(150)}}, 431, "Request Header Fields Too Large"),
         ({"path": "/api/login", "data": b" " * 2**21}, 413, "Request Entity Too Large"),
         ({"path": "/omnidesk_error"}, 404, "Not Found"),
+        ({"path": "/metrics", "headers": METRICS}, 404, "Not Found"),
     ],
     ids=lambda value: str(value)[:40],
 )

@@ -97,5 +97,7 @@ def prepare(config: dict[str, Any]) -> None:
         READ: autocommit_options(url, threads, threads, READ_SETTINGS),
         RATE_LIMITS: autocommit_options(url, 1, threads, counts) | {"max_overflow": 4},
     }
+    if config["METRICS_TOKEN"]:
+        binds[READ]["execution_options"] |= {"measured": True}
     config.setdefault("SQLALCHEMY_ENGINE_OPTIONS", write_options(url, threads))
     config.setdefault("SQLALCHEMY_BINDS", binds)

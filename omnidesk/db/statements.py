@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import cache
-from time import monotonic
+from time import monotonic, perf_counter
 from typing import Any, NamedTuple
 
 from flask import has_app_context
@@ -18,6 +18,7 @@ from sqlalchemy.exc import DBAPIError
 from omnidesk.db import sqlite
 from omnidesk.db.postgresql import DISCONNECT_SQLSTATES
 from omnidesk.db.session import READ, db
+from omnidesk.db.usage import count_use, note_error
 
 MAX_CONNECTION_AGE = 600  # seconds; after a failover, the old server is left in the end
 
@@ -96,8 +97,7 @@ def run(engine: Engine, sql: str, arguments: Any) -> Sequence[Any]:
         raise translate_error(engine, error, sql, lost=lost) from error
     finally:
         if driver is not None and lost:
-            driver.close()
-            pool.clear()
+            pool.drop(driver)
             drop_lost_connections(engine.name)
         elif driver is not None:
             pool.give_back(driver, expires_at)
@@ -142,6 +142,15 @@ class ReadPool:
         """Keep a connection for the next statement."""
         self.idle.append((driver, expires_at))
 
+    def size(self) -> int:
+        """Return how many connections are open."""
+        return len(self.idle)
+
+    def drop(self, driver: Any) -> None:
+        """Close a connection that was lost, and the idle ones."""
+        driver.close()
+        self.clear()
+
     def clear(self) -> None:
         """Close the idle connections, those of the engine's own pool included."""
         self.engine.dispose()
@@ -150,10 +159,44 @@ class ReadPool:
                 self.idle.pop()[0].close()
 
 
+class MeasuredReadPool(ReadPool):
+    """A read pool that counts its statements, and for how long each has its connection."""
+
+    def __init__(self, engine: Engine) -> None:
+        super().__init__(engine)
+        self.lent: dict[int, float] = {}
+
+    def size(self) -> int:
+        """Return how many connections are open."""
+        return super().size() + len(self.lent)
+
+    def take(self) -> tuple[Any, float]:
+        """Return a connection, and when it expires."""
+        started_at = perf_counter()
+        driver, expires_at = super().take()
+        self.lent[id(driver)] = started_at
+        return driver, expires_at
+
+    def give_back(self, driver: Any, expires_at: float) -> None:
+        """Keep a connection for the next statement."""
+        self.count(driver)
+        super().give_back(driver, expires_at)
+
+    def drop(self, driver: Any) -> None:
+        """Close a connection that was lost, and the idle ones."""
+        self.count(driver)
+        super().drop(driver)
+
+    def count(self, driver: Any) -> None:
+        """Count the statement that a connection was taken for."""
+        count_use(READ, 1, perf_counter() - self.lent.pop(id(driver)))
+
+
 @cache
 def read_pool(engine: Engine) -> ReadPool:
     """Return the connections of an engine for reading."""
-    return ReadPool(engine)
+    is_measured = "measured" in engine.get_execution_options()
+    return MeasuredReadPool(engine) if is_measured else ReadPool(engine)
 
 
 def drop_idle_connections() -> None:
@@ -174,6 +217,7 @@ def drop_lost_connections(database: str) -> None:
 @event.listens_for(Engine, "handle_error")
 def notice_disconnect(context: ExceptionContext) -> None:
     """Drop all that was lost with a connection of SQLAlchemy's."""
+    note_error(context.original_exception, lost=context.is_disconnect)
     if context.is_disconnect and has_app_context():
         drop_lost_connections(context.dialect.name)
 
@@ -188,6 +232,7 @@ def is_lost(engine: Engine, error: Any, connection: Any) -> bool:
 
 def translate_error(engine: Engine, error: Any, sql: str, *, lost: bool) -> BaseException:
     """Return a driver's error as SQLAlchemy raises it."""
+    note_error(error, lost=lost)
     translated: BaseException = DBAPIError.instance(
         sql,
         None,

@@ -1,6 +1,6 @@
 """What HTTP means here, for every resource: requests, responses, lists, errors, documentation."""
 
-from omnidesk.http import app, cors
+from omnidesk.http import app, cors, metrics
 from omnidesk.http.blueprint import Blueprint
 from omnidesk.http.openapi import Api
 from omnidesk.http.parameters import ME, with_caller, words_filters
@@ -37,6 +37,7 @@ __all__ = [
     "cors",
     "current_user",
     "may_read",
+    "metrics",
     "with_caller",
     "words_filters",
 ]

@@ -1,0 +1,236 @@
+"""Metrics: who may read them, and what they count."""
+
+import json
+import os
+import re
+import signal
+import time
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+import requests
+from flask import Flask
+from sqlalchemy import text
+
+from omnidesk.db import db, statements
+from omnidesk.db.usage import note_error
+from omnidesk.operations import backups
+from tests.conftest import (
+    Caller,
+    make_conversation,
+    make_message,
+    make_ticket,
+    make_user,
+    on_postgresql,
+    on_sqlite,
+)
+from tests.servers import ROOT, gunicorn, run_concurrently, wait_for
+
+HEALTHY = r'omnidesk_requests_total\{method="GET",route="/healthz",status="200"\} (\d+)'
+BACKUP = "omnidesk_backup_timestamp_seconds"
+LOST = 'omnidesk_database_faults_total{fault="lost connection"}'
+DEADLOCK = psycopg.errors.DeadlockDetected("two transactions wait for each other")
+END_OTHERS = """
+SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
+WHERE pid <> pg_backend_pid() AND datname = current_database()
+"""
+TOKEN = "a-token-of-prometheus"
+
+
+@pytest.fixture
+def measured(app_with: Any) -> Flask:
+    """An app whose settings ask for metrics."""
+    app: Flask = app_with(METRICS_TOKEN=TOKEN)
+    return app
+
+
+def scrape(app: Flask, token: str = TOKEN) -> Any:
+    """Ask for the metrics as Prometheus does."""
+    return Caller(app).get("/metrics", headers={"Authorization": f"Bearer {token}"})
+
+
+def value(app: Flask, sample: str) -> float | None:
+    """Return the value of a sample, None where there is none."""
+    for line in scrape(app).text.splitlines():
+        if line.startswith(f"{sample} "):
+            return float(line.rpartition(" ")[2])
+    return None
+
+
+def test_there_is_no_such_route_without_a_token(anybody: Caller) -> None:
+    assert anybody.get("/metrics").status_code == 404
+
+
+@pytest.mark.parametrize(
+    "header", [None, "", "Bearer", "Bearer ", "Basic " + TOKEN, "Bearer wrong", "Bearer \xff" * 9]
+)
+def test_others_get_401(measured: Flask, header: str | None) -> None:
+    headers = {} if header is None else {"Authorization": header}
+
+    answer = Caller(measured).get("/metrics", headers=headers)
+
+    assert answer.status_code == 401
+    assert answer.json == {"detail": "Unauthorized"}
+    assert answer.headers["WWW-Authenticate"].startswith("Bearer")
+
+
+def test_an_access_token_is_not_enough(measured: Flask, admin: Caller) -> None:
+    assert scrape(measured, admin.token).status_code == 401
+
+
+def test_a_request_is_counted_by_its_route_and_status(measured: Flask) -> None:
+    agent, ticket = Caller(measured, make_user()), make_ticket()
+
+    agent.get(f"/api/tickets/{ticket.ticket_id}")
+    agent.get("/api/tickets/987654")
+    agent.brew("/api/teapots")
+
+    labels = 'method="GET",route="/api/tickets/{ticket_id}"'
+    assert value(measured, f'omnidesk_requests_total{{{labels},status="200"}}') == 1
+    assert value(measured, f'omnidesk_requests_total{{{labels},status="404"}}') == 1
+    assert value(measured, f"omnidesk_request_seconds_count{{{labels}}}") == 2
+    other = 'omnidesk_requests_total{method="other",route="none",status="404"}'
+    assert value(measured, other) == 1
+
+
+def test_what_the_database_is_asked_is_counted(measured: Flask) -> None:
+    agent, ticket = Caller(measured, make_user()), make_ticket()
+    statements = 'omnidesk_database_statements_total{pool="%s"}'
+    before = {name: value(measured, statements % name) or 0 for name in ("read", "write")}
+
+    agent.get("/api/tickets")
+    agent.post("/api/tickets", json={"client_id": ticket.client_id, "subject": "Printer"})
+    agent.patch(f"/api/tickets/{ticket.ticket_id}", json={"status": "cerrado"})
+
+    after = {name: value(measured, statements % name) or 0 for name in ("read", "write")}
+    assert after["read"] - before["read"] >= 4, "each request looks its token up"
+    assert after["write"] - before["write"] >= 3, "an insert, a select and an update"
+    for pool in ("read", "write"):
+        assert 0 < (value(measured, f'omnidesk_database_seconds_total{{pool="{pool}"}}') or 0) < 5
+        assert value(measured, f'omnidesk_database_connections{{pool="{pool}"}}') is not None
+        assert value(measured, f'omnidesk_database_connections_max{{pool="{pool}"}}')
+
+
+def test_the_desk_is_counted(measured: Flask) -> None:
+    make_ticket()
+    make_message(make_conversation())
+
+    assert value(measured, 'omnidesk_tickets{status="abierto"}') == 1
+    assert value(measured, "omnidesk_conversations_waiting") == 1
+    assert value(measured, "omnidesk_messages_unread") == 1
+    assert value(measured, "omnidesk_database_up") == 1
+
+
+def test_a_scrape_is_not_counted_and_not_limited(app_with: Any) -> None:
+    app = app_with(METRICS_TOKEN=TOKEN, RATE_LIMIT_ANONYMOUS="1 per hour")
+
+    answers = [scrape(app) for _ in range(3)]
+
+    assert [answer.status_code for answer in answers] == [200] * 3
+    assert 'route="/metrics"' not in answers[-1].text
+
+
+@on_postgresql
+def test_deadlocks_and_lost_connections_are_counted(measured: Flask) -> None:
+    agent = Caller(measured, make_user())
+    agent.get("/api/tickets")
+    before = value(measured, LOST) or 0
+
+    with db.engine.begin() as connection:
+        connection.execute(text(END_OTHERS))
+    agent.get("/api/tickets")
+
+    assert (value(measured, LOST) or 0) > before
+    assert value(measured, 'omnidesk_database_faults_total{fault="deadlock"}') == 0
+    try:
+        raise DEADLOCK
+    except psycopg.Error as error:
+        note_error(error, lost=False)
+    agent.get("/api/tickets")
+    assert value(measured, 'omnidesk_database_faults_total{fault="deadlock"}') == 1
+
+
+@on_sqlite
+def test_a_database_that_is_away_leaves_the_other_metrics(measured: Flask, tmp_path: Path) -> None:
+    Caller(measured).get("/healthz")
+    with measured.app_context():
+        file = Path(str(db.engine.url.database))
+        statements.read_pool(db.engines["read"]).clear()
+    file.rename(tmp_path / "away")
+    try:
+        answer = scrape(measured)
+    finally:
+        (tmp_path / "away").rename(file)
+
+    assert answer.status_code == 200
+    assert "\nomnidesk_database_up 0.0\n" in answer.text
+    assert 'omnidesk_requests_total{method="GET",route="/healthz",status="200"} 1.0' in answer.text
+
+
+def test_the_newest_backup_is_told(app_with: Any, tmp_path: Path) -> None:
+    app = app_with(METRICS_TOKEN=TOKEN, BACKUP_DIR=str(tmp_path))
+    assert value(app, BACKUP) is None
+
+    with app.app_context():
+        backups.new_path(tmp_path).touch()
+
+    assert time.time() - (value(app, BACKUP) or 0) < 60
+
+
+def test_each_metric_of_the_dashboard_exists(app_with: Any, tmp_path: Path) -> None:
+    app = app_with(METRICS_TOKEN=TOKEN, BACKUP_DIR=str(tmp_path))
+    with app.app_context():
+        backups.new_path(tmp_path).touch()
+    Caller(app).get("/healthz")
+    dashboard = json.loads((ROOT / "deploy/grafana-dashboard.json").read_text())
+    expressions = " ".join(
+        target["expr"] for panel in dashboard["panels"] for target in panel["targets"]
+    )
+
+    served = set(re.findall(r"^(omnidesk_\w+)", scrape(app).text, re.MULTILINE))
+
+    shown = set(re.findall(r"omnidesk_\w+", expressions))
+    assert len(shown) >= 12
+    assert shown <= served
+
+
+def folders() -> set[Path]:
+    """Return the folders in which workers share their metrics."""
+    return {*Path("/dev/shm").glob("omnidesk-metrics-*")}  # noqa: S108 - of the tests' own
+
+
+@on_sqlite
+def test_workers_share_their_counts_and_leave_them_to_others(
+    migrated_app: Any, environment: dict[str, str], tmp_path: Path
+) -> None:
+    before, headers = folders(), {"Authorization": f"Bearer {TOKEN}"}
+    with gunicorn(environment | {"METRICS_TOKEN": TOKEN}, tmp_path) as address:
+
+        def count() -> int:
+            text = requests.get(f"{address}/metrics", headers=headers, timeout=5).text
+            found = re.search(HEALTHY, text)
+            return int(found[1]) if found else 0
+
+        def await_count(wanted: int) -> None:
+            until = time.monotonic() + 10
+            while count() < wanted and time.monotonic() < until:
+                time.sleep(0.1)
+            assert count() >= wanted
+
+        ask = partial(requests.get, f"{address}/healthz", timeout=5)
+        run_concurrently(20, lambda _: ask())
+        await_count(20)
+        (folder,) = folders() - before
+        assert folder.stat().st_mode & 0o77 == 0
+        files = {path.name for path in folder.glob("histogram_[0-9].db")}
+        log = (tmp_path / "gunicorn.log").read_text()
+        for pid in re.findall(r"Booting worker with pid: (\d+)", log):
+            os.kill(int(pid), signal.SIGKILL)
+        wait_for(f"{address}/healthz", tmp_path / "gunicorn.log")
+        run_concurrently(20, lambda _: ask())
+        await_count(40)
+        assert {path.name for path in folder.glob("histogram_[0-9].db")} == files
+    assert folders() == before
