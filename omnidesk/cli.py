@@ -19,7 +19,16 @@ from omnidesk.db import db
 from omnidesk.db.constraints import error_message, rule_violation
 from omnidesk.http.idempotency import IdempotencyKey
 from omnidesk.http.rate_limits.storage import RateLimitWindow
-from omnidesk.operations import backing_up, backups, change_log, restoring, text_index
+from omnidesk.operations import (
+    backing_up,
+    backups,
+    change_log,
+    counts,
+    restoring,
+    text_index,
+    upgrade_plan,
+)
+from omnidesk.operations import doctor as diagnosis
 from omnidesk.users.models import ROLES, User
 from omnidesk.users.schemas import UserCreate
 
@@ -42,12 +51,16 @@ class DeskCommand(click.Command):
 @click.command(cls=DeskCommand)
 @click.option("--demo", is_flag=True, help="Add the demo data to a desk that has no users.")
 @click.option("--reset", is_flag=True, help="Delete everything first; only with --demo.")
+@click.option("--plan", is_flag=True, help="Only tell what would be done.")
 @click.option(
     "--create/--no-create", default=True, help="Whether to make a SQLite file where there is none."
 )
 @with_appcontext
-def init_db(demo: bool, reset: bool, create: bool) -> None:
+def init_db(demo: bool, reset: bool, plan: bool, create: bool) -> None:
     """Bring the database to the newest schema."""
+    if plan:
+        show_plan()
+        return
     if demo and current_app.config["ENV"] == "production":
         raise click.UsageError("The demo's password is public: it is not for production.")
     if reset and not demo:
@@ -68,6 +81,14 @@ def init_db(demo: bool, reset: bool, create: bool) -> None:
 
         added = sample.add()
         click.echo("The demo data was added." if added else "There are users: no demo data added.")
+
+
+def show_plan() -> None:
+    """Tell what `init-db` would do."""
+    found = upgrade_plan.plan()
+    if found.fault:
+        raise click.ClickException(found.fault)
+    click.echo("\n".join(found.lines()))
 
 
 @click.command(cls=DeskCommand)
@@ -182,7 +203,46 @@ def restore(file: Path, yes: bool) -> None:
     click.echo(f"{file} was restored. {f'What was there is now {kept}.' if kept else ''}".strip())
 
 
+@click.command(cls=DeskCommand)
+@with_appcontext
+def recount() -> None:
+    """Count anew what triggers count, while nobody writes."""
+    wrong = counts.recount()
+    for name, kept, counted in wrong:
+        click.echo(f"{name}: {kept} was kept, and {counted} are there.")
+    click.echo(f"{len(wrong)} counts were wrong.")
+
+
+@click.command(cls=DeskCommand)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
+@with_appcontext
+@click.pass_context
+def doctor(context: click.Context, as_json: bool) -> None:
+    """Tell what is wrong with this installation, and what to do about it.
+
+    Ends with 0 if all is well, 1 for warnings, 2 for faults.
+    """
+    found = diagnosis.diagnose()
+    if as_json:
+        click.echo(json.dumps(found.as_json()))
+    else:
+        lines = map(str, found.findings) if found.findings else ["All is well."]
+        click.echo("\n".join(lines))
+    context.exit(found.status)
+
+
 def init_app(app: Flask) -> None:
     """Add the commands to the app."""
-    for command in (init_db, create_user, seed, prune, reindex, backup, list_backups, restore):
+    for command in (
+        init_db,
+        create_user,
+        seed,
+        prune,
+        reindex,
+        backup,
+        list_backups,
+        restore,
+        recount,
+        doctor,
+    ):
         app.cli.add_command(command)

@@ -19,7 +19,7 @@ from omnidesk.tickets.tags import TicketTag
 from omnidesk.users import passwords
 from omnidesk.users.models import User
 
-PASSWORD = "secret"  # noqa: S105 - public: production refuses the demo
+PASSWORD = passwords.DEMO
 OCTOBER = datetime(2025, 10, 29, 9, 12, tzinfo=UTC)
 
 

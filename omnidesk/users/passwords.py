@@ -9,6 +9,7 @@ from flask import current_app
 
 from omnidesk.db.folding import nfc
 
+DEMO = "secret"  # public: production refuses the demo
 MIN_LENGTH, MAX_LENGTH = 8, 128  # code points
 
 

@@ -1,0 +1,79 @@
+"""Checks of the machine: the disk, the files of SQLite, and the backups."""
+
+import os
+import pwd
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from flask import current_app
+
+from omnidesk import migrations
+from omnidesk.db import db, sqlite
+from omnidesk.operations import upgrade_plan
+from omnidesk.operations.backups import age_text, newest_backup, size_text
+from omnidesk.operations.findings import FAULT, WARNING, Finding
+
+OLD = 2 * 86_400  # seconds; of a backup that is made daily
+TOO_OLD = 8 * 86_400
+
+
+def disk() -> Iterator[Finding]:
+    """Find too little room for an upgrade: the one that is pending, or the next one."""
+    needed, free = upgrade_plan.disk_needed(), upgrade_plan.disk_free()
+    if free is None or free >= needed:
+        return
+    is_pending = migrations.revision() != migrations.NEWEST
+    problem = f"An upgrade may need {size_text(needed)}, and {size_text(free)} are free."
+    cure = "Free the rest before you upgrade, or move the database to a larger disk."
+    yield Finding("disk", FAULT if is_pending else WARNING, problem, cure)
+
+
+def files() -> Iterator[Finding]:
+    """Find files of SQLite that others can read, or that somebody else owns."""
+    found = sqlite.files_of(db.engine)
+    if found is None:
+        return
+    owners = {}
+    for path in map(Path, (found.path, *found.names_beside)):
+        with suppress(FileNotFoundError):
+            status = path.stat()
+            owners[status.st_uid] = path
+            if status.st_mode & 0o007:
+                problem = f"Everybody on this machine can read {path}."
+                yield Finding("files", FAULT, problem, f"chmod o= {path}")
+    if len(owners) > 1:
+        names = ", ".join(f"{path} to {user_name(owner)}" for owner, path in owners.items())
+        problem = f"The files of the database belong to different users: {names}."
+        cure = "Stop the server and give all to its user with chown."
+        yield Finding("files", FAULT, problem, cure)
+    elif owners and os.geteuid() not in owners:
+        owner = user_name(next(iter(owners)))
+        problem = f"{found.path} belongs to {owner}, and this command runs as another user."
+        yield Finding("files", WARNING, problem, f"Run commands as {owner}.")
+
+
+def user_name(number: int) -> str:
+    """Return the name of a user of the machine, or the number of one who has none."""
+    try:
+        return pwd.getpwuid(number).pw_name
+    except KeyError:
+        return str(number)
+
+
+def backup() -> Iterator[Finding]:
+    """Find no backup, or one that is old; a file with a backup's name was checked."""
+    folder = current_app.config["BACKUP_DIR"]
+    if not folder:
+        problem = "BACKUP_DIR is not set, so nobody knows whether there is a backup."
+        cure = "Set it, and make a backup there daily."
+        yield Finding("backup", WARNING, problem, cure)
+        return
+    newest = newest_backup()
+    if newest is None:
+        problem = f"There is no backup of this database in {folder}."
+        yield Finding("backup", FAULT, problem, "Make one, and then daily.")
+    elif newest.age > OLD:
+        problem = f"The newest backup, {newest.path}, is {age_text(newest.age)} old."
+        cure = "See why none was made since."
+        yield Finding("backup", FAULT if newest.age > TOO_OLD else WARNING, problem, cure)

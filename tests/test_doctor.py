@@ -1,0 +1,312 @@
+"""What the doctor finds, and what it leaves alone."""
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask import Flask
+from sqlalchemy import text
+
+from config import network
+from omnidesk import migrations
+from omnidesk.auth.models import UserSession
+from omnidesk.db import db, utcnow
+from omnidesk.operations import backups, counts, database_checks, upgrade_plan
+from omnidesk.operations.doctor import diagnose
+from omnidesk.operations.findings import FAULT, WARNING
+from omnidesk.users import passwords
+from tests.conftest import (
+    make_conversation,
+    make_event,
+    make_message,
+    make_ticket,
+    make_user,
+    on_postgresql,
+    on_sqlite,
+    save,
+)
+from tests.test_cli import run
+
+
+@pytest.fixture
+def healthy(tmp_path: Path) -> dict[str, Any]:
+    """Settings with which nothing is wrong."""
+    return {
+        "ENV": "production",
+        "PUBLIC_READS": [],
+        "TRUSTED_PROXIES": [network("127.0.0.1")],
+        "BACKUP_DIR": str(tmp_path),
+    }
+
+
+@pytest.fixture
+def desk(app_with: Any, healthy: dict[str, Any]) -> Iterator[Flask]:
+    """A desk with a backup, on which nothing is wrong."""
+    app: Flask = app_with(**healthy)
+    with app.app_context():
+        backups.new_path(Path(healthy["BACKUP_DIR"])).touch()
+        yield app
+        db.session.remove()
+
+
+def found(app: Flask) -> list[tuple[str, str]]:
+    """Return the name and the level of each finding."""
+    with app.app_context():
+        return [(finding.check, finding.level) for finding in diagnose().findings]
+
+
+def write(*statements: str) -> None:
+    """Run statements, without triggers on PostgreSQL."""
+    with db.engine.begin() as connection:
+        if connection.dialect.name == "postgresql":
+            connection.execute(text("SET LOCAL session_replication_role = replica"))
+        for statement in statements:
+            connection.execute(text(statement))
+
+
+def test_nothing_is_found_where_nothing_is_wrong(desk: Flask) -> None:
+    make_ticket(due_at=utcnow())
+    make_event()
+    make_message(make_conversation())
+
+    result = run(desk, "doctor")
+
+    assert (result.exit_code, result.output) == (0, "All is well.\n")
+
+
+@pytest.mark.parametrize(
+    ("settings", "finding"),
+    [
+        ({"ENV": "development"}, ("mode", WARNING)),
+        ({"PUBLIC_READS": ["tickets"]}, ("mode", WARNING)),
+        ({"JWT_SECRET_KEY": "change me " * 4}, ("secret", FAULT)),
+        ({"SECRET_KEY_PREVIOUS": "k" * 40}, ("secret", WARNING)),
+        ({"CORS_ORIGINS": ["http://desk.example.com"]}, ("cors", WARNING)),
+        ({"TRUSTED_PROXIES": []}, ("trusted proxies", WARNING)),
+        ({"TRUSTED_PROXIES": [network("0.0.0.0/0")]}, ("trusted proxies", FAULT)),
+        ({"BACKUP_DIR": ""}, ("backup", WARNING)),
+        ({"BACKUP_DIR": "/nonexistent"}, ("backup", FAULT)),
+    ],
+    ids=str,
+)
+@on_sqlite
+def test_settings_that_are_no_good_are_found(
+    app_with: Any, desk: Flask, healthy: dict[str, Any], settings: Any, finding: Any
+) -> None:
+    assert found(app_with(**(healthy | settings))) == [finding]
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"CORS_ORIGINS": ["https://desk.example.com", "http://localhost:3000", "capacitor://a"]},
+        {"TRUSTED_PROXIES": [network("10.0.0.0/8"), "unix"]},
+        {"JWT_SECRET_KEY": "0123456789abcdef" * 4},
+    ],
+    ids=str,
+)
+@on_sqlite
+def test_settings_that_are_good_are_not(
+    app_with: Any, desk: Flask, healthy: dict[str, Any], settings: Any
+) -> None:
+    assert found(app_with(**(healthy | settings))) == []
+
+
+def old_session() -> None:
+    """Store a session that has expired a week ago."""
+    then = utcnow() - timedelta(days=7)
+    user_id = make_user().user_id
+    save(UserSession(user_id=user_id, created_at=then, expires_at=then + timedelta(hours=1)))
+
+
+def demo_user() -> None:
+    """Store a user with the demo's password."""
+    user = make_user()
+    user.password_hash = passwords.hash_password("secret")
+    db.session.commit()
+
+
+def future_change() -> None:
+    """Let the newest change be one of tomorrow."""
+    make_ticket()
+    tomorrow = (utcnow() + timedelta(days=1)).strftime("%Y-%m-%d %H:%M:%S")
+    newest = "(SELECT max(seq) FROM change)"
+    write(f"UPDATE change SET at = '{tomorrow}' WHERE seq = {newest}")  # noqa: S608 - ours
+
+
+def wrong_words() -> None:
+    """Let a ticket have other words than those of its texts."""
+    make_ticket()
+    write("UPDATE ticket SET words = ' other '")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "finding"),
+    [
+        (old_session, ("retention", WARNING)),
+        (demo_user, ("default passwords", FAULT)),
+        (future_change, ("clock", WARNING)),
+        (wrong_words, ("search", FAULT)),
+        (
+            lambda: write("UPDATE counter SET count = count + 1 WHERE name = 'users'"),
+            ("counters", FAULT),
+        ),
+    ],
+)
+def test_rows_that_are_wrong_are_found(
+    desk: Flask, spoil: Callable[[], None], finding: Any
+) -> None:
+    make_user("somebody")
+    spoil()
+
+    assert found(desk) == [finding]
+
+
+def test_changes_that_should_be_pruned_are_found(
+    app_with: Any, desk: Flask, healthy: dict[str, Any]
+) -> None:
+    make_user()
+    write("UPDATE change SET at = '2020-01-01 00:00:00'")
+
+    assert found(desk) == []
+    assert found(app_with(**healthy, CHANGE_LOG_DAYS=365)) == [("retention", WARNING)]
+
+
+def test_counts_are_made_right_by_recount(desk: Flask) -> None:
+    make_ticket(due_at=utcnow())
+    make_event()
+    make_conversation()
+    write("UPDATE counter SET count = count + 7", "DELETE FROM counter WHERE name LIKE 'due %'")
+
+    result = run(desk, "recount")
+
+    assert result.exit_code == 0
+    assert "abierto: " in result.output
+    assert "due 2" in result.output
+    assert found(desk) == []
+    assert counts.recount() == []
+
+
+@pytest.mark.parametrize(("days", "level"), [(3, WARNING), (30, FAULT)])
+@on_sqlite
+def test_an_old_backup_is_found(
+    desk: Flask, healthy: dict[str, Any], days: int, level: str
+) -> None:
+    (path,) = Path(healthy["BACKUP_DIR"]).iterdir()
+    then = utcnow() - timedelta(days=days)
+    path.rename(path.with_name(f"{backups.prefix()}-{then:{backups.TIME}}.db"))
+
+    assert found(desk) == [("backup", level)]
+
+
+@on_sqlite
+def test_a_row_that_the_index_lacks_is_found_and_mended(desk: Flask) -> None:
+    make_ticket()
+    write("DROP TRIGGER ticket_search_insert")
+    make_ticket()
+
+    assert found(desk) == [("search", FAULT)]
+    assert run(desk, "reindex").exit_code == 0
+    assert found(desk) == []
+
+
+@on_postgresql
+def test_an_index_that_is_gone_is_found_and_its_cure_mends_it(desk: Flask) -> None:
+    write("DROP INDEX ix_ticket_words")
+
+    (finding,) = diagnose().findings
+
+    assert finding.check == "search"
+    write(finding.cure.removeprefix("Run: "))
+    assert found(desk) == []
+
+
+@on_postgresql
+def test_too_few_connections_are_found(app_with: Any, desk: Flask, healthy: dict[str, Any]) -> None:
+    assert found(app_with(**healthy, WEB_CONCURRENCY=20)) == [("connections", FAULT)]
+
+
+@on_postgresql
+def test_a_clock_that_differs_is_found(desk: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(database_checks, "utcnow", lambda: utcnow() + timedelta(seconds=5))
+
+    assert found(desk) == [("clock", WARNING)]
+
+
+@on_sqlite
+@pytest.mark.parametrize(
+    ("spoil", "finding"),
+    [
+        (lambda file: file.chmod(0o644), ("files", FAULT)),
+        (lambda file: os.chown(file, 12345, -1), ("files", FAULT)),
+    ],
+)
+def test_files_that_others_may_read_or_own_are_found(
+    desk: Flask, tmp_path: Path, spoil: Callable[[Path], None], finding: Any
+) -> None:
+    if os.geteuid():
+        pytest.skip("only root can give files away")
+    file = Path(str(db.engine.url.database))
+    before = file.stat()
+    make_ticket()
+    try:
+        spoil(file)
+        assert finding in found(desk)
+    finally:
+        file.chmod(before.st_mode & 0o777)
+        os.chown(file, before.st_uid, before.st_gid)
+
+
+@on_sqlite
+def test_a_full_disk_is_found(desk: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(upgrade_plan, "disk_free", lambda: 1000)
+
+    assert found(desk) == [("disk", WARNING)]
+
+
+@on_sqlite
+def test_checks_that_cannot_be_made_are_named_and_the_others_are_made(
+    app_with: Any, healthy: dict[str, Any], tmp_path: Path
+) -> None:
+    broken = {"DATABASE_URL": f"sqlite:///{tmp_path}/broken.db", "PUBLIC_READS": ["tickets"]}
+    with app_with(**(healthy | broken)).app_context():
+        backups.new_path(tmp_path).touch()
+        migrations.upgrade()
+        write("DROP TABLE counter")
+        findings = {finding.check: finding for finding in diagnose().findings}
+
+    assert set(findings) == {"unknown", "mode"}
+    assert findings["unknown"].problem == "Not checked: counters."
+    assert "no such table" in findings["unknown"].cure
+
+
+@on_sqlite
+def test_a_database_that_is_not_there_is_found_and_the_settings_nonetheless(
+    app_with: Any, healthy: dict[str, Any], tmp_path: Path
+) -> None:
+    absent = f"sqlite:///{tmp_path}/absent.db"
+    app = app_with(**(healthy | {"DATABASE_URL": absent, "PUBLIC_READS": ["tickets"]}))
+
+    result = run(app, "doctor", "--json")
+
+    assert result.exit_code == 2
+    findings = json.loads(result.output)["findings"]
+    assert {"mode", "database", "backup", "unknown"} == {each["check"] for each in findings}
+    assert not (tmp_path / "absent.db").exists()
+
+
+def test_findings_are_lines_with_their_cure(desk: Flask) -> None:
+    demo_user()
+
+    result = run(desk, "doctor")
+
+    assert result.exit_code == 2
+    assert result.output == (
+        "fault   default passwords: The password of emp1 is the demo's, which everybody knows."
+        " Give them others, or deactivate them.\n"
+    )
+    assert json.loads(run(desk, "doctor", "--json").output)["status"] == "faults"
