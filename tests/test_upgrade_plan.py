@@ -1,6 +1,8 @@
-"""What an upgrade would do."""
+"""What an upgrade would do, and how it waits for others."""
 
 import json
+import threading
+import time
 from typing import Any
 
 import pytest
@@ -11,7 +13,7 @@ from omnidesk import migrations
 from omnidesk.db import db
 from omnidesk.operations import upgrade_plan
 from omnidesk.sample_data import bulk
-from tests.conftest import on_sqlite
+from tests.conftest import on_postgresql, on_sqlite
 from tests.test_cli import run
 from tests.test_migrations import empty
 
@@ -95,3 +97,40 @@ def test_a_database_that_is_not_there_has_a_plan(app_with: Any, tmp_path: Any) -
     assert result.exit_code == 1
     assert len(result.output.splitlines()) == 1
     assert not (tmp_path / "absent.db").exists()
+
+
+@on_postgresql
+def test_migrations_keep_nobody_waiting_while_they_wait_themselves(
+    empty: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(migrations, "MAX_LOCK_WAIT", "200ms")
+    monkeypatch.setattr(migrations, "PAUSE", 0.1)
+    migrations.upgrade("0024_long_events")
+    waits: list[float] = []
+
+    def read(seconds: float) -> None:
+        with empty.app_context():
+            until = time.monotonic() + seconds
+            while time.monotonic() < until:
+                started_at = time.monotonic()
+                with db.engine.begin() as connection:
+                    connection.execute(text("SELECT count(*) FROM conversation"))
+                waits.append(time.monotonic() - started_at)
+                time.sleep(0.02)
+
+    with db.engine.connect() as holder:
+        holder.execute(text("SELECT count(*) FROM conversation"))
+        upgrade = threading.Thread(target=in_context, args=(empty, migrations.upgrade))
+        upgrade.start()
+        read(1.2)
+        holder.rollback()
+    upgrade.join()
+
+    assert max(waits) < 0.8
+    assert migrations.revision() == migrations.NEWEST
+
+
+def in_context(app: Flask, act: Any) -> None:
+    """Call a function in a context of its own."""
+    with app.app_context():
+        act()

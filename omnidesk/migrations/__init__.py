@@ -1,9 +1,11 @@
 """The schema's versions, and which of them this database has."""
 
+import logging
 from pathlib import Path
+from time import sleep
 from typing import Any
 
-from sqlalchemy import column, inspect, select, table, text
+from sqlalchemy import column, func, inspect, select, table, text
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import OperationalError, ProgrammingError
 
@@ -19,7 +21,11 @@ HERE = Path(__file__).parent
 KNOWN = {path.stem for path in (HERE / "versions").glob("[0-9]*.py")}
 NEWEST = max(KNOWN)
 LOCK = 7_401_055  # any number that nothing else of ours uses
+MAX_LOCK_WAIT = "2s"  # for each lock of PostgreSQL's
+PAUSE = 1  # second, in which others go on
+LOCKED = {"55P03", "40P01"}  # SQLSTATEs of PostgreSQL: a lock was not had in time; a deadlock
 UNDEFINED_TABLE = "42P01"  # a SQLSTATE of PostgreSQL
+logger = logging.getLogger(__name__)
 REVISION = Statement(select(column("version_num")).select_from(table("alembic_version")))
 
 
@@ -74,11 +80,34 @@ def upgrade(revision: str = "head") -> None:
     require_suitable()
     if files := sqlite.files_of(db.engine):
         files.create()
-    with db.engine.begin() as connection:
-        if connection.dialect.name == "postgresql":
-            disable_timeouts(connection)
-            connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
-        upgrade_within(connection, revision)
+    while not attempt(revision):
+        sleep(PAUSE)
+
+
+def attempt(revision: str) -> bool:
+    """Bring the database to a revision; return whether PostgreSQL gave all locks in time."""
+    try:
+        with db.engine.begin() as connection:
+            migrate(connection, revision)
+    except OperationalError as error:
+        if getattr(error.orig, "sqlstate", None) not in LOCKED:
+            raise
+        logger.warning("Others use the tables. The migrations wait, and begin anew.")
+        return False
+    return True
+
+
+def migrate(connection: Connection, revision: str) -> None:
+    """Bring the database to a revision in the transaction of a connection.
+
+    A migration that waits for a lock keeps all others waiting behind it who want the table, even
+    to read: so it waits no longer than writers do.
+    """
+    if connection.dialect.name == "postgresql":
+        disable_timeouts(connection)
+        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
+        connection.execute(select(func.set_config("lock_timeout", MAX_LOCK_WAIT, True)))
+    upgrade_within(connection, revision)
 
 
 def upgrade_within(connection: Connection, revision: str = "head") -> None:
