@@ -225,14 +225,13 @@ def pre_fork(server: Any, worker: Any) -> None:
 
 def worker_exit(server: Any, _worker: Any) -> None:
     """Count the last requests of a worker."""
-    if settings.METRICS_TOKEN:
-        server.app.wsgi().extensions["metrics"].count_all()
+    if metrics := server.app.wsgi().extensions.get("metrics"):
+        metrics.count_all()
 
 
 def child_exit(_server: Any, worker: Any) -> None:
     """Free the place of a worker that has ended."""
-    if settings.METRICS_TOKEN:
-        shared_metrics.leave_place(worker.metrics_place)
+    shared_metrics.leave_place(worker.metrics_place)
 
 
 def on_exit(_server: Any) -> None:

@@ -29,6 +29,7 @@ from tests.conftest import (
     on_sqlite,
     save,
 )
+from tests.postgres import free_port
 from tests.test_cli import run
 
 
@@ -88,6 +89,7 @@ def test_nothing_is_found_where_nothing_is_wrong(desk: Flask) -> None:
         ({"CORS_ORIGINS": ["http://desk.example.com"]}, ("cors", WARNING)),
         ({"TRUSTED_PROXIES": []}, ("trusted proxies", WARNING)),
         ({"TRUSTED_PROXIES": [network("0.0.0.0/0")]}, ("trusted proxies", FAULT)),
+        ({"TRUSTED_PROXIES": [network("::/0")]}, ("trusted proxies", FAULT)),
         ({"BACKUP_DIR": ""}, ("backup", WARNING)),
         ({"BACKUP_DIR": "/nonexistent"}, ("backup", FAULT)),
     ],
@@ -104,7 +106,7 @@ def test_settings_that_are_no_good_are_found(
     "settings",
     [
         {"CORS_ORIGINS": ["https://desk.example.com", "http://localhost:3000", "capacitor://a"]},
-        {"TRUSTED_PROXIES": [network("10.0.0.0/8"), "unix"]},
+        {"TRUSTED_PROXIES": [network("10.0.0.0/8"), network("2a00:1450:4001::/64"), "unix"]},
         {"JWT_SECRET_KEY": "0123456789abcdef" * 4},
     ],
     ids=str,
@@ -297,6 +299,22 @@ def test_a_database_that_is_not_there_is_found_and_the_settings_nonetheless(
     findings = json.loads(result.output)["findings"]
     assert {"mode", "database", "backup", "unknown"} == {each["check"] for each in findings}
     assert not (tmp_path / "absent.db").exists()
+
+
+@on_sqlite
+def test_a_server_that_is_away_is_found_and_the_settings_nonetheless(
+    app_with: Any, healthy: dict[str, Any]
+) -> None:
+    away = f"postgresql+psycopg://desk@127.0.0.1:{free_port()}/desk"
+    app = app_with(**(healthy | {"DATABASE_URL": away, "PUBLIC_READS": ["tickets"]}))
+
+    result = run(app, "doctor")
+
+    assert result.exit_code == 2
+    mode, backup, unknown = result.output.splitlines()
+    assert (mode[:13], backup[:15]) == ("warning mode:", "fault   backup:")
+    assert "Not checked: database, schema," in unknown
+    assert "onnection" in unknown
 
 
 def test_findings_are_lines_with_their_cure(desk: Flask) -> None:

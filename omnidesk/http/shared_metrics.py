@@ -44,6 +44,8 @@ def take_place(taken: Iterable[int]) -> int:
 
 def leave_place(place: int) -> None:
     """Forget what was true only while the worker in this place lived."""
+    if Shared.folder is None:
+        return
     from prometheus_client import multiprocess
 
     multiprocess.mark_process_dead(place, str(Shared.folder))  # type: ignore[no-untyped-call]

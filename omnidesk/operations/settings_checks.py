@@ -1,15 +1,17 @@
 """Checks of the settings that are allowed, and still are not what a server should run with."""
 
 from collections.abc import Iterator
+from ipaddress import IPv4Network, IPv6Network
 from typing import Any
 from urllib.parse import urlsplit
 
 from flask import current_app
 
+from config import UNIX
 from omnidesk.operations.findings import FAULT, WARNING, Finding
 
 MIN_DIFFERENT = 12  # characters of a random key; one of 32 bytes in hexadecimal has about 14
-MAX_PROXIES = 65_536  # addresses in one network of proxies
+MIN_PREFIX = {4: 16, 6: 48}  # bits of a network on the internet that one operator has
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
@@ -56,9 +58,14 @@ def trusted_proxies() -> Iterator[Finding]:
         problem = "TRUSTED_PROXIES is empty: behind a proxy, all callers share one limit."
         yield Finding(name, WARNING, problem, "Set it to the proxy's address, such as 127.0.0.1.")
     for network in config["TRUSTED_PROXIES"]:
-        if network != "unix" and network.num_addresses > MAX_PROXIES and network.is_global:
+        if network != UNIX and is_the_internet(network):
             problem = f"TRUSTED_PROXIES has {network}, so callers can make up their addresses."
             yield Finding(name, FAULT, problem, "Name only the addresses of your own proxies.")
+
+
+def is_the_internet(network: IPv4Network | IPv6Network) -> bool:
+    """Return whether strangers have addresses in a network."""
+    return network.prefixlen < MIN_PREFIX[network.version] and not network.is_private
 
 
 def metrics() -> Iterator[Finding]:
