@@ -180,7 +180,7 @@ def test_the_newest_backup_is_told(app_with: Any, tmp_path: Path) -> None:
     assert time.time() - (value(app, BACKUP) or 0) < 60
 
 
-def test_each_metric_of_the_dashboard_exists(app_with: Any, tmp_path: Path) -> None:
+def test_each_metric_of_the_dashboard_and_the_manual_exists(app_with: Any, tmp_path: Path) -> None:
     app = app_with(METRICS_TOKEN=TOKEN, BACKUP_DIR=str(tmp_path))
     with app.app_context():
         backups.new_path(tmp_path).touch()
@@ -189,12 +189,16 @@ def test_each_metric_of_the_dashboard_exists(app_with: Any, tmp_path: Path) -> N
     expressions = " ".join(
         target["expr"] for panel in dashboard["panels"] for target in panel["targets"]
     )
+    manual = (ROOT / "docs/operations.md").read_text()
 
     served = set(re.findall(r"^(omnidesk_\w+)", scrape(app).text, re.MULTILINE))
 
     shown = set(re.findall(r"omnidesk_\w+", expressions))
     assert len(shown) >= 12
     assert shown <= served
+    documented = set(re.findall(r"^\| `(omnidesk_\w+)`", manual, re.MULTILINE))
+    assert documented == {re.sub("_(bucket|sum|count)$", "", name) for name in served}
+    assert set(re.findall(r"omnidesk_\w+_\w+", manual)) <= served | documented
 
 
 def folders() -> set[Path]:
