@@ -71,6 +71,8 @@ def init_db(demo: bool, reset: bool, plan: bool, create: bool) -> None:
         counts = migrations.drop_all()
         rows = ", ".join(f"{table} {count}" for table, count in counts.items() if count)
         click.echo(f"Deleted everything in {db.engine.url}. Rows by table: {rows or 'none'}.")
+    if upgrade_plan.is_served():
+        click.echo(upgrade_plan.STOP["sqlite"], err=True)
     try:
         migrations.upgrade()
     except migrations.NewerSchemaError as error:

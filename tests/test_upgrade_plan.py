@@ -1,8 +1,10 @@
 """What an upgrade would do, and how it waits for others."""
 
 import json
+import sys
 import threading
 import time
+from subprocess import PIPE, Popen
 from typing import Any
 
 import pytest
@@ -97,6 +99,31 @@ def test_a_database_that_is_not_there_has_a_plan(app_with: Any, tmp_path: Any) -
     assert result.exit_code == 1
     assert len(result.output.splitlines()) == 1
     assert not (tmp_path / "absent.db").exists()
+
+
+OPEN = """
+import sqlite3, sys
+connection = sqlite3.connect(sys.argv[1])
+connection.execute("SELECT count(*) FROM ticket").fetchall()
+print("open", flush=True)
+sys.stdin.read()
+"""
+
+
+@on_sqlite
+def test_init_db_says_that_the_server_must_stop_while_it_runs(empty: Flask) -> None:
+    migrations.upgrade("0026_inbound")
+    file = str(db.engine.url.database)
+    with Popen([sys.executable, "-c", OPEN, file], stdin=PIPE, stdout=PIPE) as other:
+        assert other.stdout
+        other.stdout.readline()
+        beside = run(empty, "init-db")
+        other.communicate()
+    again = run(empty, "init-db")
+
+    assert beside.exit_code == again.exit_code == 0
+    assert "Stop the server first" in beside.output
+    assert "Stop the server first" not in again.output
 
 
 @on_postgresql

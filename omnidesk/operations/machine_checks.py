@@ -66,13 +66,13 @@ def backup() -> Iterator[Finding]:
     folder = current_app.config["BACKUP_DIR"]
     if not folder:
         problem = "BACKUP_DIR is not set, so nobody knows whether there is a backup."
-        cure = "Set it, and make a backup there daily."
+        cure = "Set it, and run backup daily."
         yield Finding("backup", WARNING, problem, cure)
         return
     newest = newest_backup()
     if newest is None:
         problem = f"There is no backup of this database in {folder}."
-        yield Finding("backup", FAULT, problem, "Make one, and then daily.")
+        yield Finding("backup", FAULT, problem, "Run backup, and then daily.")
     elif newest.age > OLD:
         problem = f"The newest backup, {newest.path}, is {age_text(newest.age)} old."
         cure = "See why none was made since."

@@ -91,6 +91,14 @@ def plan() -> Plan:
     return Plan(revision, pending, row_count() if pending else 0)
 
 
+def is_served() -> bool:
+    """Return whether another process has a SQLite database open that is to be migrated."""
+    files = sqlite.files_of(db.engine)
+    if files is None or not files.file.exists() or not plan().pending:
+        return False
+    return files.is_open_elsewhere()
+
+
 def row_count() -> int:
     """Return about how many rows there are, from the greatest ids."""
     with db.engines[READ].connect() as connection:
