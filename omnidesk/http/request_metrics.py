@@ -26,58 +26,26 @@ class RequestMetrics:
     """The counts of this process, or of all workers where they share them."""
 
     def __init__(self, engines: dict[str, Engine]) -> None:
-        from prometheus_client import (
-            CollectorRegistry,
-            Counter,
-            Gauge,
-            Histogram,
-            disable_created_metrics,
-        )
+        from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics
         from prometheus_client.multiprocess import MultiProcessCollector
 
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
         if Shared.folder:
             MultiProcessCollector(self.registry, str(Shared.folder))  # type: ignore[no-untyped-call]
-        registry = None if Shared.folder else self.registry
-        of_request, of_pool = ("method", "route"), ("pool",)
+        # What workers share is collected from their files, and not registered.
+        own = None if Shared.folder else self.registry
+        labels, help_ = ("method", "route"), "Seconds until a response began"
         self.requests = Counter(
-            "omnidesk_requests", "Requests answered", (*of_request, "status"), registry=registry
+            "omnidesk_requests", "Requests answered", (*labels, "status"), registry=own
         )
         self.seconds = Histogram(
-            "omnidesk_request_seconds",
-            "Seconds until a response began",
-            of_request,
-            buckets=BUCKETS,
-            registry=registry,
+            "omnidesk_request_seconds", help_, labels, buckets=BUCKETS, registry=own
         )
-        statements = Counter(
-            "omnidesk_database_statements", "Statements run", of_pool, registry=registry
-        )
-        in_use = Counter(
-            "omnidesk_database_seconds",
-            "Seconds that connections were in use; the rate is how many are at a time",
-            of_pool,
-            registry=registry,
-        )
-        connections = Gauge(
-            "omnidesk_database_connections",
-            "Connections that are open, in use or idle",
-            of_pool,
-            registry=registry,
-            multiprocess_mode="livesum",
-        )
-        faults = Counter(
-            "omnidesk_database_faults",
-            "Deadlocks and lost connections",
-            ("fault",),
-            registry=registry,
-        )
+        help_ = "Deadlocks and lost connections"
+        faults = Counter("omnidesk_database_faults", help_, ("fault",), registry=own)
         self.faults = {fault: faults.labels(fault) for fault in FAULTS}
-        self.pools: dict[str, tuple[Any, ...]] = {
-            name: (engine, *(each.labels(name) for each in (statements, in_use, connections)))
-            for name, engine in engines.items()
-        }
+        self.pools = pool_metrics(engines, own)
         self.of_requests: dict[Any, Any] = {}
         self.noted: deque[Any] = deque(maxlen=MAX_NOTED)
         self.is_waiting = False
@@ -98,10 +66,11 @@ class RequestMetrics:
     def count_all(self) -> None:
         """Count the requests that were noted, and the connections that are open."""
         answered: defaultdict[Any, list[float]] = defaultdict(list)
+        usages: list[Usage] = []
         with suppress(IndexError):
             while True:
-                method, rule, status, seconds, used = self.noted.popleft()
-                self.count_usage(used)
+                method, rule, status, seconds, usage = self.noted.popleft()
+                usages.append(usage)
                 if rule is None or rule.endpoint != SCRAPE:
                     answered[method, rule and rule.rule, status].append(seconds)
         for key, times in answered.items():
@@ -109,8 +78,7 @@ class RequestMetrics:
             requests.inc(len(times))
             for seconds in times:
                 histogram.observe(seconds)
-        for engine, *_, connections in self.pools.values():
-            connections.set(open_connections(engine))
+        self.count_usages(usages)
 
     def of_request(self, method: str, rule: str | None, status: str) -> Any:
         """Return what counts the requests that were answered alike."""
@@ -121,14 +89,36 @@ class RequestMetrics:
             self.of_requests[method, rule, status] = found
         return found
 
-    def count_usage(self, used: Usage) -> None:
-        """Count what a request has asked of the database."""
-        for name, (number, seconds) in used.pools.items():
-            _, statements, in_use, _ = self.pools[name]
-            statements.inc(number)
-            in_use.inc(seconds)
-        for fault, number in used.faults.items():
-            self.faults[fault].inc(number)
+    def count_usages(self, usages: list[Usage]) -> None:
+        """Count what requests have asked of the database, and the connections that are open."""
+        for name, (engine, statements, in_use, connections) in self.pools.items():
+            used = [usage.pools[name] for usage in usages if name in usage.pools]
+            statements.inc(sum(number for number, _ in used))
+            in_use.inc(sum(seconds for _, seconds in used))
+            connections.set(open_connections(engine))
+        for fault, counter in self.faults.items():
+            counter.inc(sum(usage.faults.get(fault, 0) for usage in usages))
+
+
+def pool_metrics(engines: dict[str, Engine], registry: Any) -> dict[str, tuple[Any, ...]]:
+    """Return by pool its engine, and what counts statements, seconds, and open connections."""
+    from prometheus_client import Counter, Gauge
+
+    help_ = "Seconds that connections were in use; the rate is how many are at a time"
+    found = (
+        Counter("omnidesk_database_statements", "Statements run", ("pool",), registry=registry),
+        Counter("omnidesk_database_seconds", help_, ("pool",), registry=registry),
+        Gauge(
+            "omnidesk_database_connections",
+            "Connections that are open, in use or idle",
+            ("pool",),
+            registry=registry,
+            multiprocess_mode="livesum",
+        ),
+    )
+    return {
+        name: (engine, *(each.labels(name) for each in found)) for name, engine in engines.items()
+    }
 
 
 def open_connections(engine: Engine) -> int:
