@@ -15,6 +15,7 @@ from omnidesk.events import views as events_views
 from omnidesk.http import Api, App
 from omnidesk.inbound import views as inbound_views
 from omnidesk.operations.backups import newest_backup
+from omnidesk.personal_data import views as personal_data_views
 from omnidesk.tickets import views as tickets_views
 from omnidesk.users import views as users_views
 
@@ -30,6 +31,7 @@ RESOURCES = (
     comments_views.blp,
     clients_views.blp,
     timeline.blp,
+    personal_data_views.blp,
     conversations_views.blp,
     inbound_views.blp,
     changes.blp,

@@ -50,7 +50,7 @@ LOGGED = {
 }
 HIDDEN = {
     *("password_hash", "version", "email_key", "phone_key", "search_text", "words"),
-    *("longest_hours", "last_message_id"),
+    *("longest_hours", "last_message_id", "erasure"),
 }
 COPIED = ("client_id", "priority", "status", "assigned_to")  # to each tag of a ticket
 
@@ -303,6 +303,12 @@ def replayed(log: list[dict[str, Any]]) -> dict[str, dict[int, Any]]:
         elif change["op"] == "updated":
             assert change["before"].items() <= table[number].items()
             table[number] |= change["after"]
+        elif change["op"] == "erased":
+            table[number] |= change["after"]
+            identities = tables["identity"]
+            tables["identity"] = {
+                identity: row for identity, row in identities.items() if row["client_id"] != number
+            }
         else:
             assert table.pop(number) == change["before"]
     return tables

@@ -38,6 +38,7 @@ PAGES = (
     "docs/api/conversations.md",
     "docs/api/inbound.md",
     "docs/api/changes.md",
+    "docs/api/personal-data.md",
 )
 GENERATED = {"docs/benchmarks.md"}
 ALL_PAGES = sorted(
@@ -47,7 +48,7 @@ ALL_PAGES = sorted(
 ANSWERED_200 = (
     *("/api/login", "/api/token/refresh"),
     *("/read", "/unread", "/takeover", "/handoff", "/return"),
-    *("/merge", "/release", "/next"),
+    *("/merge", "/release", "/next", "/erase"),
 )
 # The examples of the API contract, besides those of the documents.
 CONTRACT = r"""

@@ -16,7 +16,16 @@ LAYERS = [
     ["users", "clients"],
     ["auth", "tickets"],
     ["events", "conversations", "comments"],
-    ["inbound", "summary", "search", "timeline", "assignments", "changes", "health"],
+    [
+        "inbound",
+        "summary",
+        "search",
+        "timeline",
+        "assignments",
+        "changes",
+        "health",
+        "personal_data",
+    ],
     ["sample_data", "operations"],
     ["cli"],
     [""],  # create_app

@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy import Column, select, update
 
-from omnidesk.clients.models import Client
+from omnidesk.clients.models import WAS_ERASED, Client
 from omnidesk.db import Base, RuleViolation, Versioned, db
 from omnidesk.db.constraints import defer_constraints
 
@@ -13,7 +13,7 @@ from omnidesk.db.constraints import defer_constraints
 def merge(client_id: int, into: int) -> Client | None:
     """Move all that refers to a client to another one; return the emptied client, None for none.
 
-    Raises RuleViolation where either of them was merged before, or where they are the same.
+    Raises RuleViolation where either of them was merged or erased before, or they are the same.
     """
     if client_id == into:
         raise RuleViolation("into", "Must be another client.")
@@ -28,10 +28,14 @@ def merge(client_id: int, into: int) -> Client | None:
         return None
     if emptied.merged_into is not None:
         raise RuleViolation("client_id", "Was merged already.", conflict=True)
+    if emptied.erasure is not None:
+        raise RuleViolation("client_id", WAS_ERASED, conflict=True)
     if other is None:
         raise RuleViolation("into", "No such row.")
     if other.merged_into is not None:
         raise RuleViolation("into", "Was merged into another client.", conflict=True)
+    if other.erasure is not None:
+        raise RuleViolation("into", WAS_ERASED, conflict=True)
     move(client_id, into)
     emptied.change(active=False, merged_into=into)
     return emptied

@@ -25,6 +25,8 @@ from omnidesk.db.statements import Statement
 from omnidesk.db.words import client_words, words_of
 
 KEYS = ("email", "phone")  # compared in a form of their own
+ERASED = "***"  # what a text that cannot be null is after an erasure; it has no words
+WAS_ERASED = "The client was erased."
 FOUND_BY = ("full_name", "email", "phone", "external_id")
 
 
@@ -45,6 +47,8 @@ class Client(Versioned, Base):
     email_key: Mapped[str | None] = derived(email_key, ("email",), type_=Text, sort_order=102)
     phone_key: Mapped[str | None] = derived(phone_key, ("phone",), type_=Text, sort_order=103)
     words: Mapped[str] = words_of(*FOUND_BY, made_by=client_words)
+    # How far the erasure of the client has come; null where there is none.
+    erasure: Mapped[str | None] = mapped_column(String(64), sort_order=111)
 
     __table_args__ = (
         Index(None, "active", "client_id"),
@@ -64,6 +68,18 @@ class Client(Versioned, Base):
             "merged_into IS NULL",
             name="not_merged",
             info={"field": "client_id", "message": "The client was merged into another one."},
+        ).ddl_if(callable_=lambda *_, **__: False),
+        CheckConstraint(
+            f"erasure IS NULL OR (NOT active AND full_name = '{ERASED}'"
+            " AND coalesce(email, phone, external_id) IS NULL)",
+            name="emptied_when_erased",
+            info={"field": "client_id", "message": WAS_ERASED, "conflict": True},
+        ),
+        # Triggers of all tables with texts of clients keep this one.
+        CheckConstraint(
+            "erasure IS NULL",
+            name="not_erased",
+            info={"field": "client_id", "message": WAS_ERASED, "conflict": True},
         ).ddl_if(callable_=lambda *_, **__: False),
         {"sqlite_autoincrement": True},
     )

@@ -40,7 +40,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import NullType
 
-from omnidesk.db.base import Base
+from omnidesk.db.base import Base, partial_index
 from omnidesk.db.database_id import DatabaseId
 from omnidesk.db.filters import Filters
 from omnidesk.db.types import enum_type
@@ -122,6 +122,7 @@ class Change(Base):
         Index(None, "transaction_id", "seq").ddl_if(dialect="postgresql"),
         Index(None, "entity", "transaction_id", "seq").ddl_if(dialect="postgresql"),
         Index(None, "entity", "entity_id", "seq"),
+        partial_index("op = 'deleted'", "ix_change_deleted", "entity", "entity_id"),
         {"sqlite_autoincrement": True},
     )
 
@@ -168,10 +169,11 @@ class Change(Base):
     def last(cls, *entities: type[Base]) -> Select[str] | None:
         """Select a text that differs whenever other changes of the entities' rows are committed.
 
-        It is the database's id and for each entity the seq of the last in the order of commits, or
-        where the feed starts, if there is none any more; while transactions run on PostgreSQL, a
-        digest of which ones follows. That of changes themselves tells which are there: the start of
-        the feed, see `feed_start_in`, and the oldest. None where rows change that are not logged.
+        It is the database's id, the number of erasures, which are not logged row by row, and for
+        each entity the seq of the last in the order of commits, or where the feed starts, if there
+        is none any more; while transactions run on PostgreSQL, a digest of which ones follows. That
+        of changes themselves tells which are there: the start of the feed, see `feed_start_in`, and
+        the oldest. None where rows change that are not logged.
         """
         names = [entity.logged_as for entity in entities]
         start = DatabaseId.feed_start()
@@ -183,13 +185,13 @@ class Change(Base):
         if ALL_ENTITIES in names:
             oldest = select(func.min(cls.seq)).scalar_subquery()
             newest = [start, func.coalesce(oldest, 0), *newest]
-        last = DatabaseId.joined_to(*newest)
+        last = DatabaseId.and_erasures_joined_to(*newest)
         return select(ByDialect(postgresql=last + RUNNING, sqlite=last))
 
     @staticmethod
     def feed_start_in(last: str) -> int:
         """Return the seq that the changes of the feed come after, which the last change tells."""
-        return int(last.split("-")[1])
+        return int(last.split("-")[2])
 
     @classmethod
     def _newest(cls, name: str) -> Select[int]:

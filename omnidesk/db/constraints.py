@@ -64,7 +64,8 @@ def violated(constraint: Any, statement: str) -> RuleViolation:
         return broken_reference(constraint, statement)
     unique = str(constraint.name).startswith("uq_")
     message = constraint.info.get("message", "Already taken." if unique else "Not allowed.")
-    return RuleViolation(constraint.info["field"], message, conflict=unique)
+    conflict = unique or constraint.info.get("conflict", False)
+    return RuleViolation(constraint.info["field"], message, conflict=conflict)
 
 
 def broken_reference(key: ForeignKeyConstraint, statement: str) -> RuleViolation:

@@ -46,6 +46,7 @@ class DatabaseId(Base):
     copy: Mapped[str] = mapped_column(Text)  # which copy of the database has the id
     # Changes up to this seq are not in the feed: they were deleted, or are from before a restore.
     changes_after: Mapped[int] = mapped_column(server_default="0")
+    erasures: Mapped[int] = mapped_column(server_default="0")  # steps in which clients were erased
 
     __table_args__ = (CheckConstraint("number = 1", name="one_row"),)
 
@@ -62,10 +63,13 @@ class DatabaseId(Base):
     @classmethod
     def joined_to(cls, *parts: Any) -> ColumnElement[str]:
         """Return the SQL of the id and other values as one text, such as `9f86d081884c7d65-3`."""
-        joined: ColumnElement[str] = cls.value()
-        for part in parts:
-            joined = joined + HYPHEN + cast(part, Text)
-        return joined
+        return hyphenated(cls.value(), *parts)
+
+    @classmethod
+    def and_erasures_joined_to(cls, *parts: Any) -> ColumnElement[str]:
+        """Return the SQL of the id, the number of erasures, and other values as one text."""
+        both = select(hyphenated(cls.id, cls.erasures)).scalar_subquery()
+        return hyphenated(both, *parts)
 
     @classmethod
     def renew(cls, connection: Connection) -> None:
@@ -78,6 +82,14 @@ class DatabaseId(Base):
         """Give the database a new id if it is a copy of the one that got the id."""
         if connection.scalar(select(cls.copy)) != this_copy(connection):
             cls.renew(connection)
+
+
+def hyphenated(first: Any, *parts: Any) -> ColumnElement[str]:
+    """Return the SQL of values as one text."""
+    joined: ColumnElement[str] = first
+    for part in parts:
+        joined = joined + HYPHEN + cast(part, Text)
+    return joined
 
 
 def this_copy(connection: Connection) -> str:

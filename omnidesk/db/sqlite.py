@@ -27,6 +27,7 @@ PRAGMAS = (
     "synchronous=FULL",
     "foreign_keys=ON",
     "temp_store=MEMORY",
+    "secure_delete=ON",  # what is deleted or changed leaves nothing in the file
 )
 MAX_WAIT = 4.5  # seconds that a request waits for the write lock; it is answered within 5.5
 STEP = 0.25  # seconds that a thread waits for the connection before it looks at the time

@@ -77,7 +77,7 @@ class ResponseDecorators(SmorestBlueprint):  # type: ignore[misc]
 
     def response(self, status_code: int, schema: Any = None, **kwargs: Any) -> Any:
         """Answer what the view returns, written with a schema; documented with its example."""
-        if schema is not None:
+        if schema is not None and "example" not in kwargs:
             kwargs["example"] = example_of(schema)
         return super().response(status_code, schema, **kwargs)
 

@@ -86,6 +86,12 @@ MATRIX = (
     Row("POST /api/clients", "clients:write"),
     Row("PATCH /api/clients/*", "clients:write"),
     Row("POST /api/clients/*/merge", "clients:write", admins=True),
+    Row("POST /api/clients/*/erase", "clients:write", admins=True),
+    Row(
+        "GET /api/clients/*/export",
+        "clients:read tickets:read comments:read events:read conversations:read changes:read",
+        admins=True,
+    ),
     Row("DELETE /api/clients/*", "clients:write"),
     Row("GET /api/conversations", "conversations:read", "conversations"),
     Row("GET /api/conversations/*", "conversations:read", "conversations"),

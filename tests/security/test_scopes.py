@@ -48,6 +48,7 @@ WRITES = (
     Write("clients:write", "POST", "/api/clients", {"full_name": "Ada"}, 201),
     Write("clients:write", "PATCH", "/api/clients/1", {}),
     Write("clients:write", "POST", "/api/clients/1/merge", {"into": 2}),
+    Write("clients:write", "POST", "/api/clients/2/erase", {"full_name": "Ada Lovelace"}),
     Write("clients:write", "DELETE", "/api/clients/2", None),
     Write("clients:write", "POST", "/api/clients/1/identities", IDENTITY, 201),
     Write("clients:write", "DELETE", "/api/clients/1/identities/1", None),

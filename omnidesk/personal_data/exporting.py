@@ -1,0 +1,94 @@
+"""All that is stored of a client, as lines of JSON."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from tempfile import SpooledTemporaryFile
+from typing import IO, Any
+
+import orjson
+from sqlalchemy import Column, Connection, Select, select
+
+from omnidesk.clients.models import Client
+from omnidesk.db import Base, db
+from omnidesk.db.change_log import Change
+from omnidesk.db.session import READ
+from omnidesk.http.idempotency import IdempotencyKey
+from omnidesk.personal_data.emptying import kept_answers
+from omnidesk.personal_data.rows import ALL_KINDS, clients, owners
+
+BATCH = 500  # rows that are in memory
+IN_MEMORY = 1024 * 1024  # bytes; what is longer is written to a file without a name
+JSON_TEXTS = {"tags", "meta", "before", "after"}
+OURS = {"version", "erasure", "words", "transaction_id", "fingerprint"}
+SNAPSHOT = {
+    "sqlite": "BEGIN",
+    "postgresql": "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY",
+}
+
+
+def export(client_id: int) -> IO[bytes]:
+    """Return a file with a line for each row, all as they are at one moment.
+
+    It is written before it is sent, since a snapshot must not wait for slow readers.
+    """
+    file = SpooledTemporaryFile(max_size=IN_MEMORY)  # noqa: SIM115 - whoever sends it closes it
+    with snapshot() as connection:
+        for name, rows in selects(client_id):
+            for row in connection.execution_options(yield_per=BATCH).execute(rows):
+                file.write(line(name, row._mapping))
+    file.seek(0)
+    return file
+
+
+@contextmanager
+def snapshot() -> Iterator[Connection]:
+    """Yield a connection whose statements all see the database as it is now; it writes nothing."""
+    kind = db.engine.name
+    engine = db.engines[READ] if kind == "sqlite" else db.engine
+    with engine.connect() as connection:
+        connection.exec_driver_sql(SNAPSHOT[kind])
+        try:
+            yield connection
+        finally:
+            if kind == "sqlite":
+                connection.exec_driver_sql("ROLLBACK")
+
+
+def selects(client_id: int) -> Iterator[tuple[str, Select[Any]]]:
+    """Yield what selects the rows of each kind, and of each kind the changes."""
+    key: Any = Client.client_id
+    people = select(*columns(Client)).where(key.in_(clients(client_id)))
+    yield from with_changes(Client, people)
+    for kind in ALL_KINDS:
+        yield from with_changes(kind.entity, kind.of(client_id, *columns(kind.entity)))
+    answers = kept_answers(owners(client_id)).with_only_columns(*columns(IdempotencyKey))
+    yield "answer", answers
+
+
+def with_changes(entity: type[Base], rows: Select[Any]) -> Iterator[tuple[str, Select[Any]]]:
+    """Yield what selects an entity's rows, and their changes."""
+    key, name = entity.primary_key(), str(entity.logged_as)
+    yield name, rows.order_by(key)
+    theirs = Change.entity_id.in_(rows.with_only_columns(key))
+    changes = select(*columns(Change)).where(Change.entity == name, theirs)
+    yield "change", changes.order_by(Change.entity_id, Change.seq)
+
+
+def columns(entity: type[Base]) -> list[Column[Any]]:
+    """Return the columns that say something of a person, and are not made of others."""
+    found = entity.__table__.columns
+    return [c for c in found if c.name not in OURS and "derived" not in c.info]
+
+
+def line(entity: str, row: Any) -> bytes:
+    """Return the line of a row."""
+    shown = {name: value_shown(name, value) for name, value in row.items()}
+    return orjson.dumps({"entity": entity, "row": shown}) + b"\n"
+
+
+def value_shown(name: str, value: Any) -> Any:
+    """Return a value as JSON shows it."""
+    if isinstance(value, datetime):
+        return f"{value.isoformat()[:19]}Z"
+    return orjson.loads(value) if value and name in JSON_TEXTS else value

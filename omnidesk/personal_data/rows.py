@@ -1,0 +1,166 @@
+"""Which rows are a client's, and which of their columns hold texts about a person."""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from sqlalchemy import (
+    Column,
+    Integer,
+    Select,
+    cast,
+    func,
+    literal_column,
+    or_,
+    select,
+    union_all,
+)
+from sqlalchemy.dialects import postgresql
+
+from omnidesk.clients.identities import Identity
+from omnidesk.clients.models import ERASED, Client
+from omnidesk.comments.models import Comment
+from omnidesk.conversations.messages import Message
+from omnidesk.conversations.models import Conversation
+from omnidesk.db import Base, db
+from omnidesk.db.change_log import ByDialect, Change
+from omnidesk.events.models import Event
+from omnidesk.tickets.models import Ticket
+
+PAGE = 500  # rows that are read at once
+
+# What others call a row, and what people wrote. All other columns stay when a client is erased.
+TEXTS: dict[type[Base], tuple[str, ...]] = {
+    Client: ("full_name", "email", "phone", "external_id"),
+    Identity: ("external_user_id",),
+    Conversation: ("external_chat_id", "handoff_reason"),
+    Message: ("content", "external_message_id", "meta"),
+    Ticket: ("subject", "description"),
+    Event: ("title", "description"),
+    Comment: ("body",),
+}
+TEXT_COLUMNS = {
+    entity: {name: entity.__table__.columns[name] for name in names}
+    for entity, names in TEXTS.items()
+}
+
+
+class Kind(NamedTuple):
+    """A kind of rows, and the kind of rows by which they are a client's."""
+
+    entity: Any
+    parent: Any
+
+    @property
+    def name(self) -> str:
+        """The name of the kind in the change log."""
+        return str(self.entity.logged_as)
+
+    @property
+    def link(self) -> Any:
+        """The column that names the parent."""
+        return getattr(self.entity, self.parent.primary_key().name)
+
+    def of(self, client_id: int, *columns: Any) -> Select[Any]:
+        """Select columns of the client's rows of this kind."""
+        found = select(*columns).select_from(self.entity)
+        if self.parent is Client:
+            return found.where(self.link == client_id)
+        key = self.parent.primary_key()
+        return found.join(self.parent, key == self.link).where(self.parent.client_id == client_id)
+
+    def count(self, client_id: int) -> int:
+        """Return how many rows of this kind the client has."""
+        return int(db.session.scalar(self.of(client_id, func.count())) or 0)
+
+    def parents(self, client_id: int, since: int) -> list[int]:
+        """Return the ids of the rows that may have such rows, from an id on, in order."""
+        if self.parent is Client:
+            return [client_id]
+        key = self.parent.primary_key()
+        theirs = select(key).where(self.parent.client_id == client_id, key >= since).order_by(key)
+        return [*db.session.scalars(theirs)]
+
+    def walk(self, client_id: int, since: tuple[int, int]) -> Iterator[tuple[int, int]]:
+        """Yield the ids of the client's rows after a position, each as one: its parent's, its own.
+
+        Parents are locked first: what others add to them is committed then, or refused.
+        """
+        key, (parent, last) = self.entity.primary_key(), since
+        for parent_id in self.parents(client_id, parent):
+            db.session.scalar(
+                select(self.parent.primary_key())
+                .where(self.parent.primary_key() == parent_id)
+                .with_for_update()
+            )
+            after = last if parent_id == parent else 0
+            rows = select(key).where(self.link == parent_id).order_by(key).limit(PAGE)
+            while found := db.session.scalars(rows.where(key > after)).all():
+                yield from ((parent_id, row_id) for row_id in found)
+                after = found[-1]
+
+    def deleted(self, client_id: int) -> list[int]:
+        """Return the ids of rows that were the client's when they were deleted."""
+        parent_id: Any = logged(self.link.name)
+        gone = select(Change.entity_id).where(
+            Change.op == literal_column("'deleted'"),  # as the index has it
+            Change.entity == literal_column(f"'{self.name}'"),
+        )
+        if self.parent is Client:
+            return [*db.session.scalars(gone.where(parent_id == client_id))]
+        key = self.parent.primary_key()
+        theirs = select(key).where(self.parent.client_id == client_id)
+        return [*db.session.scalars(gone.where(parent_id.in_(theirs)))]
+
+
+# From the client down: what is written in a row's parent waits for the lock of the parent.
+IDENTITIES = Kind(Identity, Client)
+CONVERSATIONS = Kind(Conversation, Client)
+KINDS = (
+    Kind(Message, Conversation),
+    Kind(Ticket, Client),
+    Kind(Event, Ticket),
+    Kind(Comment, Ticket),
+)
+ALL_KINDS = (IDENTITIES, CONVERSATIONS, *KINDS)
+BY_NAME = {kind.name: kind for kind in ALL_KINDS}
+
+
+def integer_in(text: Any, name: str) -> ByDialect:
+    """Return the SQL of an integer in a JSON object."""
+    found = cast(text, postgresql.JSON)[name].astext
+    path: Any = literal_column(f"'$.{name}'")
+    return ByDialect(postgresql=cast(found, Integer), sqlite=func.json_extract(text, path))
+
+
+def clients(client_id: int) -> Select[int]:
+    """Select the id of a client, and of those who were merged into it."""
+    is_client = or_(Client.client_id == client_id, Client.merged_into == client_id)
+    return select(Client.client_id).where(is_client)
+
+
+def deleted_clients(client_id: int) -> Select[int]:
+    """Select the ids of clients who were merged into this one and then deleted."""
+    return select(Change.entity_id).where(
+        Change.op == literal_column("'deleted'"),
+        Change.entity == literal_column("'client'"),
+        logged("merged_into") == client_id,
+    )
+
+
+def owners(client_id: int) -> dict[str, Any]:
+    """Return what selects the numbers by which rows show whose they are, by their names."""
+    return {
+        "client_id": union_all(clients(client_id), deleted_clients(client_id)),
+        "ticket_id": Kind(Ticket, Client).of(client_id, Ticket.ticket_id),
+        "conversation_id": CONVERSATIONS.of(client_id, Conversation.conversation_id),
+    }
+
+
+def logged(name: str) -> ByDialect:
+    """Return the SQL of an integer in what a deleted row held."""
+    return integer_in(Change.before, name)
+
+
+def erased(column: Column[Any], value: Any) -> Any:
+    """Return what a text is after an erasure."""
+    return None if column.nullable else value and ERASED

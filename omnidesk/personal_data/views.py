@@ -1,0 +1,53 @@
+"""The routes of all that is stored of a client."""
+
+from typing import Any
+
+from flask import Response, current_app
+from werkzeug.wsgi import FileWrapper
+
+from omnidesk.clients.models import CLIENT_EXISTS
+from omnidesk.http import Blueprint
+from omnidesk.http.errors import http_error
+from omnidesk.personal_data.erasing import Erasure, count_all, find
+from omnidesk.personal_data.exporting import export
+from omnidesk.personal_data.schemas import ErasureRequest, ErasureSchema
+
+NDJSON = "application/x-ndjson"
+EXAMPLE = '{"entity":"client","row":{"client_id":55,"full_name":"Ada Lovelace"}}\n'
+READ_ALL = ("tickets:read", "comments:read", "events:read", "conversations:read", "changes:read")
+
+blp = Blueprint("personal_data", description="All that is stored of a client")
+
+
+@blp.post("/clients/<id(example=57):client_id>/erase")
+@blp.scope("clients:write", shows="clients")
+@blp.admin_only
+@blp.arguments(ErasureRequest)
+@blp.response(200, ErasureSchema)
+@blp.alt_response(409, "CONFLICT")
+def erase_client(data: dict[str, Any], client_id: int) -> dict[str, Any]:
+    """Erase what is known of a client, as an admin"""
+    client = find(client_id, data["full_name"])
+    if client is None:
+        raise http_error(404)
+    if data["dry_run"]:
+        rows = count_all(client, keep_comments=data["keep_comments"])
+        return {"client_id": client_id, "finished": not any(rows.values()), "rows": rows}
+    erasure = Erasure(client, keep_comments=data["keep_comments"])
+    finished = erasure.run()
+    return {"client_id": client_id, "finished": finished, "rows": erasure.counts}
+
+
+@blp.get("/clients/<id(example=55):client_id>/export")
+@blp.scope("clients:read", *READ_ALL)
+@blp.admin_only
+@blp.response(200, {"type": "string"}, content_type=NDJSON, example=EXAMPLE)
+def export_client(client_id: int) -> Response:
+    """Show all that is stored of a client, as lines of JSON, as an admin"""
+    if not CLIENT_EXISTS.fetch(client_id=client_id):
+        raise http_error(404)
+    file = export(client_id)
+    response = current_app.response_class(FileWrapper(file), content_type=NDJSON)
+    name = f'attachment; filename="client-{client_id}.ndjson"'
+    response.headers["Content-Disposition"] = name
+    return response

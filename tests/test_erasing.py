@@ -1,0 +1,434 @@
+"""Clients who are erased: their texts are gone, and all else stays."""
+
+import json
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+
+from omnidesk.clients.models import Client
+from omnidesk.comments.models import Comment
+from omnidesk.conversations.messages import Message
+from omnidesk.db import db
+from omnidesk.db.change_log import Change
+from omnidesk.personal_data import erasing
+from omnidesk.tickets.models import Ticket
+from tests.conftest import (
+    Caller,
+    make_client,
+    make_comment,
+    make_conversation,
+    make_event,
+    make_identity,
+    make_message,
+    make_tag,
+    make_ticket,
+    reload,
+    version,
+)
+from tests.test_changes import LOGGED, changes, replayed, stored
+
+ADA = {"full_name": "Ada Lovelace"}
+ERASE = "/api/clients/1/erase"
+ROWS = {
+    "client": 1,
+    "identity": 1,
+    "conversation": 1,
+    "message": 2,
+    "ticket": 2,
+    "event": 1,
+    "comment": 1,
+    "answer": 0,
+}
+NOTHING = dict.fromkeys(ROWS, 0)
+
+
+@pytest.fixture
+def ada(agent: Caller) -> None:
+    """The client 1, with rows of each kind, and the client 2 with a ticket."""
+    client = make_client(email="ada@example.com", phone="+57 601 555 0155", external_id="crm-1")
+    make_identity(client, channel="telegram", external_user_id="ada-on-telegram")
+    chat = make_conversation(
+        client_id=1, external_chat_id="chat-ada", channel="telegram", handled_by_bot=False
+    )
+    make_message(chat, content="Ada says hello", external_message_id="m1", meta='{"name":"Ada"}')
+    make_message(chat, sender="user", content="Hello Ada")
+    ticket = make_ticket(1, subject="Ada's ticket", description="of Ada", conversation_id=1)
+    make_ticket(1, subject="Ada again", status="cerrado")
+    make_tag(ticket)
+    make_event(title="Call Ada", description="Ada", ticket_id=ticket.ticket_id)
+    make_comment(ticket_id=1, user_id=agent.user.user_id, body="Ada is nice")
+    make_ticket(make_client(full_name="Grace Hopper").client_id, subject="Of Grace")
+
+
+def erase(admin: Caller, **fields: Any) -> Any:
+    """Return the answer to an erasure of the client 1."""
+    return admin.post(ERASE, json=ADA | fields)
+
+
+def all_texts(caller: Caller) -> str:
+    """Return whatever lists, rows, the search and the change log show."""
+    paths = [
+        *("clients", "clients/1/identities", "clients/1/timeline", "tickets", "events"),
+        *("conversations", "conversations/1/messages", "tickets/1/comments", "search?q=ada"),
+        *("changes", "tickets?include=client,last_comment"),
+    ]
+    return " ".join(caller.get(f"/api/{path}").get_data(as_text=True) for path in paths)
+
+
+@pytest.mark.usefixtures("ada")
+def test_the_texts_of_a_client_are_gone_everywhere(admin: Caller) -> None:
+    answer = erase(admin)
+
+    assert answer.json == {"client_id": 1, "finished": True, "rows": ROWS}
+    shown = all_texts(admin).lower()
+    assert [word for word in ("ada", "crm-1", "601", "telegram-ada") if word in shown] == []
+    assert "of grace" in shown
+    client = admin.get("/api/clients/1").json
+    assert client == {
+        "client_id": 1,
+        "full_name": "***",
+        "email": None,
+        "phone": None,
+        "external_id": None,
+        "active": False,
+        "created_at": client["created_at"],
+        "merged_into": None,
+    }
+
+
+@pytest.mark.usefixtures("ada")
+def test_ids_times_states_and_counts_stay(admin: Caller) -> None:
+    def kept() -> Any:
+        tickets = admin.get("/api/tickets?client_id=1&sort=updated_at").json
+        chat = admin.get("/api/conversations/1").json
+        left = {"subject", "description", "external_chat_id", "handoff_reason"}
+        rows = [{k: v for k, v in row.items() if k not in left} for row in (*tickets, chat)]
+        return rows, admin.get("/api/summary").json, admin.get("/api/tags").json
+
+    before = kept()
+    erase(admin)
+
+    assert kept() == before
+
+
+@pytest.mark.usefixtures("ada")
+@pytest.mark.parametrize(
+    "path",
+    [
+        "clients/1",
+        "clients",
+        "tickets/1",
+        "tickets",
+        "tickets?include=client",
+        "conversations",
+        "conversations/1/messages",
+        "tickets/1/comments",
+        "events",
+        "changes",
+        "clients/1/timeline",
+        "clients/1/identities",
+    ],
+)
+def test_what_is_erased_has_another_etag(admin: Caller, path: str) -> None:
+    tag = {"If-None-Match": admin.get(f"/api/{path}").headers["ETag"]}
+    assert admin.get(f"/api/{path}", headers=tag).status_code == 304
+
+    erase(admin)
+
+    assert admin.get(f"/api/{path}", headers=tag).status_code == 200
+
+
+@pytest.mark.usefixtures("ada")
+def test_the_feed_tells_of_it_once_and_replays_to_the_tables(admin: Caller) -> None:
+    erase(admin)
+    erase(admin)
+
+    (told,) = [change for change in changes(admin) if change["op"] == "erased"]
+
+    assert (told["entity"], told["entity_id"], told["actor"]) == ("client", 1, admin.user.user_id)
+    assert told["after"] == {
+        "full_name": "***",
+        "email": None,
+        "phone": None,
+        "external_id": None,
+        "active": False,
+    }
+    tables = replayed(changes(admin))
+    for name, model in LOGGED.items():
+        assert tables[name] == stored(model)
+
+
+@pytest.mark.usefixtures("ada")
+@pytest.mark.parametrize("name", ["Ada", "ada lovelace", "Ada Lovelace ", "Grace Hopper", "***"])
+def test_another_name_is_refused(admin: Caller, name: str) -> None:
+    answer = erase(admin, full_name=name)
+
+    assert (answer.status_code, list(answer.json["errors"])) == (400, ["full_name"])
+    assert admin.get("/api/clients/1").json["full_name"] == "Ada Lovelace"
+
+
+@pytest.mark.usefixtures("ada")
+def test_erasing_again_changes_nothing_whatever_the_name(admin: Caller) -> None:
+    erase(admin)
+    tag, log = admin.get("/api/clients/1").headers["ETag"], changes(admin)
+
+    answer = erase(admin, full_name="Anybody")
+
+    assert (answer.status_code, answer.json["finished"]) == (200, True)
+    assert answer.json["rows"] == NOTHING
+    assert admin.get("/api/clients/1").headers["ETag"] == tag
+    assert changes(admin) == log
+
+
+@pytest.mark.usefixtures("ada")
+def test_a_dry_run_counts_and_changes_nothing(admin: Caller) -> None:
+    before = all_texts(admin)
+
+    answer = erase(admin, dry_run=True)
+
+    assert answer.json == {"client_id": 1, "finished": False, "rows": ROWS}
+    assert all_texts(admin) == before
+    erase(admin)
+    assert erase(admin, dry_run=True).json == {"client_id": 1, "finished": True, "rows": NOTHING}
+
+
+@pytest.mark.usefixtures("ada")
+def test_comments_can_stay_and_be_erased_later(admin: Caller) -> None:
+    first = erase(admin, keep_comments=True)
+    kept = admin.get("/api/tickets/1/comments").json[0]["body"]
+    logged = [c["after"] for c in changes(admin) if c["entity"] == "comment"]
+    second = erase(admin)
+
+    assert (kept, logged[0]["body"]) == ("Ada is nice", "Ada is nice")
+    assert first.json["rows"] == ROWS | {"comment": 0}
+    assert second.json["rows"] == NOTHING | {"comment": 1}
+    assert admin.get("/api/tickets/1/comments").json[0]["body"] == "***"
+    assert "nice" not in json.dumps(changes(admin))
+    assert erase(admin, keep_comments=True).json["rows"] == NOTHING
+
+
+@pytest.mark.usefixtures("ada")
+def test_those_who_were_merged_into_the_client_are_erased_too(admin: Caller) -> None:
+    merged, gone = make_client(full_name="Ada King"), make_client(full_name="Countess")
+    for client in (merged, gone):
+        path = f"/api/clients/{client.client_id}"
+        assert admin.post(f"{path}/merge", json={"into": 1}).status_code == 200
+    admin.delete(path)
+
+    answer = erase(admin)
+
+    assert answer.json["rows"]["client"] == 2
+    assert admin.get(f"/api/clients/{merged.client_id}").json["full_name"] == "***"
+    log = json.dumps(changes(admin))
+    assert ("King" in log, "Countess" in log) == (False, False)
+
+
+@pytest.mark.usefixtures("ada")
+def test_what_was_deleted_before_is_erased_from_the_log(admin: Caller) -> None:
+    admin.delete("/api/comments/1")
+    admin.delete("/api/events/1")
+    admin.delete("/api/clients/1/identities/1")
+    admin.patch("/api/tickets/2", json={"subject": "Now another", "description": "Ada's"})
+    admin.patch("/api/tickets/2", json={"description": None})
+    admin.delete("/api/conversations/1/messages/1")
+
+    erase(admin)
+
+    log = json.dumps(changes(admin))
+    assert [word for word in ("Ada", "nice", "Call", "another") if word in log] == []
+
+
+@pytest.mark.usefixtures("ada")
+def test_kept_answers_are_emptied(admin: Caller) -> None:
+    def post(path: str, key: str, **body: Any) -> Any:
+        return admin.post(f"/api/{path}", json=body, headers={"Idempotency-Key": key})
+
+    requests: tuple[tuple[str, str, dict[str, Any]], ...] = (
+        ("tickets", "a", {"client_id": 1, "subject": "Secret"}),
+        ("tickets/1/comments", "b", {"body": "Secret"}),
+        ("conversations/1/messages", "c", {"content": "Secret"}),
+        ("tickets", "d", {"client_id": 2, "subject": "Of Grace"}),
+    )
+    for path, key, body in requests:
+        assert post(path, key, **body).status_code == 201
+
+    erased = erase(admin)
+
+    assert erased.json["rows"]["answer"] == 3
+    again = [post(path, key, **body) for path, key, body in requests]
+    assert {answer.headers["Idempotent-Replayed"] for answer in again} == {"true"}
+    ticket, comment, message, other = (answer.json for answer in again)
+    assert [ticket["subject"], comment["body"], message["content"]] == ["***"] * 3
+    assert other["subject"] == "Of Grace"
+
+
+REFUSED: dict[str, tuple[str, str, dict[str, Any]]] = {
+    "a ticket": ("post", "tickets", {"client_id": 1, "subject": "x"}),
+    "a conversation": ("post", "conversations", {"client_id": 1, "channel": "web"}),
+    "an identity": (
+        "post",
+        "clients/1/identities",
+        {"channel": "telegram", "external_user_id": "x"},
+    ),
+    "a message": ("post", "conversations/1/messages", {"content": "x"}),
+    "a note": ("post", "conversations/1/messages", {"content": "x", "kind": "note"}),
+    "a comment": ("post", "tickets/1/comments", {"body": "x"}),
+    "an event": (
+        "post",
+        "events",
+        {
+            "title": "x",
+            "start_time": "2025-11-01T15:00:00Z",
+            "end_time": "2025-11-01T15:00:00Z",
+            "ticket_id": 1,
+        },
+    ),
+    "a name": ("patch", "clients/1", {"full_name": "Ada"}),
+    "activity": ("patch", "clients/1", {"active": True}),
+    "a subject": ("patch", "tickets/1", {"subject": "Ada"}),
+    "another client's ticket": ("patch", "tickets/3", {"client_id": 1}),
+    "a ticket moved away": ("patch", "tickets/2", {"client_id": 2}),
+    "a chat": ("patch", "conversations/1", {"client_id": 2}),
+    "a title": ("patch", "events/1", {"title": "Ada"}),
+    "an event moved away": ("patch", "events/1", {"ticket_id": None}),
+    "a text": ("patch", "conversations/1/messages/1", {"content": "Ada"}),
+    "a body": ("patch", "comments/1", {"body": "Ada"}),
+    "a merge": ("post", "clients/1/merge", {"into": 2}),
+    "a merge into it": ("post", "clients/2/merge", {"into": 1}),
+}
+
+
+@pytest.mark.usefixtures("ada")
+def test_nothing_is_written_about_an_erased_client(admin: Caller) -> None:
+    erase(admin)
+    before = all_texts(admin)
+
+    answers = {
+        what: getattr(admin, method)(f"/api/{path}", json=body)
+        for what, (method, path, body) in REFUSED.items()
+    }
+
+    assert {what: answer.status_code for what, answer in answers.items()} == dict.fromkeys(
+        REFUSED, 409
+    )
+    assert all_texts(admin) == before
+
+
+@pytest.mark.usefixtures("ada")
+def test_the_states_of_an_erased_client_can_still_change(admin: Caller) -> None:
+    erase(admin)
+
+    closed = admin.patch("/api/tickets/1", json={"status": "cerrado"})
+    ended = admin.patch("/api/conversations/1", json={"active": False})
+    read = admin.post("/api/conversations/1/read", json={"up_to_message_id": 2})
+
+    assert [closed.status_code, ended.status_code, read.status_code] == [200] * 3
+
+
+@pytest.mark.usefixtures("ada")
+def test_who_writes_again_on_the_channel_is_a_new_client(admin: Caller) -> None:
+    erase(admin)
+    message = {
+        "channel": "telegram",
+        "external_chat_id": "chat-ada",
+        "external_user_id": "ada-on-telegram",
+        "external_message_id": "m1",
+        "content": "Hello again",
+    }
+
+    answer = admin.post("/api/inbound", json=message)
+
+    assert answer.status_code == 201
+    assert answer.json["created"] == {"client": True, "conversation": True}
+    assert answer.json["client"]["client_id"] == 3
+
+
+def test_a_client_who_was_merged_is_erased_with_the_other_one(admin: Caller) -> None:
+    make_client()
+    make_client(full_name="Grace Hopper")
+    admin.post("/api/clients/1/merge", json={"into": 2})
+
+    assert erase(admin).status_code == 409
+    assert admin.post("/api/clients/3/erase", json=ADA).status_code == 404
+
+
+@pytest.fixture
+def in_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a step be one row, and each request do one step."""
+    monkeypatch.setattr(erasing, "MAX_AT_ONCE", 0)
+    monkeypatch.setattr(erasing, "STEP", 1)
+    monkeypatch.setattr(erasing, "MAX_SECONDS", -1.0)
+
+
+@pytest.mark.usefixtures("ada", "in_steps")
+def test_a_large_client_is_erased_in_steps_and_closed_from_the_first(admin: Caller) -> None:
+    first = erase(admin)
+    refused = admin.post("/api/tickets", json={"client_id": 1, "subject": "x"})
+    left = admin.get("/api/tickets/1").json["subject"]
+    tag = {"If-None-Match": admin.get("/api/tickets").headers["ETag"]}
+
+    more = [erase(admin) for _ in range(5)]
+
+    assert (first.json["finished"], refused.status_code, left) == (False, 409, "Ada's ticket")
+    assert admin.get("/api/tickets", headers=tag).status_code == 200
+    assert [answer.json["finished"] for answer in more] == [False] * 5
+
+
+@pytest.mark.usefixtures("ada", "in_steps")
+def test_the_steps_of_several_requests_erase_all_of_it_once(
+    admin: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = [erase(admin).json for _ in range(6)]
+    monkeypatch.setattr(erasing, "MAX_SECONDS", 60)
+    answers.append(erase(admin).json)
+
+    assert answers[-1]["finished"]
+    assert {name: sum(a["rows"][name] for a in answers) for name in ROWS} == ROWS
+    assert "ada" not in all_texts(admin).lower()
+    assert [c["op"] for c in changes(admin)].count("erased") == 1
+
+
+@pytest.mark.usefixtures("ada")
+def test_an_erasure_that_fails_halfway_changes_nothing(
+    admin: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = all_texts(admin)
+    with monkeypatch.context() as patch:
+        patch.setattr(erasing, "empty_answers", None)
+        with pytest.raises(TypeError):
+            erase(admin)
+
+    assert all_texts(admin) == before
+    assert erase(admin).json["rows"] == ROWS
+
+
+@pytest.mark.usefixtures("ada")
+def test_an_erased_row_has_no_words_and_a_new_version(admin: Caller) -> None:
+    ticket = db.session.get_one(Ticket, 1)
+    was = ticket.version
+    db.session.rollback()
+
+    erase(admin)
+
+    assert reload(ticket).version == was + 1
+    words = [
+        *db.session.scalars(select(Client.words).where(Client.client_id == 1)),
+        *db.session.scalars(select(Ticket.words).where(Ticket.client_id == 1)),
+        *db.session.scalars(select(Message.words)),
+        *db.session.scalars(select(Comment.words)),
+    ]
+    db.session.rollback()
+    assert set(words) == {""}
+
+
+def test_a_client_without_anything_can_be_erased(admin: Caller) -> None:
+    client = make_client()
+    tag = version(admin.get("/api/clients/1"))
+
+    answer = erase(admin)
+
+    assert answer.json["rows"] == NOTHING | {"client": 1}
+    assert reload(client).version == tag + 1
+    assert db.session.scalar(select(Change.op).order_by(Change.seq.desc()).limit(1)) == "erased"
+    db.session.rollback()
