@@ -13,6 +13,7 @@ from omnidesk.conversations import message_views as conversations_views
 from omnidesk.db import engines, session
 from omnidesk.events import views as events_views
 from omnidesk.http import Api, App
+from omnidesk.imports import views as imports_views
 from omnidesk.inbound import views as inbound_views
 from omnidesk.operations.backups import newest_backup
 from omnidesk.personal_data import views as personal_data_views
@@ -34,6 +35,7 @@ RESOURCES = (
     personal_data_views.blp,
     conversations_views.blp,
     inbound_views.blp,
+    imports_views.blp,
     changes.blp,
     health.blp,
     users_views.blp,

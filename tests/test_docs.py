@@ -18,6 +18,10 @@ PAGES = (
     "SECURITY.md",
     "CHANGELOG.md",
     "docs/operations.md",
+    "docs/operations/install.md",
+    "docs/operations/cluster.md",
+    "docs/operations/sizes.md",
+    "docs/operations/alarms.md",
     "docs/architecture.md",
     "docs/api.md",
     "docs/clients.md",
@@ -37,10 +41,11 @@ PAGES = (
     "docs/bots.md",
     "docs/api/conversations.md",
     "docs/api/inbound.md",
+    "docs/api/imports.md",
     "docs/api/changes.md",
     "docs/api/personal-data.md",
 )
-GENERATED = {"docs/benchmarks.md"}
+GENERATED = {"docs/benchmarks.md", "docs/reliability.md"}
 ALL_PAGES = sorted(
     str(path.relative_to(ROOT)) for path in (*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"))
 )
@@ -49,6 +54,7 @@ ANSWERED_200 = (
     *("/api/login", "/api/token/refresh"),
     *("/read", "/unread", "/takeover", "/handoff", "/return"),
     *("/merge", "/release", "/next", "/erase"),
+    *("/imports/clients", "/imports/tickets", "/imports/comments", "/imports/messages?atomic=true"),
 )
 # The examples of the API contract, besides those of the documents.
 CONTRACT = r"""

@@ -18,6 +18,7 @@ LAYERS = [
     ["events", "conversations", "comments"],
     [
         "inbound",
+        "imports",
         "summary",
         "search",
         "timeline",

@@ -25,6 +25,7 @@ ENUMS = {
     "Conversationsort": "updated_at",
     "Entity": "ticket",
     "Op": "updated",
+    "Importstatus": "unchanged",
     "Field": "comment",
 }
 

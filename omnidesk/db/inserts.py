@@ -1,7 +1,8 @@
-"""Inserts that are compiled once and run by the driver: of rows that are all a request writes.
+"""Inserts past the session: of a row that is all a request writes, and of very many rows.
 
-For such a row, `db.session` would do nothing but begin and commit its transaction. On PostgreSQL
-the insert is a transaction by itself, which takes one round trip instead of three.
+The first is compiled once and run by the driver. For such a row, `db.session` would do nothing but
+begin and commit its transaction. On PostgreSQL the insert is a transaction by itself, which takes
+one round trip instead of three.
 """
 
 import sqlite3
@@ -10,7 +11,7 @@ from contextlib import nullcontext
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Engine
+from sqlalchemy import Engine, func, insert, literal_column, select, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql.dml import ReturningInsert
 
@@ -116,3 +117,32 @@ def columns_of(entity: type[Base]) -> dict[str, Callable[[Values], Any] | None]:
     """Return the columns of an entity by name, each with what makes its default, if anything."""
     defaults: dict[str, Any] = {column.name: column.default for column in entity.__table__.columns}
     return {name: default and default.arg for name, default in defaults.items()}
+
+
+def insert_all(rows: Sequence[Base]) -> list[int]:
+    """Insert new rows of one entity in the session's transaction; return their ids.
+
+    SQLAlchemy's session would insert one after the other on SQLite, to learn its id.
+    """
+    if not rows:
+        return []
+    entity = type(rows[0])
+    key = entity.primary_key()
+    ids = next_ids(entity, len(rows))
+    values = [new_values(row) | {key.name: n} for row, n in zip(rows, ids, strict=True)]
+    statement = insert(entity.__table__)
+    if db.engine.name == "postgresql":
+        statement = statement.returning(key)  # many rows in a statement, and not a statement each
+    db.session.execute(statement, values)
+    return ids
+
+
+def next_ids(entity: type[Base], count: int) -> list[int]:
+    """Return as many ids that no row of an entity has or gets."""
+    table, key = entity.__tablename__, entity.primary_key().name
+    if db.engine.name == "postgresql":
+        number = func.nextval(literal_column(f"pg_get_serial_sequence('{table}', '{key}')"))
+        return [*db.session.scalars(select(number).select_from(func.generate_series(1, count)))]
+    last = text("SELECT seq FROM sqlite_sequence WHERE name = :name")
+    first = (db.session.scalar(last, {"name": table}) or 0) + 1
+    return [*range(first, first + count)]

@@ -10,7 +10,7 @@ from werkzeug.exceptions import HTTPException
 from omnidesk.http.error_schemas import precondition_failed
 from omnidesk.http.errors import http_error, insufficient_scope, status_name
 from omnidesk.http.etags import CONDITIONS, refuse_conditions
-from omnidesk.http.parsing import load_json, load_query
+from omnidesk.http.parsing import MAX_VALUES, load_json, load_query
 from omnidesk.http.request_log import USER_ID
 from omnidesk.http.responses import ResponseDecorators, View, example_of
 from omnidesk.http.schemas import Schema, unknown_fields
@@ -47,22 +47,26 @@ class Blueprint(ResponseDecorators):
         *,
         location: str = "json",
         max_bytes: int | None = None,
+        max_values: int = MAX_VALUES,
         **kwargs: Any,
     ) -> Any:
         """Pass the view the body or the query as a schema loads it; documented with an example.
 
-        `max_bytes` is how long the body may be, where all bodies may be too long.
+        `max_bytes` is how long the body may be, where all bodies may be too long; `max_values` how
+        many values it may have, where it may have more than others. A view that reads both gets
+        them in the order of its decorators.
         """
         if location == "json":
             kwargs["example"] = example_of(schema)
         document = super().arguments(schema, location=location, error_status_code=400, **kwargs)
-        load = partial(load_json, max_bytes=max_bytes) if location == "json" else load_query
+        load_body = partial(load_json, max_bytes=max_bytes, max_values=max_values)
+        load = load_body if location == "json" else load_query
         reader = schema()
 
         def decorator(view: View) -> View:
             @wraps(view)
-            def call(**path: Any) -> Any:
-                return view(load(reader), **path)
+            def call(*loaded: Any, **path: Any) -> Any:
+                return view(*loaded, load(reader), **path)
 
             return self._document(call, document, **{f"reads_{location}": True})
 

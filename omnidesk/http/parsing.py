@@ -18,7 +18,7 @@ from omnidesk.http.errors import http_error
 DUPLICATE = ["Given more than once."]
 JSON_TYPE, MERGE_PATCH_TYPE = "application/json", "application/merge-patch+json"
 SMALL_BODY = 8 * 1024  # bytes: whatever it holds, it is read in no time
-MAX_VALUES = 1000  # of an array or object in a body; every schema takes fewer
+MAX_VALUES = 1000  # of an array or object in a body; every schema takes fewer, or says how many
 
 
 class StrictRequest(Request):
@@ -39,15 +39,15 @@ class StrictRequest(Request):
         return ImmutableMultiDict(self.pairs)
 
 
-def load_json(schema: ma.Schema, max_bytes: int | None = None) -> Any:
+def load_json(schema: ma.Schema, max_bytes: int | None = None, max_values: int = MAX_VALUES) -> Any:
     """Return the request's body as the schema loads it; raise 400, 413 or 415.
 
-    `max_bytes` is a lower limit than that of all bodies.
+    `max_bytes` is a lower limit than that of all bodies, `max_values` a higher one.
     """
     check_content_type()
     if max_bytes is not None:
         request.max_content_length = max_bytes
-    return load(schema, parse_json(read_body(request)))
+    return load(schema, parse_json(read_body(request), max_values))
 
 
 def check_content_type() -> None:
@@ -138,11 +138,11 @@ def read_body(req: Request) -> bytes:
     return body
 
 
-def parse_json(body: bytes) -> Any:
+def parse_json(body: bytes, max_values: int = MAX_VALUES) -> Any:
     """Return the value of a JSON text (RFC 8259); raise 400."""
     try:
-        if len(body) > SMALL_BODY and has_many_values(body):
-            return parse_wide_json(body)
+        if len(body) > SMALL_BODY and has_many_values(body, max_values):
+            return parse_wide_json(body, max_values)
         return json.loads(
             body.decode(), parse_constant=refuse_constant, object_pairs_hook=unique_names
         )
@@ -150,7 +150,7 @@ def parse_json(body: bytes) -> Any:
         raise http_error(400, {"_schema": ["Invalid JSON body."]}) from None
 
 
-def has_many_values(body: bytes) -> bool:
+def has_many_values(body: bytes, max_values: int) -> bool:
     """Return whether a JSON text has more values than any schema, without parsing it.
 
     Raises ValueError if many of them are arrays or objects: even to parse these takes long.
@@ -160,14 +160,14 @@ def has_many_values(body: bytes) -> bool:
     count = outside_strings.count
     if count(b"[") + count(b"{") > MAX_VALUES:
         raise ValueError
-    return count(b",") > MAX_VALUES
+    return count(b",") > max_values
 
 
-def parse_wide_json(body: bytes) -> Any:
+def parse_wide_json(body: bytes, max_values: int) -> Any:
     """Return a value that every schema refuses, without the checks of `parse_json`; raise 400."""
     value = orjson.loads(body)
     if widest(value) <= MAX_VALUES:  # what is wide is further down, or has a duplicate name
-        raise http_error(400, {"_schema": [f"More than {MAX_VALUES} values."]})
+        raise http_error(400, {"_schema": [f"More than {max_values} values."]})
     return value
 
 

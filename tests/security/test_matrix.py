@@ -110,6 +110,10 @@ MATRIX = (
     Row("PATCH /api/conversations/*/messages/*", "messages:relay", admins=True),
     Row("DELETE /api/conversations/*/messages/*", "messages:relay", admins=True),
     Row("POST /api/inbound", "messages:relay", admins=True),
+    *(
+        Row(f"POST /api/imports/{name}", PEOPLE, admins=True)
+        for name in ("clients", "tickets", "comments", "messages")
+    ),
     Row("GET /api/changes", "changes:read"),
     Row("GET /healthz", PUBLIC),
     Row("GET /readyz", PUBLIC),

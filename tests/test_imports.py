@@ -1,0 +1,345 @@
+"""Rows of other systems over HTTP: each is stored once, with its own dates, authors and states."""
+
+from typing import Any
+
+import pytest
+
+from omnidesk.imports.models import SourceRow
+from tests.conftest import (
+    Caller,
+    make_client,
+    make_conversation,
+    make_message,
+    make_ticket,
+    make_user,
+    save,
+)
+
+CREATED, RESOLVED = "2019-03-04T09:12:00Z", "2019-03-05T10:00:00Z"
+CLIENT = {"external_id": "c-1", "full_name": "Ada Lovelace", "created_at": CREATED}
+TICKET = {"external_id": "t-1", "subject": "Printer jams", "created_at": CREATED}
+COMMENT = {"external_id": "m-1", "body": "Called back", "created_at": CREATED}
+MESSAGE = {
+    "external_id": "g-1",
+    "conversation_external_id": "chat-1",
+    "sender": "client",
+    "content": "It jams",
+    "created_at": CREATED,
+}
+
+
+def send(admin: Caller, name: str, *rows: Any, query: str = "", source: str = "old") -> Any:
+    """Return the response to an import."""
+    return admin.post(f"/api/imports/{name}{query}", json={"source": source, "rows": rows})
+
+
+def results(admin: Caller, name: str, *rows: Any, **kwargs: Any) -> Any:
+    """Return what an import says of its rows."""
+    answer = send(admin, name, *rows, **kwargs)
+    assert answer.status_code == 200, answer.json
+    return answer.json["results"]
+
+
+def test_a_client_is_stored_with_its_own_date(admin: Caller) -> None:
+    (result,) = results(admin, "clients", CLIENT | {"email": "ada@example.com", "active": False})
+
+    assert result == {"external_id": "c-1", "id": 1, "status": "created", "errors": {}}
+    client = admin.get("/api/clients/1").json
+    assert client["created_at"] == CREATED
+    assert (client["external_id"], client["active"]) == ("c-1", False)
+
+
+def test_a_client_has_no_external_id_of_its_own_that_another_has(admin: Caller) -> None:
+    results(admin, "clients", CLIENT)
+
+    results(admin, "clients", CLIENT, source="other")
+
+    found = [client["external_id"] for client in admin.get("/api/clients").json]
+    assert found == ["c-1", None]
+
+
+def test_a_ticket_is_stored_with_its_own_dates_state_and_tags(admin: Caller) -> None:
+    results(admin, "clients", CLIENT)
+    former = make_user("former", active=False)
+    row = TICKET | {
+        "client_external_id": "c-1",
+        "assigned_to_email": "FORMER@example.com",
+        "status": "cerrado",
+        "resolved_at": RESOLVED,
+        "due_at": CREATED,
+        "tags": ["VIP", "factura", "vip"],
+    }
+
+    (result,) = results(admin, "tickets", row)
+
+    ticket = admin.get(f"/api/tickets/{result['id']}").json
+    assert ticket["tags"] == ["factura", "vip"]
+    assert (ticket["created_at"], ticket["resolved_at"]) == (CREATED, RESOLVED)
+    assert (ticket["client_id"], ticket["assigned_to"]) == (1, former.user_id)
+    assert [tag["tag"] for tag in admin.get("/api/tags").json] == ["factura", "vip"]
+
+
+def test_a_ticket_was_last_changed_when_its_source_says(admin: Caller) -> None:
+    make_client()
+    row = TICKET | {"client_id": 1, "tags": ["vip"], "status": "cerrado"}
+    results(admin, "tickets", row | {"updated_at": RESOLVED})
+
+    results(admin, "comments", COMMENT | {"ticket_external_id": "t-1", "user_email": EMAIL})
+
+    ticket = admin.get("/api/tickets/1").json
+    assert (ticket["updated_at"], ticket["resolved_at"]) == (RESOLVED, RESOLVED)
+
+
+EMAIL = "admin1@example.com"
+
+
+def test_a_later_comment_moves_when_a_ticket_was_last_changed(admin: Caller) -> None:
+    make_client()
+    results(admin, "tickets", TICKET | {"client_id": 1})
+
+    row = COMMENT | {"ticket_external_id": "t-1", "user_email": EMAIL, "created_at": RESOLVED}
+    results(admin, "comments", row)
+
+    assert admin.get("/api/tickets/1").json["updated_at"] == RESOLVED
+
+
+def test_a_comment_is_stored_with_its_author_and_date(admin: Caller, agent: Caller) -> None:
+    make_ticket()
+
+    results(admin, "comments", COMMENT | {"ticket_id": 1, "user_email": agent.user.email})
+
+    (comment,) = admin.get("/api/tickets/1/comments").json
+    assert (comment["user_id"], comment["created_at"]) == (agent.user.user_id, CREATED)
+
+
+def test_messages_make_a_closed_conversation(admin: Caller) -> None:
+    make_client()
+    answer = {"external_id": "g-2", "sender": "user", "user_email": EMAIL, "created_at": RESOLVED}
+    first = MESSAGE | {"client_id": 1, "channel": "web"}
+
+    results(admin, "messages", first, first | answer)
+
+    (conversation,) = admin.get("/api/conversations").json
+    assert (conversation["client_id"], conversation["channel"]) == (1, "web")
+    assert (conversation["created_at"], conversation["last_message_at"]) == (CREATED, RESOLVED)
+    messages = admin.get("/api/conversations/1/messages").json
+    assert [each["created_at"] for each in messages] == [CREATED, RESOLVED]
+    assert [each["user_id"] for each in messages] == [None, admin.user.user_id]
+
+
+def test_imported_messages_are_neither_unread_nor_waiting(admin: Caller) -> None:
+    make_client()
+
+    results(admin, "messages", MESSAGE | {"client_id": 1})
+    results(admin, "messages", MESSAGE | {"external_id": "g-2"})
+
+    (conversation,) = admin.get("/api/conversations").json
+    assert (conversation["unread_count"], conversation["waiting_since"]) == (0, None)
+    assert (conversation["active"], conversation["read_up_to"]) == (False, 2)
+    summary = admin.get("/api/summary").json
+    assert summary["unread_messages"] == 0
+    assert summary["conversations"]["waiting"] == 0
+
+
+def test_a_new_message_of_the_client_is_unread(admin: Caller) -> None:
+    make_client()
+    results(admin, "messages", MESSAGE | {"client_id": 1})
+    admin.patch("/api/conversations/1", json={"active": True})
+
+    admin.post("/api/conversations/1/messages", json={"sender": "client", "content": "Again"})
+
+    (conversation,) = admin.get("/api/conversations").json
+    assert conversation["unread_count"] == 1
+
+
+@pytest.mark.parametrize("unread", [True, False])
+def test_old_messages_are_not_put_into_a_conversation_that_goes_on(
+    admin: Caller, unread: bool
+) -> None:
+    conversation = make_conversation()
+    make_message(conversation)
+    admin.patch("/api/conversations/1", json={"active": not unread})
+
+    row = {key: value for key, value in MESSAGE.items() if "conversation" not in key}
+    (result,) = results(admin, "messages", row | {"conversation_id": 1})
+
+    assert (result["status"], list(result["errors"])) == ("refused", ["conversation_id"])
+
+
+ALL: dict[str, Any] = {
+    "clients": CLIENT,
+    "tickets": TICKET | {"client_id": 1, "tags": ["vip"]},
+    "comments": COMMENT | {"ticket_id": 1, "user_id": 1},
+    "messages": MESSAGE | {"client_id": 1},
+}
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_a_repeat_changes_nothing(admin: Caller, name: str) -> None:
+    make_ticket()
+    (first,) = results(admin, name, ALL[name])
+    changes = admin.get("/api/changes?limit=200").json
+
+    other = {"full_name": "Other", "subject": "Other", "body": "Other", "content": "Other"}
+    changed = ALL[name] | {key: text for key, text in other.items() if key in ALL[name]}
+    again, twice = results(admin, name, changed, changed)
+
+    assert first["status"] == "created"
+    assert again == twice == first | {"status": "unchanged"}
+    assert admin.get("/api/changes?limit=200").json == changes
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_a_row_that_comes_twice_is_stored_once(admin: Caller, name: str) -> None:
+    make_ticket()
+
+    found = results(admin, name, ALL[name], ALL[name])
+
+    assert [result["status"] for result in found] == ["created", "unchanged"]
+    assert found[0]["id"] == found[1]["id"]
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_sources_are_apart(admin: Caller, name: str) -> None:
+    make_ticket()
+    results(admin, name, ALL[name])
+
+    (result,) = results(admin, name, ALL[name], source="other")
+
+    assert result["status"] == "created"
+
+
+def test_a_row_that_was_deleted_is_not_brought_back(admin: Caller) -> None:
+    make_ticket()
+    (first,) = results(admin, "comments", ALL["comments"])
+    admin.delete(f"/api/comments/{first['id']}")
+
+    (result,) = results(admin, "comments", ALL["comments"])
+
+    assert result["status"] == "unchanged"
+    assert admin.get("/api/tickets/1/comments").json == []
+
+
+def test_a_reference_leads_to_the_client_who_has_the_rows_now(admin: Caller) -> None:
+    results(admin, "clients", CLIENT, CLIENT | {"external_id": "c-2"})
+    admin.post("/api/clients/1/merge", json={"into": 2})
+
+    (result,) = results(admin, "tickets", TICKET | {"client_external_id": "c-1"})
+
+    assert admin.get(f"/api/tickets/{result['id']}").json["client_id"] == 2
+
+
+REFUSED: dict[str, tuple[str, dict[str, Any], str]] = {
+    "no id": ("clients", {"external_id": None}, "external_id"),
+    "a bad address": ("clients", {"email": "nobody"}, "email"),
+    "an unknown field": ("clients", {"name": "Ada"}, "name"),
+    "a merged_into": ("clients", {"merged_into": 1}, "merged_into"),
+    "no zone": ("clients", {"created_at": "2019-03-04T09:12:00"}, "created_at"),
+    "no client": ("tickets", {"client_id": None}, "client_external_id"),
+    "two clients": ("tickets", {"client_external_id": "c-1"}, "client_external_id"),
+    "nobody's client": ("tickets", {"client_id": 99}, "client_id"),
+    "an unknown client": (
+        "tickets",
+        {"client_id": None, "client_external_id": "c-99"},
+        "client_external_id",
+    ),
+    "an unknown user": ("tickets", {"assigned_to_email": "x@example.com"}, "assigned_to_email"),
+    "a bad state": ("tickets", {"status": "open"}, "status"),
+    "a time of closing": ("tickets", {"resolved_at": RESOLVED}, "resolved_at"),
+    "a bad tag": ("tickets", {"tags": ["a b"]}, "tags"),
+    "another's conversation": ("tickets", {"conversation_id": 1}, "conversation_id"),
+    "no text": ("comments", {"body": " "}, "body"),
+    "no author": ("comments", {"user_id": None}, "user_email"),
+    "nobody's ticket": ("comments", {"ticket_id": 99}, "ticket_id"),
+    "a note by a client": ("messages", {"kind": "note"}, "kind"),
+    "an author who is the client": ("messages", {"user_id": 1}, "user_id"),
+    "no client of a new one": ("messages", {"client_id": None}, "client_external_id"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_a_row_that_the_api_would_refuse_is_refused(admin: Caller, case: str) -> None:
+    make_ticket()
+    make_conversation()
+    name, change, field = REFUSED[case]
+    row = {key: value for key, value in (ALL[name] | change).items() if value is not None}
+    good = ALL[name] | {"external_id": "good", "conversation_external_id": "chat-2"}
+    good = {key: good[key] for key in good if key in ALL[name]}
+
+    refused, taken = results(admin, name, row, good)
+
+    assert (refused["status"], refused["id"], list(refused["errors"])) == ("refused", None, [field])
+    assert taken["status"] == "created"
+
+
+def test_a_row_that_is_no_object_is_refused(admin: Caller) -> None:
+    found = results(admin, "clients", 7, CLIENT)
+
+    assert [result["status"] for result in found] == ["refused", "created"]
+    assert (found[0]["external_id"], list(found[0]["errors"])) == (None, ["_schema"])
+
+
+def test_all_or_none(admin: Caller) -> None:
+    answer = send(admin, "clients", CLIENT, {"external_id": "c-2"}, query="?atomic=true")
+
+    assert answer.status_code == 400
+    missing = {"full_name": ["Missing data for required field."]}
+    assert answer.json["errors"] == {"rows": {"1": missing}}
+    assert admin.get("/api/clients").json == []
+
+
+def test_all_or_none_takes_what_is_right(admin: Caller) -> None:
+    send(admin, "clients", CLIENT)
+
+    found = results(admin, "clients", CLIENT, CLIENT | {"external_id": "2"}, query="?atomic=true")
+
+    assert [result["status"] for result in found] == ["unchanged", "created"]
+
+
+def test_a_hundred_rows_with_all_their_fields_are_taken(admin: Caller) -> None:
+    make_client()
+    tags = [f"tag-{number}" for number in range(50)]
+    rows = [
+        ALL["tickets"] | {"external_id": f"t-{number}", "description": "x" * 2_000, "tags": tags}
+        for number in range(100)
+    ]
+
+    found = results(admin, "tickets", *rows)
+
+    assert {result["status"] for result in found} == {"created"}
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"source": "old", "rows": []}, "rows"),
+        ({"source": "old", "rows": [{}] * 101}, "rows"),
+        ({"source": "Old Desk", "rows": [{}]}, "source"),
+        ({"rows": [{}]}, "source"),
+    ],
+)
+def test_a_request_that_is_wrong_as_a_whole_is_refused(
+    admin: Caller, body: Any, field: str
+) -> None:
+    answer = admin.post("/api/imports/clients", json=body)
+
+    assert (answer.status_code, list(answer.json["errors"])) == (400, [field])
+
+
+def test_a_message_that_the_channel_sent_before_is_refused_alone(admin: Caller) -> None:
+    make_client()
+    row = ALL["messages"] | {"external_message_id": "wamid.1"}
+
+    found = results(admin, "messages", *(row | {"external_id": f"g-{n}"} for n in range(3)))
+
+    assert [result["status"] for result in found] == ["created", "refused", "refused"]
+    assert found[1]["errors"] == {"external_message_id": ["Already taken."]}
+    assert len(admin.get("/api/conversations/1/messages").json) == 1
+
+
+def test_the_same_row_is_stored_once_in_the_database(admin: Caller) -> None:
+    rows = (SourceRow(source="old", entity="client", external_id="1", row_id=n) for n in (1, 2))
+    save(next(rows))
+
+    with pytest.raises(Exception, match=r"(?i)unique"):
+        save(next(rows))
