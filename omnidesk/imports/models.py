@@ -15,12 +15,13 @@ class SourceRow(Base):
 
     __tablename__ = "source_row"
 
+    # First, so that even without statistics none but the rows that are looked for are read.
+    external_id: Mapped[str] = mapped_column(String(255), primary_key=True)
     source: Mapped[str] = mapped_column(String(32), primary_key=True)
     entity: Mapped[str] = mapped_column(enum_type("entity", *ENTITIES), primary_key=True)
-    external_id: Mapped[str] = mapped_column(String(255), primary_key=True)
     row_id: Mapped[int]
 
-    __table_args__ = (Index(None, "entity", "row_id"),)
+    __table_args__ = (Index(None, "row_id", "entity"),)
 
     @classmethod
     def ids(cls, source: str, entity: str, external_ids: Iterable[str]) -> dict[str, int]:

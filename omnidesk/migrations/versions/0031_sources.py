@@ -127,9 +127,9 @@ def add_table() -> None:
     """Make the table of imported rows."""
     op.create_table(
         "source_row",
+        sa.Column("external_id", sa.String(length=255), nullable=False),
         sa.Column("source", sa.String(length=32), nullable=False),
         sa.Column("entity", sa.String(length=16), nullable=False),
-        sa.Column("external_id", sa.String(length=255), nullable=False),
         sa.Column("row_id", sa.Integer(), nullable=False),
         sa.CheckConstraint(
             "length(source) BETWEEN 1 AND 32", name=op.f("ck_source_row_source_length")
@@ -142,6 +142,6 @@ def add_table() -> None:
             "length(external_id) BETWEEN 1 AND 255",
             name=op.f("ck_source_row_external_id_length"),
         ),
-        sa.PrimaryKeyConstraint("source", "entity", "external_id", name=op.f("pk_source_row")),
+        sa.PrimaryKeyConstraint("external_id", "source", "entity", name=op.f("pk_source_row")),
     )
-    op.create_index(op.f("ix_source_row_entity_row_id"), "source_row", ["entity", "row_id"])
+    op.create_index(op.f("ix_source_row_row_id_entity"), "source_row", ["row_id", "entity"])

@@ -1,0 +1,215 @@
+"""Rows of another system's file brought into the desk, each once."""
+
+import json
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from datetime import UTC, tzinfo
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from time import sleep
+from typing import Any, NamedTuple, Self
+from zoneinfo import ZoneInfo
+
+import click
+from marshmallow import ValidationError
+
+from omnidesk.db import db
+from omnidesk.http.csv_export import cell, csv_lines
+from omnidesk.http.schemas import unknown_fields
+from omnidesk.imports.kinds import KINDS, Kind
+from omnidesk.imports.request_schemas import SourceField
+from omnidesk.imports.rows import STATUSES, Row
+from omnidesk.imports.storing import store_rows
+from omnidesk.operations.other_desks import SYSTEMS, rows_of
+from omnidesk.operations.records import Record, RecordFile
+from omnidesk.operations.texts import typed
+
+FORMATS = ("csv", "ndjson", *SYSTEMS)
+BATCH = 200  # rows of a transaction
+PAUSE = 0.01  # seconds between two of them, for others to write
+REFUSED = ("line", "external_id", "field", "reason")  # the columns of the file of refused rows
+
+
+class Import(NamedTuple):
+    """A file, and how its records are read."""
+
+    file: RecordFile
+    format: str
+    entity: str
+    source: str
+    names: dict[str, str | None]  # what their columns are called here; None for what is left out
+    zone: tzinfo = UTC
+    dry_run: bool = False
+
+    @classmethod
+    def of(cls, path: Path, names: Path | None, encoding: str | None, **options: Any) -> Self:
+        """Return what a command asks for; raise UsageError where it does not say enough."""
+        if not all(options[name] for name in ("format", "entity", "source")):
+            raise click.UsageError("For a file, say --from, --entity and --source.")
+        return cls(RecordFile(path, encoding), names=names_from(names), **options)
+
+    @property
+    def kind(self) -> Kind:
+        """What is imported."""
+        return KINDS[self.entity]
+
+    def records(self) -> Iterator[Record]:
+        """Yield the records of the file, one for each row; raise UsageError for bad columns."""
+        if self.format == "ndjson":
+            return (self.renamed(record) for record in self.file.json_lines())
+        is_foreign = self.format in SYSTEMS
+        if is_foreign and self.file.is_json:
+            return self.translated(self.file.json_items())
+        columns, records = self.file.csv()
+        if is_foreign:
+            return self.translated(records)
+        self.check_names(self.names.get(column, column) for column in columns)
+        return (self.renamed(record) for record in records)
+
+    def check_names(self, names: Iterator[str | None]) -> None:
+        """Raise UsageError for a name that is no field."""
+        known = [*self.kind.schema.load_fields]
+        if unknown := [name for name in names if name is not None and name not in known]:
+            errors = unknown_fields(unknown, known)
+            listed = "; ".join(f"{name}: {' '.join(why)}" for name, why in errors.items())
+            raise click.UsageError(f"{self.file.path}: {listed} Name the columns with --map.")
+
+    def renamed(self, record: Record) -> Record:
+        """Return a record with the names of our fields."""
+        named = ((self.names.get(name, name), value) for name, value in record.values.items())
+        return record._replace(values={name: value for name, value in named if name is not None})
+
+    def translated(self, records: Iterator[Record]) -> Iterator[Record]:
+        """Yield the rows that the records of another system have."""
+        for record in records:
+            if record.fault:
+                yield record
+                continue
+            chosen = self.renamed(record).values if self.names else record.values
+            for values in rows_of(self.format, self.entity, chosen):
+                yield record._replace(values=values)
+
+
+def names_from(path: Path | None) -> dict[str, str | None]:
+    """Return the names that a JSON file gives to columns; raise UsageError."""
+    if path is None:
+        return {}
+    try:
+        names = json.loads(path.read_text(encoding="utf-8-sig"))
+        if all(isinstance(name, str | None) for name in names.values()):
+            return dict(names)
+    except (AttributeError, ValueError, RecursionError):
+        pass
+    raise click.UsageError(f'{path}: must be a JSON object such as {{"Their column": "our_field"}}')
+
+
+def time_zone(_: Any, __: Any, name: str) -> tzinfo:
+    """Return a time zone, for click; raise BadParameter."""
+    try:
+        return ZoneInfo(name)
+    except (ValueError, OSError, KeyError):
+        raise click.BadParameter(f"{name!r} is no time zone such as America/Bogota.") from None
+
+
+def check_encoding(_: Any, __: Any, name: str | None) -> str | None:
+    """Return the name of an encoding of text, for click; raise BadParameter."""
+    try:
+        return name and str("".encode(name), name) + name
+    except LookupError:
+        raise click.BadParameter(f"{name!r} is no encoding such as windows-1252.") from None
+
+
+def check_source(_: Any, __: Any, text: str | None) -> str | None:
+    """Return the name of a source, for click; raise BadParameter."""
+    try:
+        return text and str(SourceField().deserialize(text))
+    except ValidationError as error:
+        raise click.BadParameter(" ".join(error.messages)) from None
+
+
+def import_file(work: Import, refused: Path) -> Counter[str]:
+    """Store the rows of a file; return how many there are of each status.
+
+    Those that are refused are listed in a file, which is made only for them.
+    """
+    counts = Counter(dict.fromkeys(STATUSES, 0))
+    refused.unlink(missing_ok=True)
+    with work.file as file:
+        records = work.records()
+        with click.progressbar(length=file.size, label=work.entity, file=sys.stderr) as bar:
+            for batch in batches(work, records):
+                rows = store_batch(work, batch)
+                counts.update(row.status for row in rows)
+                list_refused(refused, zip(batch, rows, strict=True))
+                bar.update(file.position - bar.pos)
+    return counts
+
+
+def batches(work: Import, records: Iterator[Record]) -> Iterator[list[Record]]:
+    """Yield the records for each transaction; raise ClickException for another encoding."""
+    try:
+        while batch := [*islice(records, BATCH)]:
+            yield batch
+    except UnicodeDecodeError:
+        file = work.file
+        why = f"{file.path} is not in {file.encoding}: name its --encoding."
+        raise click.ClickException(why) from None
+
+
+def store_batch(work: Import, batch: list[Record]) -> list[Row]:
+    """Store records in one transaction; return what has become of each."""
+    prepare = partial(typed, work.kind.schema, zone=work.zone)
+    good = iter(
+        store_rows(
+            work.kind, work.source, [prepare(each.values) for each in batch if not each.fault]
+        )
+    )
+    if work.dry_run:
+        db.session.rollback()
+    else:
+        db.session.commit()
+    db.session.remove()
+    sleep(PAUSE)
+    return [fault_of(record) if record.fault else next(good) for record in batch]
+
+
+def fault_of(record: Record) -> Row:
+    """Return the refused row that a record without values is."""
+    name = record.values.get("external_id")
+    row = Row(name if isinstance(name, str) else None)
+    row.refuse({"_schema": [record.fault]})
+    return row
+
+
+def list_refused(path: Path, results: Iterator[tuple[Record, Row]]) -> None:
+    """Add the refused rows to their file, which only its owner can read: a line for each field."""
+    lines = [
+        (str(record.line), *(cell(text, ()) for text in (row.external_id, name, reason(errors))))
+        for record, row in results
+        for name, errors in row.errors.items()
+    ]
+    if not lines:
+        return
+    is_new = not path.exists()
+    path.touch(mode=0o600)
+    with path.open("a", encoding="utf-8", newline="") as text:
+        text.write(csv_lines([REFUSED, *lines] if is_new else lines))
+
+
+def reason(errors: Any) -> str:
+    """Return messages in one line, those on items of a list by their positions."""
+    if isinstance(errors, dict):
+        return " ".join(f"{name}: {reason(each)}" for name, each in errors.items())
+    return " ".join(map(str, errors)) if isinstance(errors, list) else str(errors)
+
+
+def report(counts: Counter[str], refused: Path, *, as_json: bool) -> None:
+    """Say how many rows there are of each status, and where the refused ones are listed."""
+    listed = str(refused) if counts["refused"] else None
+    if as_json:
+        click.echo(json.dumps({**counts, "refused_file": listed}))
+        return
+    said = ", ".join(f"{count} {status}" for status, count in counts.items())
+    click.echo(f"{said}: see {listed}." if listed else f"{said}.")
