@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import ForeignKeyConstraint, select, text
-from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import IntegrityError
 
 from omnidesk.db.base import Base
 from omnidesk.db.session import db
@@ -83,6 +83,6 @@ def defer_constraints() -> None:
     db.session.execute(text(postgresql if db.engine.name == "postgresql" else sqlite))
 
 
-def error_message(error: SQLAlchemyError) -> str:
+def error_message(error: Exception) -> str:
     """Return the first line of what the driver said of an error."""
     return str(getattr(error, "orig", error)).strip().partition("\n")[0]

@@ -1,0 +1,86 @@
+"""A whole desk as files: a line of JSON for each row of each table, and a list of the tables."""
+
+import json
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Column, Connection, Table, text
+
+from omnidesk.auth.models import UserSession
+from omnidesk.db import Base, UtcDateTime
+from omnidesk.db.database_id import DatabaseId
+from omnidesk.http.idempotency import IdempotencyKey
+from omnidesk.http.rate_limits.storage import RateLimitWindow
+
+MANIFEST = "manifest.json"
+# What is of this database alone, and ends by itself: everybody logs in again.
+LEFT_OUT: tuple[type[Base], ...] = (DatabaseId, UserSession, IdempotencyKey, RateLimitWindow)
+# What each of these names brings along.
+PARTS = {
+    "users": ("app_user", "api_token"),
+    "clients": ("client", "identity"),
+    "tickets": ("ticket", "ticket_tag", "tag", "ticket_span"),
+    "comments": ("comment",),
+    "events": ("calendar_event",),
+    "conversations": ("conversation", "message"),
+    "changes": ("change",),
+    "sources": ("source_row",),
+    "counters": ("counter",),
+}
+
+
+def tables(parts: Iterable[str] = PARTS) -> list[Table]:
+    """Return the tables of these parts of a desk, each after those that it refers to."""
+    wanted = {name for part in parts for name in PARTS[part]}
+    return [table for table in Base.metadata.sorted_tables if table.name in wanted]
+
+
+def file_of(folder: Path, table: Table) -> Path:
+    """Return the file with the rows of a table."""
+    return folder / f"{table.name}.ndjson"
+
+
+def dumps(row: dict[str, Any]) -> str:
+    """Return a row as a line of JSON."""
+    return json.dumps(row, ensure_ascii=False, separators=(",", ":"), default=datetime.isoformat)
+
+
+def rows_in(path: Path, table: Table) -> Iterator[dict[str, Any]]:
+    """Yield the rows in a file of a table; raise ValueError, with the line, for anything else."""
+    times = [column.name for column in table.columns if isinstance(column.type, UtcDateTime)]
+    names = {*table.columns.keys()}
+    with path.open(encoding="utf-8", newline="\n") as lines:
+        for number, line in enumerate(lines, start=1):
+            try:
+                row = json.loads(line)
+                if row.keys() != names:
+                    raise ValueError("other columns than the table")
+                yield row | {name: time_of(row[name]) for name in times}
+            except (ValueError, AttributeError, TypeError) as error:
+                raise ValueError(f"{path}, line {number}: {error}") from None
+
+
+def time_of(text: str | None) -> datetime | None:
+    """Return the time that an ISO text is, None for none."""
+    return None if text is None else datetime.fromisoformat(text)
+
+
+def numbered(table: Table) -> Column[Any] | None:
+    """Return the column of a table whose numbers the database gives out, None without one."""
+    is_numbered = table.dialect_options["sqlite"]["autoincrement"]
+    return table.primary_key.columns[0] if is_numbered else None
+
+
+def last_number(connection: Connection, table: Table) -> int:
+    """Return the last number that was given out for a table, also of a row that was deleted."""
+    column = numbered(table)
+    if column is None:
+        return 0
+    names = {"table": table.name, "key": column.name}
+    if connection.dialect.name == "postgresql":
+        sql = "SELECT pg_sequence_last_value(pg_get_serial_sequence(:table, :key)::regclass)"
+    else:
+        sql, names = "SELECT seq FROM sqlite_sequence WHERE name = :table", {"table": table.name}
+    return connection.scalar(text(sql), names) or 0
