@@ -12,6 +12,7 @@ from tests.conftest import (
     make_message,
     make_ticket,
     make_user,
+    on_sqlite,
     save,
 )
 
@@ -277,6 +278,29 @@ def test_a_row_that_is_no_object_is_refused(admin: Caller) -> None:
 
     assert [result["status"] for result in found] == ["refused", "created"]
     assert (found[0]["external_id"], list(found[0]["errors"])) == (None, ["_schema"])
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"external_id": "\ud800", "full_name": "x"},
+        {"external_id": "1", "full_name": "x", "\ud800": 1},
+        {"external_id": "x" * 100_000},
+        {"external_id": ["1"]},
+        {"external_id": "1", "full_name": "x", **dict.fromkeys(map(str, range(99)))},
+        {"external_id": "1", "full_name": "x", **dict.fromkeys(map(str, range(101)))},
+        {"x" * 100_000: 1},
+        {"external_id": "1", "full_name": "\0"},
+    ],
+)
+@on_sqlite
+def test_what_is_said_of_a_bad_row_is_short(admin: Caller, row: Any) -> None:
+    answer = send(admin, "clients", row)
+
+    assert answer.status_code == 200
+    (result,) = answer.json["results"]
+    assert result["status"] == "refused"
+    assert len(answer.data) < 2_500
 
 
 def test_all_or_none(admin: Caller) -> None:

@@ -6,6 +6,7 @@ from typing import Any, Self
 from marshmallow import ValidationError
 
 from omnidesk.http import Schema
+from omnidesk.http.errors import listed
 
 CREATED, UNCHANGED, REFUSED = STATUSES = ("created", "unchanged", "refused")
 
@@ -24,17 +25,19 @@ class Row:
     @classmethod
     def load(cls, schema: Schema, sent: Any) -> Self:
         """Return the row that a JSON value is; refused where the schema does not take it."""
-        name = sent.get("external_id") if isinstance(sent, dict) else None
-        row = cls(external_id=name if isinstance(name, str) else None)
+        row = cls(external_id=None)
         try:
             row.values = schema.load(sent)
+            row.external_id = row.values["external_id"]
         except ValidationError as error:
+            if "external_id" not in error.messages_dict and isinstance(sent, dict):
+                row.external_id = sent["external_id"]
             row.refuse(error.messages_dict)
         return row
 
     def refuse(self, errors: dict[str, Any]) -> None:
         """Note why it cannot be stored."""
-        self.status, self.errors = REFUSED, self.errors | errors
+        self.status, self.errors = REFUSED, listed(self.errors | errors)
 
     def accept(self, status: str, row_id: int) -> None:
         """Note under which id it is stored."""

@@ -36,6 +36,8 @@ BODIES: dict[str, tuple[str, Callable[[], str]]] = {
         "patch /api/tickets",
         lambda: inside("ticket_ids", full("[]")),
     ),
+    "rows": ("post /api/imports/tickets", lambda: inside("rows", full("{}"))),
+    "values": ("post /api/imports/tickets", lambda: inside("rows", full("0"))),
     "unknown": ("post /api/tickets", lambda: fields(45_000)),
     "nested unknown": ("patch /api/tickets", lambda: inside("set", fields(45_000))),
     "long names": ("post /api/tickets", lambda: fields(30, "x" * 30_000 + "{}")),

@@ -1,0 +1,112 @@
+"""Imports and exports that are killed: whole batches, or nothing, and a repeat completes."""
+
+import json
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from subprocess import DEVNULL
+from typing import Any
+
+import pytest
+from flask import Flask
+from sqlalchemy import func, select
+
+from omnidesk import migrations
+from omnidesk.clients.models import Client
+from omnidesk.db import Base, db
+from omnidesk.db.change_log import Change
+from omnidesk.imports.models import SourceRow
+from omnidesk.operations.import_file import BATCH
+from omnidesk.users.models import User
+from tests.conftest import make_user
+from tests.postgres import new_database
+from tests.servers import BIN, ROOT, environ, flask
+
+ROWS = 4_000
+
+
+def count(entity: type[Base]) -> int:
+    """Return how many rows there are."""
+    found = db.session.scalar(select(func.count()).select_from(entity)) or 0
+    db.session.rollback()
+    return found
+
+
+def kill(
+    settings: dict[str, str], command: list[str], is_time: Callable[[], bool], said: Any = DEVNULL
+) -> None:
+    """Start a command, which writes its progress to a file, and kill it when it is time."""
+    program: list[str | Path] = [BIN / "flask", "--app", "wsgi", *command]
+    started = subprocess.Popen(
+        program, env=environ(settings), cwd=ROOT, stdout=DEVNULL, stderr=said
+    )
+    while not is_time():
+        assert started.poll() is None, "it was quicker"
+        time.sleep(0.01)
+    started.send_signal(signal.SIGKILL)
+    started.wait()
+
+
+def test_an_import_that_is_killed_goes_on(
+    app: Flask, environment: dict[str, str], tmp_path: Path
+) -> None:
+    file = tmp_path / "clients.csv"
+    lines = (f"{number},Client {number}" for number in range(ROWS))
+    file.write_text("\n".join(["external_id,full_name", *lines]))
+    command = [
+        "import",
+        str(file),
+        *["--from", "csv", "--entity", "clients", "--source", "old", "--json"],
+    ]
+
+    for least in (1, 1_500):
+        kill(environment, command, lambda least=least: count(Client) >= least)  # type: ignore[misc]
+        stored = count(Client)
+        assert least <= stored < ROWS
+        assert stored % BATCH == 0, "whole batches"
+        assert count(SourceRow) == count(Change) == stored
+    finished = json.loads(flask(environment, *command).stdout)
+
+    assert (finished["created"], finished["unchanged"]) == (ROWS - stored, stored)
+    assert count(Client) == count(SourceRow) == ROWS
+
+
+@pytest.fixture
+def filled(app: Flask, environment: dict[str, str]) -> dict[str, str]:
+    """The settings of a desk with rows."""
+    make_user("admin1", role="admin")
+    seeded = flask(environment, "seed", "--tickets", "4000", "--comments", "4000")
+    assert seeded.returncode == 0, seeded.stderr
+    return environment
+
+
+def test_an_export_that_is_killed_leaves_no_folder(filled: dict[str, str], tmp_path: Path) -> None:
+    folder, unfinished = tmp_path / "export", tmp_path / ".export.unfinished"
+
+    kill(filled, ["export", str(folder)], (unfinished / "ticket.ndjson").exists)
+
+    assert not folder.exists()
+    assert flask(filled, "export", str(folder)).returncode == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["export"]
+
+
+def test_an_export_that_is_killed_while_it_is_read_in_leaves_an_empty_desk(
+    filled: dict[str, str], app_with: Any, postgres_url: str, tmp_path: Path
+) -> None:
+    folder, url = tmp_path / "export", f"sqlite:///{tmp_path}/new.db"
+    if "postgresql" in filled["DATABASE_URL"]:
+        url = new_database(postgres_url)
+    assert flask(filled, "export", str(folder)).returncode == 0
+    other, settings = app_with(DATABASE_URL=url), filled | {"DATABASE_URL": url}
+    with other.app_context():
+        migrations.upgrade()
+        progress = tmp_path / "progress"
+
+        with progress.open("w") as said:
+            kill(settings, ["import", str(folder)], lambda: "ticket " in progress.read_text(), said)
+
+        assert count(User) == count(Change) == 0
+        assert flask(settings, "import", str(folder)).returncode == 0
+        assert count(User) == 21
