@@ -36,9 +36,8 @@ test: needs lint  ## Check everything, on SQLite and PostgreSQL, through nginx
 test-clients: .venv/clients  ## Check with headless Chromium and with generated clients
 	$(bin)/pytest tests/clients
 
-test-faults: .venv/dev  ## Check with databases that stop, go silent or lose their files
-	@.ci/need faults
-	$(bin)/pytest --numprocesses 2 tests/faults
+test-faults: .venv/faults  ## Check with databases that stop, go silent or lose their files
+	$(bin)/pytest --numprocesses 2 --dist loadfile tests/faults
 
 test-bench: .venv/bench  ## Check that every benchmark runs, in small
 	@.ci/need bench
@@ -81,6 +80,12 @@ clean:  ## Remove what was made, but for the databases
 	@.ci/need clients
 	$(call sync,$(bin)/python,tests/clients/requirements.txt)
 	NODE_EXTRA_CA_CERTS=$${NODE_EXTRA_CA_CERTS:-$(ca)} npm --prefix tests/clients ci --no-fund --no-audit
+	@touch $@
+
+.venv/faults: tests/faults/requirements.txt .venv/dev
+	@.ci/need faults
+	$(PYTHON) -m venv --without-pip .venv/patroni
+	$(call sync,.venv/patroni/bin/python,tests/faults/requirements.txt)
 	@touch $@
 
 .venv/bench: benchmarks/requirements.txt .venv/dev
