@@ -1,5 +1,6 @@
 PYTHON ?= python3
 PORT ?= 8000
+MINUTES ?= 20
 bin = .venv/bin
 pip = $(bin)/pip --disable-pip-version-check --quiet
 bind = $(PYTHON) -c "import socket; socket.create_server(('127.0.0.1', $(PORT)))"
@@ -16,7 +17,7 @@ sync = $(bin)/uv pip install --quiet --system-certs --compile-bytecode --python 
 # The system's certificates, for npm too, which has its own.
 ca = /etc/ssl/certs/ca-certificates.crt
 
-.PHONY: run demo install test test-clients test-faults test-bench needs lint format bench clean
+.PHONY: run demo install test test-clients test-faults test-bench soak needs lint format bench clean
 
 run: .venv/runtime  ## Serve the demo on 127.0.0.1:8000
 	$(if $(is_busy),$(error Port $(PORT) is in use. Choose another, such as: make run PORT=8001))
@@ -42,6 +43,10 @@ test-faults: .venv/faults  ## Check with databases that stop, go silent or lose 
 test-bench: .venv/bench  ## Check that every benchmark runs, in small
 	@.ci/need bench
 	$(bin)/pytest tests/benchmarks
+
+soak: .venv/dev  ## Read and write for 20 minutes: memory stays flat, nothing breaks; or MINUTES=1
+	@.ci/need soak
+	$(bin)/python -m tests.soak $(MINUTES)
 
 needs:
 	@.ci/need test

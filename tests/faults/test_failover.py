@@ -71,18 +71,12 @@ def test_a_cluster_that_loses_its_primary_loses_no_row(
         time.sleep(2)
 
     found = writers.faults(rows_of(patroni.url))
-    record("fault", fault, *figures(writers, found))
+    record("fault", fault, *writers.figures(found))
     assert set(found.values()) == {0}, found
     assert set(writers.statuses) <= {200, 201, 503}, writers.statuses
     assert writers.slowest < MAX_WAIT
     assert writers.outage() < MAX_OUTAGE
     repair(patroni, primary)
-
-
-def figures(writers: Writers, found: dict[str, int]) -> list[str]:
-    """Return the cells of a row in docs/reliability.md."""
-    times = (f"{seconds:.1f} s" for seconds in (writers.outage(), writers.slowest))
-    return [str(len(writers.acknowledged)), *map(str, found.values()), *times]
 
 
 def repair(patroni: Cluster, primary: Node) -> None:

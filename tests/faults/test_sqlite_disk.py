@@ -95,6 +95,31 @@ def test_a_full_disk_is_told_until_there_is_room(small_disk: Path) -> None:
         assert desk.lost() == []
 
 
+@contextmanager
+def failing_fsync(desk: Desk) -> Iterator[None]:
+    """Let what the workers write never reach the disk, as the system then says."""
+    traced = [part for process in workers(desk) for part in ("-p", str(process))]
+    fault = ("-e", "inject=fsync,fdatasync:error=EIO", "-e", "trace=fsync,fdatasync")
+    command = ["strace", "-f", *fault, "-o", "/dev/null", *traced]
+    with subprocess.Popen(command, stderr=subprocess.PIPE) as tracer:
+        if not tracer.stderr or b"attached" not in tracer.stderr.readline():
+            pytest.skip("no process may be traced here")
+        yield
+        tracer.terminate()
+
+
+def test_what_did_not_reach_the_disk_is_not_acknowledged(desk: Desk) -> None:
+    with failing_fsync(desk):
+        writes = {desk.write() for _ in range(8)}
+        reads = {desk.read() for _ in range(8)}
+
+    assert writes == {503}
+    assert reads == {200}
+    eventually(desk.write, 201)
+    eventually(desk.ready, 200)
+    assert desk.lost() == []
+
+
 def test_what_was_acknowledged_survives_the_death_of_its_worker(desk: Desk) -> None:
     done = threading.Event()
 

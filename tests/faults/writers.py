@@ -13,6 +13,7 @@ import psycopg
 import requests
 
 GIVE_UP = 60  # seconds for one row
+DEMO_PASSWORD = "secret"
 TIMEOUT = 30  # seconds; longer than any response may take
 
 
@@ -23,9 +24,9 @@ class Writer(NamedTuple):
     headers: dict[str, str]
 
     @classmethod
-    def log_in(cls, address: str, username: str) -> "Writer":
-        """Return a user of the demo, logged in."""
-        body = {"username": username, "password": "secret"}
+    def log_in(cls, address: str, username: str, password: str = DEMO_PASSWORD) -> "Writer":
+        """Return a user, such as one of the demo, logged in."""
+        body = {"username": username, "password": password}
         answer = requests.post(f"{address}/api/login", json=body, timeout=TIMEOUT).json()
         headers = {"Authorization": f"Bearer {answer['access_token']}"}
         return cls(answer["user"]["user_id"], headers)
@@ -122,6 +123,11 @@ class Writers:
             "doubled": sum(stored[subject] > 1 for subject, _ in told),
             "wrong actor": sum(actors.get(row) != user_id for _, (row, user_id) in told),
         }
+
+    def figures(self, found: dict[str, int]) -> list[str]:
+        """Return the cells of a row in docs/reliability.md, with what `faults` has found."""
+        times = (f"{seconds:.1f} s" for seconds in (self.outage(), self.slowest))
+        return [str(len(self.acknowledged)), *map(str, found.values()), *times]
 
 
 def rows_of(url: str) -> Callable[[str], Any]:
