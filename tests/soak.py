@@ -30,7 +30,7 @@ USERS = ("admin", "user1", "agent2")
 CALLERS = 6
 MAX_GROWTH = 1.1  # of the workers' memory
 SETTLES = 5  # minutes that a run takes at least for its memory to be judged: caches fill first
-ROWS = ("--tickets", "3000", "--comments", "3000", "--messages", "3000", "--events", "500")
+ROWS = ("--tickets", "1000", "--comments", "500", "--messages", "1000", "--events", "100")
 READS = (
     *(
         "/api/tickets?limit=200",
@@ -91,11 +91,11 @@ class Soak:
         """Note the memory of the workers once a second."""
         children = Path(f"/proc/{self.server.pid}/task/{self.server.pid}/children")
         while not self.done.wait(1):
-            rollups = [
-                Path(f"/proc/{number}/smaps_rollup").read_text()
+            statuses = [
+                Path(f"/proc/{number}/status").read_text()
                 for number in children.read_text().split()
             ]
-            kilobytes = [int(re.findall(r"Pss: +(\d+)", text)[0]) for text in rollups]
+            kilobytes = [int(re.findall(r"VmRSS:\s+(\d+)", text)[0]) for text in statuses]
             self.memory.append(sum(kilobytes) / 1000)
 
     def call(self, user: Writer, rng: random.Random) -> None:
@@ -112,7 +112,7 @@ class Soak:
 
     def requests(self, rng: random.Random) -> list[Call]:
         """Return what a user does next: reads, and now and then a change."""
-        ticket, chat = f"/api/tickets/{rng.randint(1, 3000)}", rng.randint(1, 150)
+        ticket, chat = f"/api/tickets/{rng.randint(1, 1000)}", rng.randint(1, 50)
         new = {"client_id": 55, "subject": f"Number {rng.random()}"}
         login = {"username": rng.choice(USERS), "password": rng.choice(["secret", "wrong"])}
         changes: list[Call] = [
@@ -128,12 +128,10 @@ class Soak:
         reads: list[Call] = [("GET", path, None, {}) for path in rng.sample(READS, 6)]
         return [("GET", ticket, None, {}), *reads, *rng.sample(changes, 2)]
 
-    def figures(self) -> tuple[int, float, float]:
-        """Return how many responses were a 5xx, and the memory after a tenth and at the end."""
-        tenth = max(1, len(self.memory) // 10)
-        begin, end = self.memory[tenth : 2 * tenth], self.memory[-tenth:]
-        broken = sum(count for status, count in self.statuses.items() if status >= 500)
-        return broken, median(begin), median(end)
+    def tenths(self) -> list[float]:
+        """Return the memory in each tenth of the time."""
+        size = max(1, len(self.memory) // 10)
+        return [median(self.memory[n * size : (n + 1) * size]) for n in range(10)]
 
 
 def main(minutes: float) -> int:
@@ -157,12 +155,14 @@ def main(minutes: float) -> int:
 
 def report(desk: Soak, minutes: float) -> bool:
     """Write down what was seen; return whether it is a fault."""
-    broken, begin, end = desk.figures()
-    count = f"{sum(desk.statuses.values()):,}"
+    broken = sum(count for status, count in desk.statuses.items() if status >= 500)
+    tenths = desk.tenths()
+    begin, end = tenths[1], tenths[-1]
+    count, slowest = f"{sum(desk.statuses.values()):,}", f"{desk.slowest:.1f} s"
     memory = (f"{begin:.0f} MB", f"{end:.0f} MB")
-    slowest = f"{desk.slowest:.1f} s"
     record("database", desk.name, f"{minutes:g}", count, str(broken), *memory, slowest)
-    sys.stdout.write(f"{desk.name}: {dict(desk.statuses)}, {' -> '.join(memory)}, {slowest}\n")
+    course = " ".join(f"{megabytes:.0f}" for megabytes in tenths)
+    sys.stdout.write(f"{desk.name}: {dict(desk.statuses)}, memory {course} MB, {slowest}\n")
     return bool(broken) or (minutes >= SETTLES and end > begin * MAX_GROWTH)
 
 
