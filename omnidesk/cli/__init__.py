@@ -1,0 +1,30 @@
+"""The commands of an operator: `flask --app wsgi COMMAND`."""
+
+from flask import Flask
+
+from omnidesk.cli.backups import backup, list_backups, restore
+from omnidesk.cli.checks import doctor
+from omnidesk.cli.database import init_db, prune, recount, reindex, seed
+from omnidesk.cli.moving import export, import_rows
+from omnidesk.cli.users import create_user
+
+COMMANDS = (
+    init_db,
+    create_user,
+    seed,
+    prune,
+    reindex,
+    recount,
+    backup,
+    list_backups,
+    restore,
+    import_rows,
+    export,
+    doctor,
+)
+
+
+def init_app(app: Flask) -> None:
+    """Add the commands to the app."""
+    for command in COMMANDS:
+        app.cli.add_command(command)
