@@ -27,10 +27,15 @@ OTHERS: dict[str, set[str] | None] = {
     "client": {"erasure"},
     "conversation": {"channel"},
     "identity": {"channel"},
+    "source_row": {"source"},
     "idempotency_key": {"route", "key", "fingerprint", "headers"},
 }
 # Texts of the erasure that are no columns of rows with texts.
-COPIES = {"change": {"before", "after"}, "idempotency_key": {"body"}}
+COPIES = {
+    "change": {"before", "after"},
+    "idempotency_key": {"body"},
+    "source_row": {"external_id"},
+}
 FILLER = "Lorem ipsum dolor sit amet, consectetur adipiscing elit, sed do eiusmod tempor. " * 12
 
 
@@ -132,6 +137,8 @@ def plant(admin: Caller, canaries: Canaries) -> None:
     send("patch", "tickets/2", description=None)
     send("patch", "events/1", title=text(), description=text())
     send("patch", "comments/1", body=text())
+    rows = [{"client_id": 1, "external_id": text(), "subject": text(), "status": "abierto"}]
+    send("post", "imports/tickets", source="old", rows=rows)
     admin.delete("/api/events/2")
     admin.delete("/api/comments/2")
 

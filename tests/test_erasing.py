@@ -344,6 +344,18 @@ def test_who_writes_again_on_the_channel_is_a_new_client(admin: Caller) -> None:
     assert answer.json["client"]["client_id"] == 3
 
 
+def test_an_import_that_is_repeated_does_not_bring_an_erased_client_back(admin: Caller) -> None:
+    rows = {"source": "old", "rows": [{"external_id": "ada@example.com", **ADA}]}
+    first = admin.post("/api/imports/clients", json=rows).json["results"]
+    erase(admin)
+
+    again = admin.post("/api/imports/clients", json=rows).json["results"]
+
+    assert again == [first[0] | {"status": "unchanged"}]
+    assert admin.get("/api/clients/1").json["full_name"] == "***"
+    assert len(admin.get("/api/clients").json) == 1
+
+
 def test_a_client_who_was_merged_is_erased_with_the_other_one(admin: Caller) -> None:
     make_client()
     make_client(full_name="Grace Hopper")

@@ -1,13 +1,19 @@
 """Which row of the desk stands for which row of another system."""
 
 from collections.abc import Iterable, Mapping
+from hashlib import sha256
 
-from sqlalchemy import Index, String, insert, select
+from sqlalchemy import Index, String, bindparam, insert, select, update
 from sqlalchemy.orm import Mapped, mapped_column
 
 from omnidesk.db import Base, db, enum_type
 
 ENTITIES = ("client", "ticket", "comment", "conversation", "message")
+
+
+def digest(external_id: str) -> str:
+    """Return what stands for the external id of a row whose client was erased."""
+    return sha256(external_id.encode()).hexdigest()
 
 
 class SourceRow(Base):
@@ -26,10 +32,11 @@ class SourceRow(Base):
     @classmethod
     def ids(cls, source: str, entity: str, external_ids: Iterable[str]) -> dict[str, int]:
         """Return the ids of the rows of an entity that were imported, by their external ids."""
+        names = {form: name for name in external_ids for form in (name, digest(name))}
         imported = select(cls.external_id, cls.row_id).where(
-            cls.source == source, cls.entity == entity, cls.external_id.in_([*external_ids])
+            cls.source == source, cls.entity == entity, cls.external_id.in_([*names])
         )
-        return dict(db.session.execute(imported).all())
+        return {names[form]: row_id for form, row_id in db.session.execute(imported)}
 
     @classmethod
     def note(cls, source: str, entity: str, ids: Mapping[str, int]) -> None:
@@ -38,3 +45,21 @@ class SourceRow(Base):
         rows = [common | {"external_id": name, "row_id": row_id} for name, row_id in ids.items()]
         if rows:
             db.session.execute(insert(cls), rows)
+
+    @classmethod
+    def forget(cls, entity: str, row_ids: Iterable[int]) -> None:
+        """Keep digests of the external ids of rows, so that they are not imported once more."""
+        noted = select(cls.source, cls.external_id).where(
+            cls.entity == entity, cls.row_id.in_([*row_ids])
+        )
+        forgotten = [
+            {"the_source": source, "name": name, "digest": digest(name)}
+            for source, name in db.session.execute(noted)
+        ]
+        if forgotten:
+            table = cls.__table__
+            named = (table.c.source == bindparam("the_source"), table.c.entity == entity)
+            forget = update(table).where(table.c.external_id == bindparam("name"), *named)
+            db.session.connection().execute(
+                forget.values(external_id=bindparam("digest")), forgotten
+            )

@@ -11,6 +11,7 @@ from omnidesk.clients.models import ERASED
 from omnidesk.db import Base, db
 from omnidesk.db.change_log import Change
 from omnidesk.http.idempotency import IdempotencyKey
+from omnidesk.imports.models import SourceRow
 from omnidesk.personal_data.rows import TEXT_COLUMNS, erased, integer_in
 
 QUIETLY = {"synchronize_session": False}
@@ -52,12 +53,18 @@ def emptied(column: Column[Any]) -> Any:
 
 
 def empty_rows(entity: type[Base], row_ids: Sequence[int], **values: Any) -> int:
-    """Empty the texts of rows, and of their log; return how many rows there are."""
+    """Empty the texts of rows, here and elsewhere; return how many rows there are."""
     key = entity.primary_key()
     change = update(entity).where(key.in_(row_ids)).values(empty_values(entity) | values)
     count: int = db.session.execute(change, execution_options=QUIETLY).rowcount  # type: ignore[attr-defined]
-    empty_log(entity, row_ids)
+    empty_records(entity, row_ids)
     return count
+
+
+def empty_records(entity: type[Base], row_ids: Sequence[int]) -> None:
+    """Empty what is stored of rows elsewhere: in the change log, and of what they were made of."""
+    empty_log(entity, row_ids)
+    SourceRow.forget(str(entity.logged_as), row_ids)
 
 
 def empty_log(entity: type[Base], row_ids: Iterable[int]) -> None:

@@ -26,7 +26,7 @@ from omnidesk.personal_data.emptying import (
     QUIETLY,
     count_answers,
     empty_answers,
-    empty_log,
+    empty_records,
     empty_rows,
 )
 from omnidesk.personal_data.rows import (
@@ -144,13 +144,13 @@ class Erasure:
         client_id = self.client.client_id
         people = [*db.session.scalars(clients(client_id))]
         identities = [*db.session.scalars(IDENTITIES.of(client_id, Identity.identity_id))]
-        empty_log(Identity, [*identities, *IDENTITIES.deleted(client_id)])
+        empty_records(Identity, [*identities, *IDENTITIES.deleted(client_id)])
         gone = delete(Identity).where(Identity.identity_id.in_(identities))
         db.session.execute(gone, execution_options=QUIETLY)
         chats = [*db.session.scalars(CONVERSATIONS.of(client_id, Conversation.conversation_id))]
         empty_rows(Conversation, chats)
         empty_rows(Client, people, active=False, erasure=str(Progress(DONE)))
-        empty_log(Client, [*db.session.scalars(deleted_clients(client_id))])
+        empty_records(Client, [*db.session.scalars(deleted_clients(client_id))])
         self.counts |= {
             "client": len(people),
             IDENTITIES.name: len(identities),
@@ -179,7 +179,7 @@ class Erasure:
             self.progress = self.progress._replace(parent_id=parent_id, row_id=row_id)
             self.note()
             yield
-        empty_log(kind.entity, kind.deleted(client_id))
+        empty_records(kind.entity, kind.deleted(client_id))
 
     def finish(self) -> None:
         """Empty the kept answers, and log the erasure."""

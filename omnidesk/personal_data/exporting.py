@@ -14,6 +14,7 @@ from omnidesk.db import Base, db
 from omnidesk.db.change_log import Change
 from omnidesk.db.session import READ
 from omnidesk.http.idempotency import IdempotencyKey
+from omnidesk.imports.models import SourceRow
 from omnidesk.personal_data.emptying import kept_answers
 from omnidesk.personal_data.rows import ALL_KINDS, clients, owners
 
@@ -56,23 +57,25 @@ def snapshot() -> Iterator[Connection]:
 
 
 def selects(client_id: int) -> Iterator[tuple[str, Select[Any]]]:
-    """Yield what selects the rows of each kind, and of each kind the changes."""
+    """Yield what selects the rows of each kind, and their changes and sources."""
     key: Any = Client.client_id
     people = select(*columns(Client)).where(key.in_(clients(client_id)))
-    yield from with_changes(Client, people)
+    yield from with_records(Client, people)
     for kind in ALL_KINDS:
-        yield from with_changes(kind.entity, kind.of(client_id, *columns(kind.entity)))
+        yield from with_records(kind.entity, kind.of(client_id, *columns(kind.entity)))
     answers = kept_answers(owners(client_id)).with_only_columns(*columns(IdempotencyKey))
     yield "answer", answers
 
 
-def with_changes(entity: type[Base], rows: Select[Any]) -> Iterator[tuple[str, Select[Any]]]:
-    """Yield what selects an entity's rows, and their changes."""
+def with_records(entity: type[Base], rows: Select[Any]) -> Iterator[tuple[str, Select[Any]]]:
+    """Yield what selects an entity's rows, their changes, and what they were imported as."""
     key, name = entity.primary_key(), str(entity.logged_as)
     yield name, rows.order_by(key)
-    theirs = Change.entity_id.in_(rows.with_only_columns(key))
-    changes = select(*columns(Change)).where(Change.entity == name, theirs)
+    row_ids = rows.with_only_columns(key)
+    changes = select(*columns(Change)).where(Change.entity == name, Change.entity_id.in_(row_ids))
     yield "change", changes.order_by(Change.entity_id, Change.seq)
+    sources = select(*columns(SourceRow)).where(SourceRow.row_id.in_(row_ids))
+    yield "source", sources.where(SourceRow.entity == name).order_by(SourceRow.row_id)
 
 
 def columns(entity: type[Base]) -> list[Column[Any]]:
