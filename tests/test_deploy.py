@@ -19,9 +19,8 @@ DEPLOY = ROOT / "deploy"
 SERVICES = sorted(DEPLOY.glob("*.service"))
 UNITS = [*SERVICES, *sorted(DEPLOY.glob("*.timer"))]
 MAX_EXPOSURE = 20  # in tenths, of `systemd-analyze security`: from 0, safe, to 100
-# Settings and commands that other programs know, or that come with backups.
+# Settings that other programs know.
 OTHERS = {"DESK_HOST", "PATH", "POSTGRES_PASSWORD", "POSTGRES_USER", "PYTHONDONTWRITEBYTECODE"}
-SOON = {"BACKUP_DIR", "backup"}
 
 with_systemd = pytest.mark.skipif(
     not shutil.which("systemd-analyze"), reason="systemd-analyze is not installed"
@@ -75,7 +74,7 @@ def compose() -> Any:
 
 
 def test_every_setting_that_is_set_exists() -> None:
-    known = set(re.findall(r"""env\.\w+\(\s*"([A-Z_]+)\"""", read("config.py"))) | OTHERS | SOON
+    known = set(re.findall(r"""env\.\w+\(\s*"([A-Z_]+)\"""", read("config.py"))) | OTHERS
     units = "\n".join(unit.read_text() for unit in SERVICES)
     image = (DEPLOY / "Containerfile").read_text()
 
@@ -94,7 +93,7 @@ def test_every_command_that_is_run_exists() -> None:
     run_by_units = set(re.findall(r"flask --app wsgi ([a-z-]+)", units))
 
     assert run_by_units == {"backup", "init-db", "prune"}
-    assert run_by_units | {compose()["init-db"]["command"][-1]} <= known | SOON
+    assert run_by_units | {compose()["init-db"]["command"][-1]} <= known
 
 
 def test_the_containerfile_has_no_known_mistakes() -> None:
