@@ -3,7 +3,12 @@
 from typing import Any
 
 import pytest
+from sqlalchemy import update
+from sqlalchemy.exc import IntegrityError
 
+from omnidesk.db import db
+from omnidesk.db.constraints import defer_constraints, rule_violation
+from omnidesk.tickets.models import Ticket
 from tests.conftest import Caller, make_client, make_conversation, make_ticket, version
 
 
@@ -120,3 +125,16 @@ def test_tickets_are_found_by_their_conversation(
     answer = agent.get(f"/api/tickets?{query}")
 
     assert [ticket["ticket_id"] for ticket in answer.json] == found
+
+
+def test_a_broken_reference_is_told_when_it_is_checked_at_the_commit(app: Any) -> None:
+    ticket_id = make_ticket().ticket_id
+    defer_constraints()
+    moved = update(Ticket).where(Ticket.ticket_id == ticket_id).values(conversation_id=4242)
+    db.session.execute(moved)
+
+    with pytest.raises(IntegrityError) as error:
+        db.session.commit()
+
+    rule_violation(error.value)
+    db.session.rollback()

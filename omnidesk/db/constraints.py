@@ -32,12 +32,13 @@ def rule_violation(error: IntegrityError) -> RuleViolation | None:
 
 
 def broken_constraint(error: IntegrityError) -> Any:
-    """Return the constraint or the unique index that an error names; None for one of no table."""
+    """Return the constraint or the unique index that an error names; None where it names none."""
     diagnosis: Any = getattr(error.orig, "diag", error.orig)
+    name = getattr(diagnosis, "constraint_name", None)
     for table in Base.metadata.tables.values():
         constraints: list[Any] = [*table.constraints, *table.indexes]
         for constraint in constraints:
-            if constraint.name == diagnosis.constraint_name:
+            if name and constraint.name == name:
                 return constraint
     return None
 

@@ -13,7 +13,8 @@ from sqlalchemy.engine import ExceptionContext
 def name_constraint(context: ExceptionContext) -> None:
     """Note the broken constraint's name on the error, as psycopg does."""
     error, execution = context.original_exception, cast("Any", context.execution_context)
-    if isinstance(error, sqlite3.IntegrityError):
+    # A commit, which checks what was deferred, has no statement.
+    if isinstance(error, sqlite3.IntegrityError) and execution is not None:
         driver = execution.root_connection.connection.driver_connection
         statement = execution.compiled and execution.compiled.statement
         note_constraint(error, statement, execution.compiled_parameters, driver)
