@@ -34,7 +34,7 @@ install: .venv/runtime  ## Make .venv with what the server needs
 test: needs lint  ## Check everything, on SQLite and PostgreSQL, through nginx
 	$(bin)/pytest --numprocesses 2 --dist worksteal
 
-test-clients: .venv/clients  ## Check with headless Chromium and with generated clients
+test-clients: .venv/clients  ## Check with headless Chromium, and clients and requests made from the document
 	$(bin)/pytest tests/clients
 
 test-faults: .venv/faults  ## Check with databases that stop, go silent or lose their files

@@ -25,8 +25,8 @@ LAYERS = [
         "assignments",
         "changes",
         "health",
-        "personal_data",
     ],
+    ["personal_data"],
     ["sample_data", "operations"],
     ["cli"],
     [""],  # create_app

@@ -1,5 +1,6 @@
 """The routes of all that is stored of a client."""
 
+from os import SEEK_END
 from typing import Any
 
 from flask import Response, current_app
@@ -47,7 +48,10 @@ def export_client(client_id: int) -> Response:
     if not CLIENT_EXISTS.fetch(client_id=client_id):
         raise http_error(404)
     file = export(client_id)
+    size = file.seek(0, SEEK_END)
+    file.seek(0)
     response = current_app.response_class(FileWrapper(file), content_type=NDJSON)
     name = f'attachment; filename="client-{client_id}.ndjson"'
     response.headers["Content-Disposition"] = name
+    response.content_length = size
     return response
