@@ -1,7 +1,6 @@
 """Backups are made beside a server, and are good."""
 
 import json
-import os
 import shutil
 import sqlite3
 import stat
@@ -187,9 +186,12 @@ def test_a_damaged_copy_is_not_called_good(app: Flask, tmp_path: Path, monkeypat
 
     def damaging(source: Any, target: Path, progress: Any) -> None:
         copy(source, target, progress)
+        with closing(sqlite3.connect(target)) as connection:
+            root = "SELECT rootpage FROM sqlite_master WHERE name = 'ticket'"
+            (page,) = connection.execute(root).fetchone()
         with target.open("r+b") as file:
-            file.seek(-4096 * 3, os.SEEK_END)
-            file.write(b"\xff" * 4096 * 2)
+            file.seek(4096 * (page - 1))
+            file.write(b"\xff" * 4096)
 
     monkeypatch.setattr(sqlite_backup, "copy", damaging)
 

@@ -1,7 +1,7 @@
 """The routes of all that is stored of a client."""
 
 from os import SEEK_END
-from typing import Any
+from typing import IO, Any
 
 from flask import Response, current_app
 from werkzeug.wsgi import FileWrapper
@@ -47,11 +47,14 @@ def export_client(client_id: int) -> Response:
     """Show all that is stored of a client, as lines of JSON, as an admin"""
     if not CLIENT_EXISTS.fetch(client_id=client_id):
         raise http_error(404)
-    file = export(client_id)
+    return attachment(f"client-{client_id}.ndjson", export(client_id))
+
+
+def attachment(name: str, file: IO[bytes]) -> Response:
+    """Return the response that sends a file from its beginning, by this name."""
     size = file.seek(0, SEEK_END)
     file.seek(0)
     response = current_app.response_class(FileWrapper(file), content_type=NDJSON)
-    name = f'attachment; filename="client-{client_id}.ndjson"'
-    response.headers["Content-Disposition"] = name
+    response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
     response.content_length = size
     return response
