@@ -15,7 +15,7 @@ from omnidesk.events import views as events_views
 from omnidesk.http import Api, App
 from omnidesk.imports import views as imports_views
 from omnidesk.inbound import views as inbound_views
-from omnidesk.operations.backups import newest_backup
+from omnidesk.operations.backup.backups import newest_backup
 from omnidesk.personal_data import views as personal_data_views
 from omnidesk.tickets import views as tickets_views
 from omnidesk.users import views as users_views

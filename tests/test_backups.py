@@ -17,8 +17,8 @@ from flask import Flask
 from sqlalchemy import text
 
 from omnidesk.db import db, utcnow
-from omnidesk.operations import backups, postgresql_programs, sqlite_backup
-from omnidesk.operations.backups import newest_backup
+from omnidesk.operations.backup import backups, postgresql_programs, sqlite_backup
+from omnidesk.operations.backup.backups import newest_backup
 from tests.conftest import make_client, make_ticket, on_postgresql, on_sqlite
 
 
@@ -166,7 +166,7 @@ def lose_a_row(app: Flask, monkeypatch: Any) -> None:
 
         monkeypatch.setattr(sqlite_backup, "copy", losing)
         return
-    from omnidesk.operations import postgresql_backup
+    from omnidesk.operations.backup import postgresql_backup
 
     restore = postgresql_backup.restore
 

@@ -15,9 +15,11 @@ from config import network
 from omnidesk import migrations
 from omnidesk.auth.models import UserSession
 from omnidesk.db import db, utcnow
-from omnidesk.operations import backups, counts, database_checks, upgrade_plan
-from omnidesk.operations.doctor import diagnose
-from omnidesk.operations.findings import FAULT, WARNING
+from omnidesk.operations import counts, upgrade_plan
+from omnidesk.operations.backup import backups
+from omnidesk.operations.doctor import database_checks
+from omnidesk.operations.doctor.diagnosis import diagnose
+from omnidesk.operations.doctor.findings import FAULT, WARNING
 from omnidesk.users import passwords
 from tests.conftest import (
     make_conversation,

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from omnidesk.operations import import_file
+from omnidesk.operations.transfer import import_file
 from tests.conftest import Caller, make_client, make_ticket, on_sqlite
 from tests.test_cli import run
 

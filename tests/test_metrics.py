@@ -17,7 +17,7 @@ from sqlalchemy import text
 
 from omnidesk.db import db, statements
 from omnidesk.db.usage import note_error
-from omnidesk.operations import backups
+from omnidesk.operations.backup import backups
 from tests.conftest import (
     Caller,
     make_conversation,

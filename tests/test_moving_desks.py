@@ -11,8 +11,8 @@ from flask import Flask
 from omnidesk import migrations
 from omnidesk.db import Base, db
 from omnidesk.db.change_log import Change
-from omnidesk.operations import export_desk
-from omnidesk.operations.desk_files import LEFT_OUT, tables
+from omnidesk.operations.transfer import export_desk
+from omnidesk.operations.transfer.desk_files import LEFT_OUT, tables
 from omnidesk.sample_data import demo
 from omnidesk.users.models import User
 from tests.conftest import Caller, make_user, on_sqlite

@@ -5,7 +5,7 @@ from flask import Flask
 from omnidesk.cli.backups import backup, list_backups, restore
 from omnidesk.cli.checks import doctor
 from omnidesk.cli.database import init_db, prune, recount, reindex, seed
-from omnidesk.cli.moving import export, import_rows
+from omnidesk.cli.transfer import export, import_rows
 from omnidesk.cli.users import create_user
 
 COMMANDS = (

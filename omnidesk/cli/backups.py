@@ -7,7 +7,7 @@ import click
 from flask.cli import with_appcontext
 
 from omnidesk.cli.command import DeskCommand
-from omnidesk.operations import backing_up, backups, restoring
+from omnidesk.operations.backup import backing_up, backups, restoring
 
 
 @click.command(cls=DeskCommand)

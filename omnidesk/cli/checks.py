@@ -6,7 +6,7 @@ import click
 from flask.cli import with_appcontext
 
 from omnidesk.cli.command import DeskCommand
-from omnidesk.operations import doctor as diagnosis
+from omnidesk.operations.doctor import diagnosis
 
 
 @click.command(cls=DeskCommand)

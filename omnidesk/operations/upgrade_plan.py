@@ -8,7 +8,7 @@ from sqlalchemy import inspect, text
 from omnidesk import migrations
 from omnidesk.db import db, sqlite
 from omnidesk.db.session import READ
-from omnidesk.operations.backups import size_text
+from omnidesk.operations.backup.backups import size_text
 
 TABLES = {  # whose rows are counted, with their ids
     "ticket": "ticket_id",

@@ -18,7 +18,7 @@ from omnidesk.clients.models import Client
 from omnidesk.db import Base, db
 from omnidesk.db.change_log import Change
 from omnidesk.imports.models import SourceRow
-from omnidesk.operations.import_file import BATCH
+from omnidesk.operations.transfer.import_file import BATCH
 from omnidesk.users.models import User
 from tests.conftest import make_user
 from tests.postgres import new_database

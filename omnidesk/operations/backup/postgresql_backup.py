@@ -6,9 +6,9 @@ from typing import Any
 from sqlalchemy import URL, Connection, text
 
 from omnidesk.db import db
-from omnidesk.operations.contents import Contents
-from omnidesk.operations.postgresql_programs import be_alone, run, scratch_database, session
-from omnidesk.operations.whole_files import PartialFile
+from omnidesk.operations.backup.contents import Contents
+from omnidesk.operations.backup.postgresql_programs import be_alone, run, scratch_database, session
+from omnidesk.operations.backup.whole_files import PartialFile
 
 SUFFIX = "_backup_check"
 BEGIN = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"

@@ -11,8 +11,8 @@ from flask import current_app
 from omnidesk import migrations
 from omnidesk.db import db, sqlite
 from omnidesk.operations import upgrade_plan
-from omnidesk.operations.backups import age_text, newest_backup, size_text
-from omnidesk.operations.findings import FAULT, WARNING, Finding
+from omnidesk.operations.backup.backups import age_text, newest_backup, size_text
+from omnidesk.operations.doctor.findings import FAULT, WARNING, Finding
 
 OLD = 2 * 86_400  # seconds; of a backup that is made daily
 TOO_OLD = 8 * 86_400

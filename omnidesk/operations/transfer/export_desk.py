@@ -15,7 +15,7 @@ from omnidesk import migrations
 from omnidesk.db import db
 from omnidesk.db.counters import Counter
 from omnidesk.db.session import READ
-from omnidesk.operations.desk_files import (
+from omnidesk.operations.transfer.desk_files import (
     MANIFEST,
     PARTS,
     dumps,

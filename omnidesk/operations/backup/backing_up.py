@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 import click
 
 from omnidesk.db import db
-from omnidesk.operations import backups
-from omnidesk.operations.whole_files import partial_file, put_in_place
+from omnidesk.operations.backup import backups
+from omnidesk.operations.backup.whole_files import partial_file, put_in_place
 
 
 class Made(NamedTuple):
@@ -65,10 +65,10 @@ def back_up(target: Path, keep: int | None) -> Made:
 def dump(partial: Any, progress: Any) -> Any:
     """Write and check a backup; return what it has."""
     if db.engine.name == "sqlite":
-        from omnidesk.operations import sqlite_backup
+        from omnidesk.operations.backup import sqlite_backup
 
         return sqlite_backup.back_up(partial.path, progress)
-    from omnidesk.operations import postgresql_backup
+    from omnidesk.operations.backup import postgresql_backup
 
     return postgresql_backup.back_up(partial, progress)
 

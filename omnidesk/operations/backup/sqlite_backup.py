@@ -11,7 +11,7 @@ import click
 
 from omnidesk.db import db
 from omnidesk.db.session import READ
-from omnidesk.operations.contents import Contents
+from omnidesk.operations.backup.contents import Contents
 
 STEP = 1_000  # pages that are copied at once
 TABLES = "SELECT name FROM sqlite_schema WHERE type = 'table' AND rootpage > 0 ORDER BY name"

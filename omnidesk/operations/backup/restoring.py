@@ -17,11 +17,11 @@ def check(file: Path) -> None:
     """Raise ClickException where a file is no backup, or somebody has the database open."""
     drop_idle_connections()
     if db.engine.name == "sqlite":
-        from omnidesk.operations import sqlite_restore
+        from omnidesk.operations.backup import sqlite_restore
 
         sqlite_restore.check(file)
     else:
-        from omnidesk.operations import postgresql_restore
+        from omnidesk.operations.backup import postgresql_restore
 
         postgresql_restore.check(file)
 
@@ -32,10 +32,10 @@ def restore(file: Path) -> str | None:
     Raises ClickException, OSError and errors of the database: everything is then as it was.
     """
     if db.engine.name == "sqlite":
-        from omnidesk.operations import sqlite_restore
+        from omnidesk.operations.backup import sqlite_restore
 
         return sqlite_restore.restore(file)
-    from omnidesk.operations import postgresql_restore
+    from omnidesk.operations.backup import postgresql_restore
 
     return postgresql_restore.restore(file)
 

@@ -9,10 +9,10 @@ from flask.cli import with_appcontext
 
 from omnidesk.cli.command import DeskCommand
 from omnidesk.imports.kinds import KINDS
-from omnidesk.operations import import_file
-from omnidesk.operations.desk_files import PARTS
-from omnidesk.operations.export_desk import export_desk
-from omnidesk.operations.import_desk import import_desk
+from omnidesk.operations.transfer import import_file
+from omnidesk.operations.transfer.desk_files import PARTS
+from omnidesk.operations.transfer.export_desk import export_desk
+from omnidesk.operations.transfer.import_desk import import_desk
 
 EXISTING_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 WRITTEN_FILE = click.Path(dir_okay=False, path_type=Path)

@@ -21,7 +21,7 @@ from omnidesk.db.counters import Counter
 from omnidesk.db.database_id import DatabaseId
 from omnidesk.db.postgresql import disable_timeouts
 from omnidesk.migrations.frozen.search_v1 import rebuild
-from omnidesk.operations.desk_files import MANIFEST, file_of, numbered, rows_in, tables
+from omnidesk.operations.transfer.desk_files import MANIFEST, file_of, numbered, rows_in, tables
 
 BATCH = 1_000  # rows in memory
 SEARCHED = ("client", "ticket", "comment", "message")

@@ -12,8 +12,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from omnidesk.db import db
 from omnidesk.db.constraints import error_message
-from omnidesk.operations import database_checks, machine_checks, settings_checks
-from omnidesk.operations.findings import FAULT, Finding
+from omnidesk.operations.doctor import database_checks, machine_checks, settings_checks
+from omnidesk.operations.doctor.findings import FAULT, Finding
 
 Check = Callable[[], Iterator[Finding]]
 CHECKS: tuple[Check, ...] = (

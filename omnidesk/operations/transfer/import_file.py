@@ -23,9 +23,9 @@ from omnidesk.imports.kinds import KINDS, Kind
 from omnidesk.imports.request_schemas import SourceField
 from omnidesk.imports.rows import STATUSES, Row
 from omnidesk.imports.storing import store_rows
-from omnidesk.operations.other_desks import SYSTEMS, rows_of
-from omnidesk.operations.records import Record, RecordFile
-from omnidesk.operations.texts import typed
+from omnidesk.operations.transfer.other_desks import SYSTEMS, rows_of
+from omnidesk.operations.transfer.records import Record, RecordFile
+from omnidesk.operations.transfer.texts import typed
 
 FORMATS = ("csv", "ndjson", *SYSTEMS)
 BATCH = 200  # rows of a transaction

@@ -18,8 +18,13 @@ from omnidesk.db import db, utcnow
 from omnidesk.db.engines import WRITE_SETTINGS, engine_options
 from omnidesk.db.feed_start import NEWEST_SEQ
 from omnidesk.db.sqlite_files import BESIDE, files_at, primary_code
-from omnidesk.operations import backups, restoring, sqlite_backup
-from omnidesk.operations.whole_files import PartialFile, partial_file, put_in_place, sync_folder
+from omnidesk.operations.backup import backups, restoring, sqlite_backup
+from omnidesk.operations.backup.whole_files import (
+    PartialFile,
+    partial_file,
+    put_in_place,
+    sync_folder,
+)
 
 IN_USE = "{} is in use: stop the server, and whatever else has it open."
 LEFT_BESIDE = (*BESIDE, "-journal")

@@ -11,8 +11,8 @@ from sqlalchemy.exc import DBAPIError
 from omnidesk.db import db, utcnow
 from omnidesk.db.engines import WRITE_SETTINGS, engine_options
 from omnidesk.db.feed_start import newest_seq
-from omnidesk.operations import postgresql_backup, restoring
-from omnidesk.operations.postgresql_programs import (
+from omnidesk.operations.backup import postgresql_backup, restoring
+from omnidesk.operations.backup.postgresql_programs import (
     NOT_ALLOWED,
     be_alone,
     beside,

@@ -16,7 +16,7 @@ from omnidesk.db.requirements import unsuitable
 from omnidesk.db.session import READ
 from omnidesk.http.idempotency import IdempotencyKey
 from omnidesk.operations import counts, upgrade_plan
-from omnidesk.operations.findings import FAULT, WARNING, Finding
+from omnidesk.operations.doctor.findings import FAULT, WARNING, Finding
 from omnidesk.operations.text_index import SEARCHED
 from omnidesk.users import passwords
 from omnidesk.users.models import User

@@ -1,0 +1,1 @@
+"""Rows of other systems, and whole desks, are brought in and out."""
