@@ -37,7 +37,7 @@ test: needs lint  ## Check everything, on SQLite and PostgreSQL, through nginx
 test-clients: .venv/clients  ## Check with headless Chromium, and clients and requests made from the document
 	$(bin)/pytest tests/clients
 
-test-faults: .venv/faults  ## Check with databases that stop, go silent or lose their files
+test-faults: .venv/faults  ## Check with real faults, and with servers and databases that start, stop and move
 	$(bin)/pytest --numprocesses 2 --dist loadfile tests/faults
 
 test-bench: .venv/bench  ## Check that every benchmark runs, in small

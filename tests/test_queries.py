@@ -42,7 +42,7 @@ from tests.conftest import (
 )
 
 PROPERTY = settings(
-    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 PATHS = [
     "/api/tickets",
