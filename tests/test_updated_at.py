@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
+from omnidesk.comments.models import Comment
 from omnidesk.db import db
 from omnidesk.tickets.models import Ticket
 from tests.conftest import Caller, make_client, make_comment, make_tag, make_ticket, version
@@ -114,3 +115,18 @@ def test_a_ticket_read_before_a_comment_is_not_changed_with_its_etag(agent: Call
 
     assert refused.status_code == 412
     assert refused.json["current"] == agent.get(PATH).json
+
+
+@pytest.mark.usefixtures("ticket")
+def test_comments_of_one_millisecond_are_each_a_change_of_their_ticket(agent: Caller) -> None:
+    def history() -> list[Any]:
+        return list(agent.get(f"{PATH}/history?limit=200").json)
+
+    before, logged = version(agent.get(PATH)), len(history())
+
+    comments = [{"ticket_id": 1, "user_id": agent.user.user_id, "body": f"{n}"} for n in range(20)]
+    db.session.add_all([Comment(**comment) for comment in comments])
+    db.session.commit()
+
+    assert version(agent.get(PATH)) == before + 20
+    assert len(history()) == logged + 20

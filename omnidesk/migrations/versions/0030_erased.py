@@ -66,13 +66,17 @@ CREATE TRIGGER refuse_erased_{table}_update BEFORE UPDATE OF {columns} ON {table
 FOR EACH ROW WHEN (current_setting('omnidesk.operation', true) IS DISTINCT FROM 'erased')
 EXECUTE FUNCTION refuse_erased_{table}()
 """
-# As in 0020, but the erasure of a comment does not move its ticket.
+# As in 0020, but the erasure of a comment does not move its ticket. A ticket's change is logged if
+# one of its columns changes, so two changes in the same millisecond get two times.
 COMMENTED_ON_SQLITE = """
 CREATE TRIGGER comment_on_ticket_update AFTER update OF body ON comment
 WHEN logged_operation() IS NOT 'erased'
 BEGIN
     UPDATE ticket
-    SET version = version + 1, updated_at = strftime('%Y-%m-%d %H:%M:%f000', 'now')
+    SET version = version + 1, updated_at = max(
+        strftime('%Y-%m-%d %H:%M:%f000', 'now'),
+        strftime('%Y-%m-%d %H:%M:%f000', updated_at, '+0.001 seconds')
+    )
     WHERE ticket_id = NEW.ticket_id;
 END
 """

@@ -34,14 +34,23 @@ BEGIN
     );
 END
 """
+# A ticket's change is logged if one of its columns changes: two changes in the same millisecond get
+# two times.
+LATER = f"max({NOW_ON_SQLITE}, strftime('%Y-%m-%d %H:%M:%f000', updated_at, '+0.001 seconds'))"
 # An imported comment is no change of its ticket now: it was one when it was written.
 COMMENT = """
 CREATE TRIGGER comment_on_ticket_insert AFTER INSERT ON comment
 BEGIN
     UPDATE ticket SET
         version = version + 1,
-        updated_at = CASE WHEN {imports} THEN NEW.created_at ELSE {now} END
+        updated_at = CASE WHEN {imports} THEN NEW.created_at ELSE {later} END
     WHERE ticket_id = NEW.ticket_id AND NOT ({imports} AND updated_at >= NEW.created_at);
+END
+"""
+DELETED = """
+CREATE TRIGGER comment_on_ticket_delete AFTER DELETE ON comment
+BEGIN
+    UPDATE ticket SET version = version + 1, updated_at = {later} WHERE ticket_id = OLD.ticket_id;
 END
 """
 TAGGED = """
@@ -116,9 +125,10 @@ def upgrade() -> None:
         ("tagged_as_ticket_insert", TAGGED),
         ("tag_ticket_insert", TAG),
         ("comment_on_ticket_insert", COMMENT),
+        ("comment_on_ticket_delete", DELETED),
     ):
         op.execute(f"DROP TRIGGER {name}")
-        op.execute(statement.format(imports=IMPORTS, now=NOW_ON_SQLITE))
+        op.execute(statement.format(imports=IMPORTS, now=NOW_ON_SQLITE, later=LATER))
     # SQLite runs the newest trigger first, and a comment is logged before what it changes.
     watch(LOGGED)
 
