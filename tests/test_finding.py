@@ -27,7 +27,7 @@ from tests.conftest import (
 from tests.test_lists import MOST, looking_at, walk, walk_back
 
 PROPERTY = settings(
-    max_examples=25,
+    max_examples=20,
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture],

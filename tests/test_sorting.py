@@ -21,7 +21,7 @@ from tests.test_finding import some
 from tests.test_lists import MOST, looking_at, walk, walk_back
 
 PROPERTY = settings(
-    max_examples=30,
+    max_examples=20,
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
