@@ -48,7 +48,7 @@ listen primary
   http-check expect status 200
 {servers}
 """  # noqa: E501 - a line of HAProxy's is not broken
-TIMES = {"ttl": 15, "loop_wait": 2, "retry_timeout": 5, "primary_start_timeout": 0}  # seconds
+TIMES = {"ttl": 13, "loop_wait": 2, "retry_timeout": 5, "primary_start_timeout": 0}  # seconds
 
 
 class Node:
@@ -83,7 +83,7 @@ class Node:
             *("etcd", "--name", self.name, "--data-dir", f"{self.data}.etcd", "--logger=zap"),
             *("--listen-client-urls", client, "--advertise-client-urls", client),
             *("--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer),
-            *("--initial-cluster", members, "--heartbeat-interval=200", "--election-timeout=2000"),
+            *("--initial-cluster", members, "--heartbeat-interval=100", "--election-timeout=1000"),
         ]
 
     def settings(self, nodes: list["Node"]) -> dict[str, Any]:
