@@ -82,6 +82,8 @@ def logging_config(env: str) -> dict[str, Any]:
         "loggers": {
             "gunicorn.error": {"level": "INFO", "handlers": ["stderr"], "propagate": False},
             "omnidesk": {"level": "INFO"},
+            # SQLAlchemy's messages, whose logger has the name of the pool's class.
+            "omnidesk.db.sqlite.WritePool": {"level": "WARNING"},
         },
     }
 
