@@ -11,11 +11,12 @@ from tests.servers import ROOT
 # Low to high: what stands further down may import what stands above it.
 LAYERS = [
     ["config"],
+    ["egress"],
     ["db"],
     ["http", "migrations"],
-    ["users", "clients"],
-    ["auth", "tickets"],
-    ["events", "conversations", "comments"],
+    ["users", "clients", "channels"],
+    ["auth", "tickets", "providers"],
+    ["events", "conversations", "comments", "webhooks"],
     [
         "inbound",
         "imports",
@@ -26,7 +27,7 @@ LAYERS = [
         "changes",
         "health",
     ],
-    ["personal_data"],
+    ["personal_data", "hooks", "worker"],
     ["sample_data", "operations"],
     ["cli"],
     [""],  # create_app

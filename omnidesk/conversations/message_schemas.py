@@ -19,6 +19,7 @@ from omnidesk.http.fields import (
     EnumField,
     IdField,
     JsonField,
+    PartField,
     TextField,
     TimeField,
 )
@@ -120,6 +121,21 @@ def message_texts(rows: list[dict[str, Any]], _: SearchQuery) -> list[Texts]:
     return [{"content": row["content"]} for row in rows]
 
 
+class DeliverySchema(ResponseSchema):
+    """What became of a message that is sent to its client."""
+
+    state = EnumField(
+        Message.delivery_state,
+        example="delivered",
+        description="How far it got. `unknown` is not sent again by itself: its channel did not say"
+        " whether it has it",
+    )
+    at = TimeField(example="2025-10-29T09:12:05Z", description="Since when")
+    error = TextField(
+        Message.delivery_error, example=None, description="Why it was not sent, or is tried again"
+    )
+
+
 class MessageSchema(ResponseSchema, MessageFields):
     """A message."""
 
@@ -148,6 +164,15 @@ class MessageSchema(ResponseSchema, MessageFields):
         description="When it was deleted on its channel, and emptied here; null for never",
     )
 
+    delivery = PartField(
+        DeliverySchema,
+        allow_none=True,
+        metadata={
+            "description": "What became of it on its channel; null for what is not sent from here",
+            "example": None,
+        },
+    )
+
     class Meta:
         """The contract's order, then further keys."""
 
@@ -164,6 +189,7 @@ class MessageSchema(ResponseSchema, MessageFields):
             "sent_at",
             "edited_at",
             "deleted_at",
+            "delivery",
         )
 
     related: ClassVar[dict[str, Any]] = {

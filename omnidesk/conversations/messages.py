@@ -20,6 +20,7 @@ from sqlalchemy import (
 from sqlalchemy.ext.hybrid import hybrid_property
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
+from omnidesk.conversations.deliveries import OUTGOING, Delivered
 from omnidesk.db import Base, Filters, RuleViolation, Versioned, enum_type, utcnow
 from omnidesk.db.base import partial_index
 from omnidesk.db.search import text_index
@@ -45,7 +46,7 @@ NEEDS_TEXT = ("text", NOTE)  # kinds
 MAX_META = 4096  # bytes
 
 
-class Message(Versioned, Base):
+class Message(Delivered, Versioned, Base):
     """What a client, a member of staff or a bot has said, or a note of staff's."""
 
     __tablename__ = "message"
@@ -85,6 +86,8 @@ class Message(Versioned, Base):
         Index(None, "conversation_id", "message_id"),
         Index(None, "conversation_id", "created_at", "message_id"),
         partial_index("sender = 'client'", "ix_message_by_client", "conversation_id", "message_id"),
+        partial_index(OUTGOING, "ix_message_outgoing", "conversation_id", "message_id"),
+        partial_index("delivery_state = 'queued'", "ix_message_queued", "delivery_at"),
         text_index("message"),
         {"sqlite_autoincrement": True},
     )
@@ -151,6 +154,10 @@ class Message(Versioned, Base):
             self.require_text(fields["content"])
             fields["edited_at"] = utcnow()
         super().change(**fields)
+
+    def is_sent_from_here(self) -> bool:
+        """Return whether its client has it only if we send it: its channel does not know it yet."""
+        return not (self.by_client or self.is_note) and self.external_message_id is None
 
     def require_text(self, content: str) -> None:
         """Raise RuleViolation where this cannot be the text of the message."""

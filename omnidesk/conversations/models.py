@@ -23,7 +23,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from omnidesk.clients.models import Client
 from omnidesk.conversations.messages import NOTE, Message
-from omnidesk.conversations.read_marks import ReadMarks
+from omnidesk.conversations.sending import Sending
 from omnidesk.conversations.turns import Turns
 from omnidesk.db import Base, Filters, RuleViolation, Versioned, db, utcnow
 from omnidesk.db.base import partial_index
@@ -40,7 +40,7 @@ ACTIVE_CHAT: dict[str, Any] = {
 ACTIVITY = {"client_id", "active"}  # the fields whose change moves a conversation in the list
 
 
-class Conversation(Assignable, ReadMarks, Turns, Versioned, Base):
+class Conversation(Assignable, Sending, Turns, Versioned, Base):
     """A client's thread of messages on one channel.
 
     When a message is stored, a trigger sets the columns that tell of messages: see migration
@@ -216,7 +216,10 @@ class Conversation(Assignable, ReadMarks, Turns, Versioned, Base):
             self.require_turn(turn)
         if after_message_id is not None:
             self.require_seen(after_message_id, fields)
-        return self.new_message(**fields)
+        message = self.new_message(**fields)
+        if message.is_sent_from_here():
+            self.send(message)
+        return message
 
     def new_message(self, **fields: Any) -> Message:
         """Return a new message in this conversation."""

@@ -128,6 +128,12 @@ class ConversationSchema(ResponseSchema, ConversationCreate):
         example=None,
         description="Why it did; null where it did not say",
     )
+    reply_until = TimeField(
+        allow_none=True,
+        example=None,
+        description="Until when its channel lets one answer; null for always. WhatsApp has a window"
+        " of 24 hours after the client's last message",
+    )
 
     class Meta:
         """The contract's order, then further keys."""
@@ -149,6 +155,7 @@ class ConversationSchema(ResponseSchema, ConversationCreate):
             "turn",
             "handed_off_at",
             "handoff_reason",
+            "reply_until",
         )
 
     related = {

@@ -163,6 +163,10 @@ class EtagField(DocumentedField, fields.String):
         return quote_etag(etag_of(value))
 
 
+class PartField(fields.Nested):
+    """Several columns of a row as one object: a composite attribute, null where all are null."""
+
+
 class JsonField(DocumentedField, fields.Field[Any]):
     """JSON that a text column holds, of the type in its metadata."""
 

@@ -9,14 +9,20 @@ from typing import Any
 from sqlalchemy import Column, Connection, Table, text
 
 from omnidesk.auth.models import UserSession
+from omnidesk.channels.models import UnsupportedUpdate
+from omnidesk.conversations.deliveries import Outbox
 from omnidesk.db import Base, UtcDateTime
 from omnidesk.db.database_id import DatabaseId
 from omnidesk.http.idempotency import IdempotencyKey
 from omnidesk.http.rate_limits.storage import RateLimitWindow
+from omnidesk.worker.heartbeat import Worker
 
 MANIFEST = "manifest.json"
 # What is of this database alone, and ends by itself: everybody logs in again.
-LEFT_OUT: tuple[type[Base], ...] = (DatabaseId, UserSession, IdempotencyKey, RateLimitWindow)
+LEFT_OUT: tuple[type[Base], ...] = (
+    *(DatabaseId, UserSession, IdempotencyKey, RateLimitWindow),
+    *(Outbox, UnsupportedUpdate, Worker),
+)
 # What each of these names brings along.
 PARTS = {
     "users": ("app_user", "api_token"),
@@ -24,7 +30,7 @@ PARTS = {
     "tickets": ("ticket", "ticket_tag", "tag", "ticket_span"),
     "comments": ("comment",),
     "events": ("calendar_event",),
-    "conversations": ("conversation", "message"),
+    "conversations": ("channel", "conversation", "message"),
     "changes": ("change",),
     "sources": ("source_row",),
     "counters": ("counter",),

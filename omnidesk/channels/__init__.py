@@ -1,0 +1,1 @@
+"""Channels: how the conversations of each are served."""

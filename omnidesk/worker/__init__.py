@@ -1,0 +1,1 @@
+"""The worker: sends what is queued, to clients and to other systems."""
