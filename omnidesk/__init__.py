@@ -19,6 +19,7 @@ from omnidesk.operations.backup.backups import newest_backup
 from omnidesk.personal_data import views as personal_data_views
 from omnidesk.tickets import views as tickets_views
 from omnidesk.users import views as users_views
+from omnidesk.worker import heartbeat
 
 __version__ = "0.1.0"
 
@@ -53,7 +54,7 @@ def create_app(settings: config.Production | None = None) -> Flask:
     session.db.init_app(app)
     http.app.init_app(app)
     if app.config["METRICS_TOKEN"]:
-        http.metrics.init_app(app, newest_backup)
+        http.metrics.init_app(app, newest_backup, heartbeat.gauges)
     tokens.manager.init_app(app)
     api = Api(app, __version__, tokens.authenticate, SCOPES)
     for resource in RESOURCES:

@@ -2,7 +2,7 @@
 
 from functools import lru_cache
 from time import monotonic
-from typing import Any
+from typing import Any, NamedTuple
 
 import marshmallow as ma
 from flask import current_app
@@ -10,6 +10,7 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from omnidesk import migrations
+from omnidesk.backlog import oldest_queued_seconds
 from omnidesk.db import db, sqlite
 from omnidesk.db.requirements import unsuitable
 from omnidesk.db.session import READ
@@ -25,6 +26,31 @@ class HealthSchema(ResponseSchema):
     status = ma.fields.String(metadata={"description": "Always `ok`", "example": "ok"})
 
 
+class ReadySchema(HealthSchema):
+    """The server can work."""
+
+    oldest_queued_seconds = ma.fields.Integer(
+        allow_none=True,
+        metadata={
+            "description": "For how long the oldest waits of what a worker is yet to send; null"
+            " for nothing",
+            "example": None,
+        },
+    )
+
+    class Meta:
+        """The order of the keys."""
+
+        fields = ("status", "oldest_queued_seconds")
+
+
+class Readiness(NamedTuple):
+    """Why the database is not ready, or what it raises; else what waits to be sent."""
+
+    problem: str | SQLAlchemyError | None
+    oldest_queued_seconds: int | None = None
+
+
 def database_problem() -> str | None:
     """Return why the database cannot be used, None if it can; raise the database's own error."""
     if files := sqlite.files_of(db.engine):
@@ -37,12 +63,13 @@ def database_problem() -> str | None:
 
 
 @lru_cache(maxsize=4)
-def problem_at(_second: int, _engine: Engine) -> str | SQLAlchemyError | None:
-    """Return why the database is not ready, or what it raises: it is asked once in a second."""
+def readiness_at(_second: int, _engine: Engine) -> Readiness:
+    """Return whether the database is ready: it is asked once in a second."""
     try:
-        return database_problem()
+        problem = database_problem()
+        return Readiness(problem, None if problem else oldest_queued_seconds())
     except SQLAlchemyError as error:
-        return error
+        return Readiness(error)
 
 
 @blp.get("/healthz")
@@ -55,14 +82,14 @@ def live() -> dict[str, Any]:
 
 @blp.get("/readyz")
 @blp.public
-@blp.response(200, HealthSchema)
+@blp.response(200, ReadySchema)
 @blp.alt_response(503, "SERVICE_UNAVAILABLE")
 def ready() -> dict[str, Any]:
     """Tell whether the database can be read and written, and its schema is current"""
-    problem = problem_at(int(monotonic()), db.engines[READ])
+    problem, oldest = readiness_at(int(monotonic()), db.engines[READ])
     if isinstance(problem, Exception):
         raise problem
     if problem is not None:
         current_app.logger.error("The database is not ready. %s", problem)
         raise http_error(503, {"database": [problem]})
-    return {"status": "ok"}
+    return {"status": "ok", "oldest_queued_seconds": oldest}

@@ -6,6 +6,7 @@ from typing import Any
 import marshmallow as ma
 from sqlalchemy import BindParameter, ScalarSelect, bindparam, func, literal_column, select
 
+from omnidesk.backlog import OLDEST_QUEUED
 from omnidesk.conversations.models import Conversation
 from omnidesk.db import utcnow
 from omnidesk.db.counters import Counter
@@ -85,6 +86,15 @@ class SummarySchema(ResponseSchema):
             "example": "2025-10-29T09:12:00Z",
         },
     )
+    oldest_queued_at = ma.fields.String(  # which the database writes
+        allow_none=True,
+        metadata={
+            "format": "date-time",
+            "description": "Since when the oldest waits of what is yet to be sent, to a client or"
+            " a webhook; null for nothing",
+            "example": None,
+        },
+    )
 
 
 OPEN: list[Any] = [literal_column(f"'{status}'") for status in STATUSES if status != "cerrado"]
@@ -123,6 +133,7 @@ SUMMARY = Statement(
         Counter.value("waiting"),
         Counter.value("nobody") + OF_LEAVERS,
         JsonTime(LONGEST.scalar_subquery()),
+        OLDEST_QUEUED,
     )
 )
 
@@ -141,7 +152,7 @@ def get_summary() -> dict[str, Any]:
         user_id=current_user.user_id,
     )
     users, open_, in_progress, closed, overdue, unassigned, mine, *others = row
-    upcoming, unread, waiting, nobodys, longest = others
+    upcoming, unread, waiting, nobodys, longest, queued = others
     return {
         "users_count": users,
         "tickets": {
@@ -156,4 +167,5 @@ def get_summary() -> dict[str, Any]:
         "unread_messages": unread,
         "conversations": {"waiting": waiting, "unassigned": nobodys},
         "longest_waiting_since": longest,
+        "oldest_queued_at": queued,
     }

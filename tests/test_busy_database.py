@@ -129,7 +129,7 @@ def test_a_read_without_a_free_connection_is_503(hasty: Caller, path: str) -> No
 
     assert (refused.status_code, refused.json) == (503, UNAVAILABLE)
     assert int(refused.headers["Retry-After"]) > 0
-    health.problem_at.cache_clear()  # as after a second
+    health.readiness_at.cache_clear()  # as after a second
     assert hasty.get(path).status_code == 200
 
 

@@ -14,6 +14,7 @@ from sqlalchemy import text
 from config import network
 from omnidesk import migrations
 from omnidesk.auth.models import UserSession
+from omnidesk.channels.models import Channel
 from omnidesk.db import db, utcnow
 from omnidesk.operations import counts, upgrade_plan
 from omnidesk.operations.backup import backups
@@ -21,6 +22,7 @@ from omnidesk.operations.doctor import database_checks
 from omnidesk.operations.doctor.diagnosis import diagnose
 from omnidesk.operations.doctor.findings import FAULT, WARNING
 from omnidesk.users import passwords
+from omnidesk.worker.heartbeat import Worker
 from tests.conftest import (
     make_conversation,
     make_event,
@@ -146,6 +148,53 @@ def wrong_words() -> None:
     """Let a ticket have other words than those of its texts."""
     make_ticket()
     write("UPDATE ticket SET words = ' other '")
+
+
+def make_channel(**fields: Any) -> None:
+    """Store a channel with a secret that the environment lacks."""
+    defaults = {"channel": "telegram", "type": "telegram", "active": True, "bot_first": False}
+    secrets = '{"bot_token":"CHANNEL_NOT_SET"}'
+    save(Channel(**(defaults | {"settings": "{}", "secrets": secrets} | fields)))
+
+
+def queue_message(seconds: int) -> None:
+    """Store a message that has been waiting to be sent for so many seconds."""
+    at = utcnow() - timedelta(seconds=seconds)
+    message = make_message(make_conversation(), sender="user")
+    message.delivery_state, message.delivery_at = "queued", at
+    db.session.commit()
+
+
+def run_worker(seconds: int) -> None:
+    """Store that a worker ran so many seconds ago."""
+    save(Worker(worker_id="1", host="here", pid=1, seen_at=utcnow() - timedelta(seconds=seconds)))
+
+
+@pytest.mark.parametrize(
+    ("channels", "waiting", "seen", "findings"),
+    [
+        ([], None, None, []),
+        ([{"type": "none"}], None, None, []),
+        ([{"active": False}], None, None, []),
+        ([{"secrets": "{}"}], None, None, [("worker", WARNING)]),
+        ([{"secrets": "{}"}], None, 5, []),
+        ([{"secrets": "{}"}], 5, 120, [("worker", FAULT)]),
+        ([{"secrets": "{}"}], 5, 5, []),
+        ([{"secrets": "{}"}], 700, 5, [("worker", WARNING)]),
+        ([{}], None, 5, [("channel secrets", FAULT)]),
+    ],
+)
+def test_what_keeps_messages_from_being_sent_is_found(
+    desk: Flask, channels: Any, waiting: int | None, seen: int | None, findings: Any
+) -> None:
+    for fields in channels:
+        make_channel(**fields)
+    if waiting is not None:
+        queue_message(waiting)
+    if seen is not None:
+        run_worker(seen)
+
+    assert found(desk) == findings
 
 
 @pytest.mark.parametrize(

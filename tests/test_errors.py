@@ -249,4 +249,4 @@ def test_a_database_without_a_schema_is_not_ready(app_with: Any, tmp_path: Any) 
 
 
 def test_a_database_with_its_schema_is_ready(anybody: Caller) -> None:
-    assert anybody.get("/readyz").json == {"status": "ok"}
+    assert anybody.get("/readyz").json == {"status": "ok", "oldest_queued_seconds": None}

@@ -17,6 +17,7 @@ LAYERS = [
     ["users", "clients", "channels"],
     ["auth", "tickets", "providers"],
     ["events", "conversations", "comments", "webhooks"],
+    ["backlog"],
     [
         "inbound",
         "imports",

@@ -121,6 +121,8 @@ def test_the_desk_is_counted(measured: Flask) -> None:
     assert value(measured, 'omnidesk_tickets{status="abierto"}') == 1
     assert value(measured, "omnidesk_conversations_waiting") == 1
     assert value(measured, "omnidesk_messages_unread") == 1
+    assert value(measured, "omnidesk_workers") == 0
+    assert value(measured, "omnidesk_queued_seconds") == 0
     assert value(measured, "omnidesk_database_up") == 1
 
 

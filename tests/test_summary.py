@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import delete, select, update
 
+from omnidesk.backlog import oldest_queued_seconds
 from omnidesk.conversations.messages import Message
 from omnidesk.conversations.models import Conversation
 from omnidesk.db import db, utcnow
@@ -30,7 +31,7 @@ def test_an_empty_desk_counts_its_only_user(agent: Caller) -> None:
     assert answer.text.strip() == (
         '{"users_count":1,"tickets":{"open":0,"in_progress":0,"closed":0,"overdue":0,'
         '"unassigned":0,"mine":0},"upcoming_events":0,"unread_messages":0,'
-        '"conversations":{"waiting":0,"unassigned":0},"longest_waiting_since":null}'
+        '"conversations":{"waiting":0,"unassigned":0},"longest_waiting_since":null,"oldest_queued_at":null}'
     )
 
 
@@ -75,6 +76,21 @@ def test_what_waits_for_somebody_is_counted(agent: Caller) -> None:
     assert summary["conversations"] == {"waiting": 2, "unassigned": 2}
     shown = agent.get(f"/api/conversations/{second.conversation_id}").json
     assert summary["longest_waiting_since"] == shown["waiting_since"]
+
+
+def test_the_oldest_of_what_is_to_be_sent_is_told(agent: Caller) -> None:
+    conversation = make_conversation()
+    times = [utcnow() - 3 * HOUR, utcnow() - 2 * HOUR]
+    for at in times:
+        make_message(conversation, sender="user", delivery_state="queued", delivery_at=at)
+    make_message(
+        conversation, sender="user", delivery_state="failed", delivery_at=utcnow() - 9 * HOUR
+    )
+
+    summary = agent.get("/api/summary").json
+
+    assert summary["oldest_queued_at"] == f"{times[0]:%Y-%m-%dT%H:%M:%SZ}"
+    assert 3 * 3600 <= (oldest_queued_seconds() or 0) < 3 * 3600 + 60
 
 
 def counted(caller: Caller) -> list[int]:

@@ -3,7 +3,7 @@
 Without the token nothing is counted, and prometheus-client is not imported.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from hmac import compare_digest
 from time import monotonic, time
 from typing import Any
@@ -70,11 +70,17 @@ def scrape() -> Response:
 class Desk:
     """What is looked up when somebody asks: counts of rows, the last backup, the settings.
 
-    `newest_backup` returns a backup with its age in seconds, or None.
+    `newest_backup` returns a backup with its age in seconds, or None; `sending` what there is to
+    tell of what the worker sends: gauges by name, each with what it says.
     """
 
-    def __init__(self, config: dict[str, Any], newest_backup: Callable[[], Any]) -> None:
-        self.config, self.newest_backup = config, newest_backup
+    def __init__(
+        self,
+        config: dict[str, Any],
+        newest_backup: Callable[[], Any],
+        sending: Callable[[], Iterable[tuple[str, str, float]]],
+    ) -> None:
+        self.config, self.newest_backup, self.sending = config, newest_backup, sending
 
     def collect(self) -> Iterator[Any]:
         """Yield the metrics; the counts only if the database answers."""
@@ -94,6 +100,9 @@ class Desk:
             else:
                 yield GaugeMetricFamily(*COUNTED[name], count)
         yield tickets
+        if counts:
+            for gauge in self.sending():
+                yield GaugeMetricFamily(*gauge)
         yield self.limits()
         if backup := self.newest_backup():
             help_ = "When the newest backup was begun, in seconds since 1970"
@@ -114,13 +123,13 @@ class Desk:
         return limits
 
 
-def init_app(app: Flask, newest_backup: Callable[[], Any]) -> None:
-    """Count the requests of an app, and serve the counts."""
+def init_app(app: Flask, *looked_up: Callable[[], Any]) -> None:
+    """Count the requests of an app, and serve the counts, and what `Desk` looks up."""
     with app.app_context():
         engines = {"write": db.engine, READ: db.engines[READ], RATE_LIMITS: db.engines[RATE_LIMITS]}
     for name, engine in engines.items():
         measure(name, engine)
     metrics = app.extensions["metrics"] = RequestMetrics(engines)
-    metrics.registry.register(Desk(app.config, newest_backup))
+    metrics.registry.register(Desk(app.config, *looked_up))
     app.wsgi_app = MeasuredRequests(app.wsgi_app, metrics)  # type: ignore[method-assign]
     app.register_blueprint(blp)

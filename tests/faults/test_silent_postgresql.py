@@ -64,7 +64,7 @@ def test_a_request_waits_no_longer_than_it_may(
 ) -> None:
     assert call(remote, method, path, body).status_code < 300
     network.silence()
-    health.problem_at.cache_clear()  # as after a second
+    health.readiness_at.cache_clear()  # as after a second
 
     started_at = monotonic()
     refused = call(remote, method, path, body)
@@ -72,7 +72,7 @@ def test_a_request_waits_no_longer_than_it_may(
     assert MAX_WAIT * 0.9 < monotonic() - started_at < MAX_WAIT * 2, "all its statements together"
     assert (refused.status_code, refused.json) == (503, UNAVAILABLE)
     assert int(refused.headers["Retry-After"]) > 0
-    health.problem_at.cache_clear()
+    health.readiness_at.cache_clear()
     assert call(remote, method, path, body).status_code < 300, "on a new connection"
 
 

@@ -12,7 +12,12 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from omnidesk.db import db
 from omnidesk.db.constraints import error_message
-from omnidesk.operations.doctor import database_checks, machine_checks, settings_checks
+from omnidesk.operations.doctor import (
+    database_checks,
+    machine_checks,
+    sending_checks,
+    settings_checks,
+)
 from omnidesk.operations.doctor.findings import FAULT, Finding
 
 Check = Callable[[], Iterator[Finding]]
@@ -34,6 +39,8 @@ CHECKS: tuple[Check, ...] = (
     database_checks.search,
     database_checks.retention,
     machine_checks.backup,
+    sending_checks.worker,
+    sending_checks.channel_secrets,
 )
 
 
