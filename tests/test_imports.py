@@ -14,6 +14,7 @@ from tests.conftest import (
     make_user,
     on_sqlite,
     save,
+    version,
 )
 
 CREATED, RESOLVED = "2019-03-04T09:12:00Z", "2019-03-05T10:00:00Z"
@@ -102,6 +103,18 @@ def test_a_later_comment_moves_when_a_ticket_was_last_changed(admin: Caller) -> 
     results(admin, "comments", row)
 
     assert admin.get("/api/tickets/1").json["updated_at"] == RESOLVED
+
+
+def test_many_comments_change_their_ticket_once(admin: Caller) -> None:
+    ticket_id, before = make_ticket().ticket_id, version(admin.get("/api/tickets/1"))
+    author = {"ticket_id": ticket_id, "user_email": EMAIL}
+    times = ["2199-01-02T00:00:00Z", "2199-01-04T00:00:00Z", "2199-01-03T00:00:00Z"]
+
+    rows = [COMMENT | author | {"external_id": at, "created_at": at} for at in times]
+    results(admin, "comments", *rows)
+
+    shown = admin.get(f"/api/tickets/{ticket_id}")
+    assert (shown.json["updated_at"], version(shown)) == (times[1], before + 1)
 
 
 def test_a_comment_is_stored_with_its_author_and_date(admin: Caller, agent: Caller) -> None:
