@@ -26,12 +26,14 @@ from omnidesk.conversations.models import Conversation
 from omnidesk.db import Base, Filters, db
 from omnidesk.db.change_log import ENTITIES, Change
 from omnidesk.db.counters import Counter
+from omnidesk.db.database_id import DatabaseId
 from omnidesk.db.folding import email_key, phone_key
 from omnidesk.db.session import READ
 from omnidesk.db.words import SearchQuery
 from omnidesk.events.models import LENGTHS, Event, longest_hours
 from omnidesk.http.idempotency import IdempotencyKey
 from omnidesk.migrations.frozen import change_log_v4
+from omnidesk.operations.text_index import reindex
 from omnidesk.tickets.models import Ticket
 from omnidesk.tickets.tags import TicketTag
 from omnidesk.users.models import User
@@ -131,6 +133,19 @@ def test_an_upgrade_of_a_current_database_changes_nothing(empty: Flask) -> None:
 
     assert migrations.revision() == migrations.NEWEST
     assert schema() == before
+
+
+def test_an_upgrade_and_a_new_index_keep_the_id_of_the_database(empty: Flask) -> None:
+    migrations.upgrade("0031_sources")
+    with db.engine.begin() as connection:  # as the upgrade to what was then the newest did
+        DatabaseId.renew(connection)
+        known = connection.scalar(select(DatabaseId.id))
+
+    migrations.upgrade()
+    reindex()
+    migrations.upgrade()
+
+    assert db.session.scalar(select(DatabaseId.id)) == known
 
 
 OLD_ROWS = """

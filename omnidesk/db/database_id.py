@@ -16,6 +16,7 @@ from sqlalchemy import (
     String,
     Text,
     cast,
+    inspect,
     literal_column,
     select,
     text,
@@ -78,10 +79,15 @@ class DatabaseId(Base):
         connection.execute(update(cls).values(**new))
 
     @classmethod
-    def renew_if_copied(cls, connection: Connection) -> None:
-        """Give the database a new id if it is a copy of the one that got the id."""
-        if connection.scalar(select(cls.copy)) != this_copy(connection):
-            cls.renew(connection)
+    def is_known_here(cls, connection: Connection) -> bool:
+        """Return whether the database has an id, and is the one that got it, and no copy."""
+        is_there = inspect(connection).has_table(cls.__tablename__)
+        return is_there and connection.scalar(select(cls.copy)) == this_copy(connection)
+
+    @classmethod
+    def stay_known(cls, connection: Connection) -> None:
+        """Keep the id after a change of the schema, which SQLite counts."""
+        connection.execute(update(cls).values(copy=this_copy(connection)))
 
 
 def hyphenated(first: Any, *parts: Any) -> ColumnElement[str]:

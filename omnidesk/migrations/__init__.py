@@ -120,9 +120,13 @@ def upgrade_within(connection: Connection, revision: str = "head") -> None:
     config.attributes["connection"] = connection
     if (present := revision_of(connection)) and present not in KNOWN:
         raise NewerSchemaError(fault(present))
+    is_known = DatabaseId.is_known_here(connection)
     command.upgrade(config, revision)
+    if is_known:
+        DatabaseId.stay_known(connection)
     if revision == "head":
-        DatabaseId.renew_if_copied(connection)
+        if not is_known:
+            DatabaseId.renew(connection)
         if connection.dialect.name == "postgresql":
             renumber_restored(connection)
 

@@ -15,6 +15,7 @@ from omnidesk.clients.models import Client
 from omnidesk.comments.models import Comment
 from omnidesk.conversations.messages import Message
 from omnidesk.db import MAX_ID, Base, db
+from omnidesk.db.database_id import DatabaseId
 from omnidesk.db.session import READ
 from omnidesk.migrations.frozen.search_v1 import TRIGGERS, fts5_table, fts5_triggers
 from omnidesk.operations.steps import transaction
@@ -48,9 +49,14 @@ EMPTY = "DELETE FROM {index}_data WHERE id IN (SELECT id FROM {index}_data LIMIT
 def reindex() -> None:
     """Make the indexes anew, and then mend the words of rows, as the indexes follow."""
     remake = remake_on_postgresql if db.engine.name == "postgresql" else remake_on_sqlite
+    with transaction() as connection:
+        is_known = DatabaseId.is_known_here(connection)
     for entity in SEARCHED:
         show_progress(entity, "index", remake)
         show_progress(entity, "words", mend_words)
+    if is_known:
+        with transaction() as connection:
+            DatabaseId.stay_known(connection)
 
 
 def merge_all() -> None:
