@@ -11,7 +11,7 @@ from tests.servers import ROOT
 # Low to high: what stands further down may import what stands above it.
 LAYERS = [
     ["config"],
-    ["db"],
+    ["db", "egress"],
     ["http", "migrations"],
     ["users", "clients"],
     ["auth", "tickets"],
