@@ -5,6 +5,7 @@ import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from email.errors import MissingHeaderBodySeparatorDefect as BadHeader
 from http.client import HTTPException, HTTPResponse
 from typing import Any, Self
 
@@ -62,6 +63,13 @@ class Received(io.BufferedReader):
         """Return what is read from."""
         return self
 
+    def readline(self, size: int | None = -1) -> bytes:
+        """Return a line; raise ConnectionError if it ends early, which is no end of the headers."""
+        line = super().readline(size)
+        if not line.endswith(b"\n") and len(line) != size:
+            raise ConnectionError
+        return line
+
     def close(self) -> None:
         """Leave it open."""
 
@@ -78,7 +86,8 @@ def read_answer(connected: socket.socket, method: str, deadline: Deadline) -> An
         response.begin()
         status = response.status
     body = response.read(MAX_BODY)
-    if response.length and len(body) < MAX_BODY:
-        raise HTTPException  # it was cut
+    was_cut = response.length and len(body) < MAX_BODY
+    if was_cut or any(isinstance(each, BadHeader) for each in response.headers.defects):
+        raise HTTPException
     headers = {name.lower(): value for name, value in reversed(response.headers.items())}
     return Answer(status, headers, body)
