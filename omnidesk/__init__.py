@@ -7,6 +7,7 @@ from omnidesk import assignments, changes, cli, health, http, search, summary, t
 from omnidesk.auth import tokens
 from omnidesk.auth import views as auth_views
 from omnidesk.auth.models import SCOPES
+from omnidesk.channels import views as channels_views
 from omnidesk.clients import identity_views as clients_views
 from omnidesk.comments import views as comments_views
 from omnidesk.conversations import message_views as conversations_views
@@ -35,6 +36,7 @@ RESOURCES = (
     personal_data_views.blp,
     conversations_views.blp,
     inbound_views.blp,
+    channels_views.blp,
     imports_views.blp,
     changes.blp,
     health.blp,

@@ -23,6 +23,7 @@ import config
 from omnidesk import create_app, migrations
 from omnidesk.auth import tokens
 from omnidesk.auth.models import UserSession
+from omnidesk.channels.models import Channel
 from omnidesk.clients.identities import Identity
 from omnidesk.clients.models import Client
 from omnidesk.comments.models import Comment
@@ -298,6 +299,14 @@ def make_comment(**fields: Any) -> Comment:
     if "ticket_id" not in fields:
         fields["ticket_id"] = make_ticket().ticket_id
     return save(Comment(**({"body": "Called back"} | fields)))
+
+
+def make_channel(kind: str = "telegram", **fields: Any) -> Channel:
+    """Store a channel of a type, which has the type as its name."""
+    settings = {"whatsapp": {"phone_number_id": "1"}, "webhook": {"url": "https://example.com"}}
+    setup = {"type": kind, "settings": settings.get(kind, {}), "secrets": {}}
+    state = {"channel": kind, "active": True, "bot_first": False}
+    return save(Channel.new(**(setup | state | fields)))
 
 
 def make_conversation(**fields: Any) -> Conversation:

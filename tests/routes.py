@@ -10,6 +10,7 @@ from omnidesk.auth.models import ApiToken
 from omnidesk.db import Base, db
 from omnidesk.http.rate_limits.storage import RateLimitWindow
 from tests.conftest import (
+    make_channel,
     make_client,
     make_comment,
     make_conversation,
@@ -29,6 +30,7 @@ def make_rows(user: Any) -> None:
     make_event(created_by=user.user_id)
     make_comment(ticket_id=1, user_id=user.user_id)
     make_message(make_conversation(client_id=1))
+    make_channel()
     save(ApiToken.new(user.user_id, "Relay", ["tickets:read"], None))
 
 

@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy import select
 
 from omnidesk.auth.models import ApiToken
+from omnidesk.channels.models import Channel
 from omnidesk.clients.identities import Identity
 from omnidesk.clients.models import Client
 from omnidesk.comments.models import Comment
@@ -30,6 +31,7 @@ def add() -> bool:
     for rows in (
         users(),
         clients(),
+        channels(),
         conversations(),
         tickets(),
         events(),
@@ -178,6 +180,14 @@ CHATS: dict[int, dict[str, Any]] = {
     },
     3: {"client_id": 56, "channel": "email", "said": ()},
 }
+
+
+def channels() -> list[Channel]:
+    """Return a channel whose messages nobody sends."""
+    fields = {"channel": "email", "type": "none", "active": True, "bot_first": False}
+    channel = Channel.new(**fields, settings={}, secrets={})
+    channel.channel_id, channel.created_at = 1, OCTOBER
+    return [channel]
 
 
 def conversations() -> list[Conversation]:
