@@ -204,6 +204,13 @@ def network(text: str) -> IPv4Network | IPv6Network | str:
         ) from None
 
 
+def port_number(text: str) -> int:
+    """Return the number of a port."""
+    if not (re.fullmatch("[0-9]{1,5}", text) and 1 <= int(text) <= MAX_PORT):
+        raise ValidationError(f"may hold only ports from 1 to {MAX_PORT}, such as 443")
+    return int(text)
+
+
 def path_prefix(text: str) -> str:
     """Return a path such as /desk without a slash at its end; an empty text for the root."""
     prefix = text.rstrip("/")
@@ -220,6 +227,7 @@ class Production:
     CORS_ORIGINS: list[str] = []
     LOCAL_ORIGINS = ""  # a regular expression of the origins that need no setting
     RATE_LIMITS = ("600 per minute", "120 per minute")  # by token, and by address without one
+    EGRESS_PORTS: list[int] | None = [443, 8443]  # None for all
     MAX_CONTENT_LENGTH = 1024 * 1024
     JWT_ACCESS_TOKEN_EXPIRES = timedelta(hours=1)
     JWT_ENCODE_ISSUER = JWT_ENCODE_AUDIENCE = "omnidesk"  # access tokens are from us and for us
@@ -262,6 +270,7 @@ class Production:
         self.METRICS_TOKEN = env.str("METRICS_TOKEN", "", validate=validate_metrics_token)
         proxies = env.list("TRUSTED_PROXIES", [], subcast=str.strip, validate=each_item(network))
         script_name = env.str("SCRIPT_NAME", "", validate=path_prefix)
+        ports = env.list("EGRESS_PORTS", None, subcast=str.strip, validate=each_item(port_number))
         self.REOPEN_HOURS = env.int("REOPEN_HOURS", 72, validate=Range(min=0, max=MAX_HOURS))
         self.BACKUP_DIR = env.str("BACKUP_DIR", "", validate=validate_folder)
         self.CHANGE_LOG_DAYS = env.int("CHANGE_LOG_DAYS", None, validate=Range(min=1, max=MAX_DAYS))
@@ -274,6 +283,8 @@ class Production:
         ]
         self.TRUSTED_PROXIES: Networks = [network(item) for item in proxies]
         self.SCRIPT_NAME = path_prefix(script_name)
+        if ports is not None:
+            self.EGRESS_PORTS = [port_number(text) for text in ports]
         self.SQLALCHEMY_DATABASE_URI = database_url(database)
 
     @staticmethod
@@ -294,6 +305,7 @@ class Development(Production):
     ENV = "development"
     PUBLIC_READS = ["events", "tickets", "conversations"]
     RATE_LIMITS = ("", "")
+    EGRESS_PORTS = None
     # A page from a file has the origin null, or file:// in the web view of an Android app.
     LOCAL_ORIGINS = r"null|file://|https?://(localhost|127\.0\.0\.1|\[::1\])(:[1-9][0-9]{0,4})?"
     validate_origin = staticmethod(validate_origin)

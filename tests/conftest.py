@@ -3,6 +3,7 @@
 import os
 import secrets
 import shutil
+import socket
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -35,6 +36,7 @@ from omnidesk.tickets.tags import TicketTag
 from omnidesk.users import passwords
 from omnidesk.users.models import User
 from tests import postgres
+from tests.names import Names
 from tests.postgres import free_port
 from tests.servers import gunicorn, plain_site, start_nginx, wait_for
 
@@ -355,3 +357,11 @@ def agent(app: Flask) -> Caller:
 def admin(app: Flask) -> Caller:
     """An admin."""
     return Caller(app, make_user("admin1", role="admin"))
+
+
+@pytest.fixture
+def names(monkeypatch: pytest.MonkeyPatch) -> Names:
+    """A resolver in this process that finds what the test says."""
+    names = Names()
+    monkeypatch.setattr(socket, "getaddrinfo", names.getaddrinfo)
+    return names
