@@ -2,7 +2,6 @@
 
 import hashlib
 import hmac
-import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,32 +14,13 @@ from tests.providers.habits import (
     CUT_BEFORE_BODY,
     CUT_WITHIN_ANSWER,
     HANG,
-    Reply,
     answer,
 )
+from tests.providers.hook import Hook
 from tests.providers.limits import Limit, Limiter
-from tests.providers.serving import Request
-from tests.providers.standin import StandIn
 from tests.providers.whatsapp import WhatsApp
 from tests.providers.whatsapp_errors import error
 from tests.providers.whatsapp_updates import HIDDEN, SHEENA
-
-
-class Hook(StandIn):
-    """A hook that stores everything."""
-
-    def recipient(self, request: Request) -> str | None:
-        """Return nobody."""
-        return None
-
-    def answer(self, request: Request) -> Reply:
-        """Return 200, and the challenge if there is one."""
-        return Reply(200, request.query.get("hub.challenge", "").encode())
-
-    @property
-    def bodies(self) -> list[Any]:
-        """The JSON that arrived."""
-        return [json.loads(request.body) for request in self.requests]
 
 
 @pytest.fixture
