@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+import socket
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,6 +15,7 @@ from tests.providers.habits import (
     CUT_BEFORE_BODY,
     CUT_WITHIN_ANSWER,
     HANG,
+    Habit,
     answer,
 )
 from tests.providers.hook import Hook
@@ -21,6 +23,7 @@ from tests.providers.limits import Limit, Limiter
 from tests.providers.whatsapp import WhatsApp
 from tests.providers.whatsapp_errors import error
 from tests.providers.whatsapp_updates import HIDDEN, SHEENA
+from tests.servers import RawConnection, run_concurrently
 
 
 @pytest.fixture
@@ -133,6 +136,31 @@ def test_a_connection_is_cut_before_or_after_the_message_is_accepted(
         send(whatsapp)
 
     assert len(whatsapp.accepted) == accepted
+
+
+def test_a_message_whose_body_ends_early_is_not_accepted(whatsapp: WhatsApp) -> None:
+    with RawConnection(whatsapp.url) as connection:
+        connection.send(b"POST /v23.0/1/messages HTTP/1.1\r\nContent-Length: 99\r\n\r\n{}")
+        connection.socket.shutdown(socket.SHUT_WR)
+        answered = connection.receive()
+
+    assert not answered
+    assert not whatsapp.requests
+
+
+def test_an_answer_comes_byte_by_byte(whatsapp: WhatsApp) -> None:
+    whatsapp.once(Habit(drip=0.001))
+
+    assert send(whatsapp).json()["messages"]
+
+
+def test_messages_are_taken_concurrently(whatsapp: WhatsApp) -> None:
+    whatsapp.limits = {}
+
+    run_concurrently(20, lambda number: send(whatsapp, to=str(number)))
+
+    assert {to for to, _ in whatsapp.sent} == {str(number) for number in range(20)}
+    assert not whatsapp.doubled
 
 
 def test_a_habit_may_be_about_one_recipient(whatsapp: WhatsApp) -> None:

@@ -33,6 +33,7 @@ class Habit:
     reply: Reply | None = None
     delay: float = 0.0  # seconds between the request and the answer
     cut: Cut | None = None
+    drip: float = 0.0  # seconds before each byte of the answer's body
 
 
 SERVE = Habit()
@@ -40,6 +41,7 @@ CUT_BEFORE_BODY = Habit(cut="before the body")
 CUT_BEFORE_ANSWER = Habit(cut="before the answer")
 CUT_WITHIN_ANSWER = Habit(cut="within the answer")
 HANG = Habit(delay=inf, cut="before the answer")  # accepts the message, and never answers
+DRIP = Habit(drip=0.2)  # accepts the message; its answer takes long, without a long pause
 
 
 def answer(status: int, body: Any = None, delay: float = 0.0, **headers: str) -> Habit:

@@ -106,7 +106,11 @@ class Handler(BaseHTTPRequestHandler):
         if habit.cut == "before the body":
             self.close_connection = True
             return
-        body = self.rfile.read(int(self.headers["Content-Length"] or 0))
+        length = int(self.headers["Content-Length"] or 0)
+        body = self.rfile.read(length)
+        if len(body) < length:  # the client died on the way: nothing was sent
+            self.close_connection = True
+            return
         request = Request(self.command, self.path, self.headers, body)
         if is_control:
             self.send(standin.control(request), SERVE)
@@ -127,7 +131,14 @@ class Handler(BaseHTTPRequestHandler):
                 self.send_header(name, value)
             self.send_header("Content-Length", str(len(content)))
             self.end_headers()
-            self.wfile.write(content[: len(content) // 2] if habit.cut else content)
+            self.write(content[: len(content) // 2] if habit.cut else content, habit.drip)
+
+    def write(self, content: bytes, drip: float) -> None:
+        """Send the body at once, or byte by byte."""
+        size = 1 if drip else len(content) or 1
+        for start in range(0, len(content), size):
+            self.server.standin.closing.wait(drip)
+            self.wfile.write(content[start : start + size])
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
         """Log nothing."""

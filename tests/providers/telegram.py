@@ -2,9 +2,9 @@
 
 Methods are documented on core.telegram.org/bots/api (version 10.1), limits in the bots' FAQ ("My
 bot is hitting limits"), errors and the sending of updates by the API's own server,
-github.com/tdlib/telegram-bot-api: updates of a chat are sent in order, each again after 1, 2, 4 ...
-60 to 120 seconds (or `Retry-After`, at most an hour) for 24 hours until a status of 2xx; then 410
-for 23 hours ends the webhook.
+github.com/tdlib/telegram-bot-api: messages of a chat are sent in order, each until a status of 2xx:
+at once, after 2, 4 ... 60 to 120 seconds (or `Retry-After`, at most an hour) for 24 hours; 410 for
+23 hours ends the webhook.
 
 Run `python -m tests.providers.telegram --help` to use it as a program.
 """
