@@ -49,6 +49,7 @@ class WhatsApp(StandIn, Sender):
         Sender.__init__(self)
         self.limiter = Limiter()
         self.failures: dict[str, int] = {}  # recipients, and the error that their messages meet
+        self.user_ids: dict[str, str] = {}  # phone numbers, and the users' business-scoped ids
         super().__init__(port)
 
     def recipient(self, request: Request) -> str | None:
@@ -106,14 +107,24 @@ class WhatsApp(StandIn, Sender):
     def statuses(self, taken: Accepted, *states: str, code: int = 131026) -> Part:
         """Return the value of a change with statuses of a message; `code` is why it failed."""
         code = self.failures.get(taken.recipient, code)
-        return {"statuses": [self.status(taken, state, code) for state in states]}
+        statuses = {"statuses": [self.status(taken, state, code) for state in states]}
+        return statuses if "failed" in states else self.contacts(taken) | statuses
+
+    def contacts(self, taken: Accepted) -> Part:
+        """Return the recipient of a message, whose number is told only if it was sent there."""
+        by_number = taken.recipient if taken.body.get("to") else None
+        user_id = self.user_ids.get(taken.recipient) if by_number else taken.recipient
+        number = re.sub(r"\D", "", by_number) if by_number else None
+        return {"contacts": [User(number, user_id).contact()]}
 
     def status(self, taken: Accepted, state: str, code: int) -> Part:
         """Return one status."""
         by_number = bool(taken.body.get("to"))
         found: Part = {"id": taken.message_id, "status": state, "timestamp": updates.now()}
-        key = "recipient_id" if by_number else "recipient_user_id"
-        found[key] = re.sub(r"\D", "", taken.recipient) if by_number else taken.recipient
+        if by_number:
+            found["recipient_id"] = re.sub(r"\D", "", taken.recipient)
+        if user_id := self.user_ids.get(taken.recipient) if by_number else taken.recipient:
+            found["recipient_user_id"] = user_id
         if data := taken.body.get("biz_opaque_callback_data"):
             found["biz_opaque_callback_data"] = data
         if state == "failed":
@@ -157,6 +168,19 @@ def text_of(body: Part) -> str:
     content = body[kind] if isinstance(body[kind], dict) else {}
     texts = [content.get(name) for name in ("body", "caption", "link", "name", "emoji")]
     return next((text for text in texts if isinstance(text, str)), str(body[kind]))
+
+
+def send(
+    whatsapp: WhatsApp, text: str = "Hello", timeout: float = 5, **fields: Any
+) -> requests.Response:
+    """Send a text, or what the fields say, to a user of WhatsApp."""
+    message = {"messaging_product": "whatsapp", "to": "16505551234", "type": "text"}
+    return requests.post(
+        f"{whatsapp.url}/v23.0/106540352242922/messages",
+        json={**message, "text": {"body": text}, **fields},
+        headers={"Authorization": f"Bearer {whatsapp.access_token}"},
+        timeout=timeout,
+    )
 
 
 if __name__ == "__main__":
