@@ -304,7 +304,7 @@ def make_comment(**fields: Any) -> Comment:
 def make_channel(kind: str = "telegram", **fields: Any) -> Channel:
     """Store a channel of a type, which has the type as its name."""
     settings = {"whatsapp": {"phone_number_id": "1"}, "webhook": {"url": "https://example.com"}}
-    setup = {"type": kind, "settings": settings.get(kind, {}), "secrets": {}}
+    setup: dict[str, Any] = {"type": kind, "settings": settings.get(kind, {}), "secrets": {}}
     state = {"channel": kind, "active": True, "bot_first": False}
     return save(Channel.new(**(setup | state | fields)))
 

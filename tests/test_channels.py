@@ -40,7 +40,9 @@ def test_a_channel_is_set_up_with_what_its_type_needs(admin: Caller) -> None:
         "channel_id": 1,
         **TELEGRAM,
         "settings": {"api_base": "https://api.telegram.org"},
-        **{"active": True, "bot_first": False, "reopen_hours": None},
+        "active": True,
+        "bot_first": False,
+        "reopen_hours": None,
     }
 
 

@@ -21,7 +21,8 @@ from sqlalchemy import (
 from sqlalchemy.orm import Mapped, mapped_column
 
 from config import MAX_HOURS
-from omnidesk.channels.setups import NONE, SETUPS, Given, known_secrets, with_defaults
+from omnidesk.channels.setups import NONE as NONE
+from omnidesk.channels.setups import SETUPS, Given, known_secrets, with_defaults
 from omnidesk.db import Base, Filters, Versioned, db, enum_type, utcnow
 
 MAX_SETTINGS = 4096  # bytes of JSON

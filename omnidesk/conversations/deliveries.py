@@ -5,22 +5,12 @@ from datetime import datetime
 from functools import cache
 from typing import Any
 
-from sqlalchemy import (
-    DateTime,
-    ForeignKey,
-    Index,
-    String,
-    bindparam,
-    case,
-    func,
-    literal_column,
-    select,
-)
+from sqlalchemy import ForeignKey, Index, String, bindparam, case, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Mapped, composite, declared_attr, mapped_column
 
 from omnidesk.db import Base, db, enum_type, utcnow
-from omnidesk.db.change_log import ByDialect
+from omnidesk.db.clock import due_in
 
 QUEUED, SENDING, UNKNOWN, SENT = "queued", "sending", "unknown", "sent"
 FAILED, DELIVERED, READ, CANCELLED = "failed", "delivered", "read", "cancelled"
@@ -29,11 +19,7 @@ RANKS = (CANCELLED, QUEUED, SENDING, UNKNOWN, SENT, FAILED, DELIVERED, READ)
 OUTGOING = "delivery_state IN ('queued', 'sending')"
 RETRIED = (QUEUED, FAILED, UNKNOWN, CANCELLED)  # what can be sent once more, as people ask
 MAX_ERROR = 500  # code points
-# The database's own clock, which all machines share that send.
-NOW = ByDialect(
-    postgresql=func.clock_timestamp(),
-    sqlite=literal_column("strftime('%Y-%m-%d %H:%M:%f000', 'now')", DateTime()),
-)
+NOW = due_in(0)  # by the database's own clock, which all machines share that send
 
 
 @dataclass(frozen=True)
