@@ -6,6 +6,7 @@ from typing import NamedTuple
 from flask import current_app
 from sqlalchemy import Select, and_, bindparam, or_, select
 
+from omnidesk.channels.models import Channel
 from omnidesk.clients.identities import Identity
 from omnidesk.clients.models import Client
 from omnidesk.conversations.messages import Message
@@ -93,14 +94,20 @@ class Chat(NamedTuple):
         return conversation, found is None
 
     def active_or_recent(self) -> Conversation | None:
-        """Return the active conversation, or the last with a message within `REOPEN_HOURS`, locked.
+        """Return the active conversation, or the last with a message that is recent, locked.
 
         None where there is neither.
         """
-        since = utcnow() - timedelta(hours=current_app.config["REOPEN_HOURS"])
+        since = utcnow() - timedelta(hours=self.reopen_hours())
         found = self.conversations().where(
             or_(Conversation.active, Conversation.last_message_at >= since)
         )
         first = (Conversation.active.desc(), Conversation.last_message_at.desc())
         found = found.order_by(*first, Conversation.conversation_id.desc()).limit(1)
         return db.session.scalar(found.with_for_update(key_share=True))
+
+    def reopen_hours(self) -> int:
+        """Return how old the last message of a conversation may be that is opened again."""
+        hours = db.session.scalar(select(Channel.reopen_hours).filter_by(channel=self.channel))
+        default: int = current_app.config["REOPEN_HOURS"]
+        return default if hours is None else hours

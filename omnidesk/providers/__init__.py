@@ -1,0 +1,1 @@
+"""Providers: the makers of channels, what they are sent and what they tell."""
