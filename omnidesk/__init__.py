@@ -13,6 +13,7 @@ from omnidesk.comments import views as comments_views
 from omnidesk.conversations import message_views as conversations_views
 from omnidesk.db import engines, session
 from omnidesk.events import views as events_views
+from omnidesk.hooks import views as hooks_views
 from omnidesk.http import Api, App
 from omnidesk.imports import views as imports_views
 from omnidesk.inbound import views as inbound_views
@@ -37,6 +38,7 @@ RESOURCES = (
     conversations_views.blp,
     inbound_views.blp,
     channels_views.blp,
+    hooks_views.blp,
     imports_views.blp,
     changes.blp,
     health.blp,

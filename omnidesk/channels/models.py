@@ -21,9 +21,10 @@ from sqlalchemy import (
 from sqlalchemy.orm import Mapped, mapped_column
 
 from config import MAX_HOURS
-from omnidesk.channels.setups import NONE as NONE
-from omnidesk.channels.setups import SETUPS, Given, known_secrets, with_defaults
+from omnidesk.channels.setups import NONE, SETUPS, Given, known_secrets, with_defaults
 from omnidesk.db import Base, Filters, Versioned, db, enum_type, utcnow
+
+__all__ = ["NONE", "REPLY_WINDOW", "SERVES", "Channel", "UnsupportedUpdate"]
 
 MAX_SETTINGS = 4096  # bytes of JSON
 REPLY_WINDOW = timedelta(hours=24)  # WhatsApp's, after the client's last message

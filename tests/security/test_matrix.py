@@ -117,6 +117,9 @@ MATRIX = (
     Row("DELETE /api/channels/*", PEOPLE, admins=True),
     Row("POST /api/channels/*/test", PEOPLE, admins=True),
     Row("POST /api/inbound", "messages:relay", admins=True),
+    Row("POST /api/hooks/*/*", PUBLIC),
+    Row("GET /api/hooks/whatsapp/*", PUBLIC),
+    Row("GET /api/channels/*/unsupported", PEOPLE, admins=True),
     *(
         Row(f"POST /api/imports/{name}", PEOPLE, admins=True)
         for name in ("clients", "tickets", "comments", "messages")
