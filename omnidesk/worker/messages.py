@@ -16,7 +16,7 @@ from sqlalchemy import delete, select
 from omnidesk.channels.models import UnsupportedUpdate
 from omnidesk.db import db, utcnow
 from omnidesk.db.constraints import error_message
-from omnidesk.egress import Connection, NoAnswer, NotConnected, Rules, connect
+from omnidesk.egress import Answer, Connection, NoAnswer, NotConnected, Rules, connect
 from omnidesk.providers.outgoing import (
     CannotSend,
     NotConfigured,
@@ -92,7 +92,7 @@ class MessageQueue:
             return True
         return self.post(item, request, provider.outcome)
 
-    def post(self, item: Waiting, request: Request, read: Callable[[Any], Outcome]) -> bool:
+    def post(self, item: Waiting, request: Request, read: Callable[[Answer], Outcome]) -> bool:
         """Send a request; return whether its channel works."""
         try:
             connection = connect(request.url, self.rules)
@@ -118,7 +118,7 @@ class MessageQueue:
             return False
 
     @staticmethod
-    def ask(connection: Connection, request: Request, read: Callable[[Any], Outcome]) -> Outcome:
+    def ask(connection: Connection, request: Request, read: Callable[[Answer], Outcome]) -> Outcome:
         """Write the request and return what the answer means."""
         try:
             return read(connection.request(request.headers, request.body))
