@@ -3,7 +3,17 @@
 from flask import Flask
 
 import config
-from omnidesk import assignments, changes, cli, health, http, search, summary, timeline
+from omnidesk import (
+    assignments,
+    changes,
+    channel_tests,
+    cli,
+    health,
+    http,
+    search,
+    summary,
+    timeline,
+)
 from omnidesk.auth import tokens
 from omnidesk.auth import views as auth_views
 from omnidesk.auth.models import SCOPES
@@ -38,6 +48,7 @@ RESOURCES = (
     conversations_views.blp,
     inbound_views.blp,
     channels_views.blp,
+    channel_tests.blp,
     hooks_views.blp,
     imports_views.blp,
     changes.blp,
