@@ -2,17 +2,21 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import Context
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
-from sqlalchemy import func, select, update
+from flask import Flask
+from sqlalchemy import delete, func, select, update
 
 from omnidesk.channels.models import Channel
 from omnidesk.conversations.deliveries import RANKS, Outbox
 from omnidesk.conversations.messages import Message
 from omnidesk.conversations.models import Conversation
 from omnidesk.db import db, utcnow
+from omnidesk.worker import outbox as worker
 from tests.conftest import Caller, make_channel, make_conversation, make_message
 
 CHAT = "573015550155"
@@ -281,7 +285,7 @@ def test_a_message_that_was_not_sent_is_queued_anew(agent: Caller, state: str) -
     db.session.execute(
         update(Outbox).values(attempts=7, due_at=utcnow() + timedelta(hours=1))
         if state == "queued"
-        else Outbox.__table__.delete()
+        else delete(Outbox)
     )
     db.session.commit()
 
@@ -423,6 +427,28 @@ def test_who_takes_over_cancels_what_the_bot_has_queued(
     changes = admin.get("/api/changes?entity=message&limit=200").json
     last = [change["after"] for change in changes if change["entity_id"] == queued][-1]
     assert last["delivery_state"] == "cancelled"
+
+
+def begin_to_send(app: Flask) -> bool:
+    """Send a message as a worker does; return whether it may."""
+    with app.app_context():
+        claimed = worker.claim(1, 1)
+        return any(worker.begin(waiting) for waiting in claimed)
+
+
+def test_a_message_is_either_sent_or_cancelled_when_people_take_over(admin: Caller) -> None:
+    chats = [make_chat(handled_by_bot=True, external_chat_id=str(n)) for n in range(8)]
+    for chat in chats:
+        message_id = say(admin, chat, sender="bot").json["message_id"]
+
+        taken, begun = at_once(
+            partial(take_over, admin, chat), lambda: Context().run(begin_to_send, admin.app)
+        )
+
+        assert taken.status_code == 200
+        assert state_of(admin, chat, message_id) == ("sending" if begun else "cancelled")
+        db.session.execute(delete(Outbox))
+        db.session.commit()
 
 
 def test_a_bot_that_hands_off_has_said_so(admin: Caller) -> None:

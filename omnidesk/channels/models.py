@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, Self
 
@@ -15,6 +16,7 @@ from sqlalchemy import (
     String,
     UniqueConstraint,
     and_,
+    delete,
     literal_column,
     select,
 )
@@ -129,3 +131,8 @@ class UnsupportedUpdate(Base):
         Index(None, "received_at"),
         {"sqlite_autoincrement": True},
     )
+
+    @classmethod
+    def forget(cls, message_ids: Sequence[int]) -> None:
+        """Delete what these messages were made of."""
+        db.session.execute(delete(cls).where(cls.message_id.in_(message_ids)))
