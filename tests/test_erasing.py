@@ -183,9 +183,9 @@ def test_what_is_queued_for_an_erased_client_is_not_sent(admin: Caller) -> None:
 
 def states() -> dict[int, str | None]:
     """Return how far each message has got."""
-    found = dict(db.session.execute(select(Message.message_id, Message.delivery_state)).tuples())
+    rows = db.session.execute(select(Message.message_id, Message.delivery_state)).all()
     db.session.rollback()
-    return found
+    return {row.message_id: row.delivery_state for row in rows}
 
 
 @pytest.mark.usefixtures("ada")
