@@ -34,7 +34,7 @@ from omnidesk.tickets.models import Ticket
 from omnidesk.tickets.tags import TicketTag
 from omnidesk.users import passwords
 from omnidesk.users.models import User
-from tests import postgres
+from tests import hooks, postgres
 from tests.postgres import free_port
 from tests.servers import gunicorn, plain_site, start_nginx, wait_for
 
@@ -86,7 +86,8 @@ on_sqlite, on_postgresql = (
 @pytest.fixture(scope="session")
 def environment(database_url: str) -> dict[str, str]:
     """What a server of our own needs to know to work on the same database as the test."""
-    return {"DATABASE_URL": database_url, "SECRET_KEY": KEY, "OMNIDESK_ENV": "development"}
+    ours = {"DATABASE_URL": database_url, "SECRET_KEY": KEY, "OMNIDESK_ENV": "development"}
+    return ours | hooks.SECRETS
 
 
 # Tables whose rows migrations make.
