@@ -190,6 +190,14 @@ def dispose_engines() -> None:
         statements.read_pool(engine).clear()
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _secrets_of_channels() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as env:
+        for name, value in hooks.SECRETS.items():
+            env.setenv(name, value)
+        yield
+
+
 class Caller:
     """Somebody who calls the API."""
 

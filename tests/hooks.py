@@ -8,9 +8,11 @@ import time
 from datetime import UTC, datetime
 from typing import Any
 
+from sqlalchemy import select
 from standardwebhooks import Webhook
 
 from omnidesk.channels.models import Channel
+from omnidesk.conversations.messages import Message
 from omnidesk.db import db, utcnow
 from tests.providers.whatsapp_updates import BUSINESS
 
@@ -74,6 +76,13 @@ def by_operator(body: bytes, at: float = 0, name: str = "TEST_SIGNING_SECRET") -
         "webhook-timestamp": str(seconds),
         "webhook-signature": signature,
     }
+
+
+def messages() -> list[Message]:
+    """Return all messages, oldest first."""
+    found = [*db.session.scalars(select(Message).order_by(Message.message_id))]
+    db.session.rollback()  # SQLite has one writer at a time
+    return found
 
 
 class Hook:

@@ -8,18 +8,12 @@ import pytest
 from omnidesk.conversations.deliveries import RANKS
 from omnidesk.conversations.messages import Message
 from tests.conftest import Caller, make_conversation, make_message, on_sqlite, reload, save
-from tests.hooks import SECRETS, Hook
+from tests.hooks import Hook
 from tests.providers.whatsapp_errors import in_status
 from tests.providers.whatsapp_updates import notification
 
 CHAT = "16505551234"
 WAMID = "wamid.1"
-
-
-@pytest.fixture(autouse=True)
-def _secrets(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in SECRETS.items():
-        monkeypatch.setenv(name, value)
 
 
 @pytest.fixture

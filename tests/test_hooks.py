@@ -36,12 +36,6 @@ HELLO: dict[str, Any] = {
 }  # fmt: skip
 
 
-@pytest.fixture(autouse=True)
-def _secrets(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in SECRETS.items():
-        monkeypatch.setenv(name, value)
-
-
 def hello(channel_type: str) -> bytes:
     """Return a body with one message."""
     body = HELLO[channel_type]

@@ -1,35 +1,18 @@
-"""What each kind of update of each provider becomes."""
+"""What each kind of WhatsApp's updates becomes."""
 
 import json
 from typing import Any
 
 import pytest
-from sqlalchemy import select
 
-from omnidesk.conversations.messages import Message
-from omnidesk.db import db
 from omnidesk.providers.whatsapp.updates import read as read_whatsapp
 from tests.conftest import Caller, make_client, make_conversation, make_user
-from tests.hooks import SECRETS, Hook
-from tests.providers import telegram_updates as telegram
+from tests.hooks import Hook, messages
 from tests.providers import whatsapp_updates as whatsapp
 from tests.providers.whatsapp_updates import HIDDEN, SHEENA, User, notification, written_by
 
 BOTH = User("16505551234", "US.13491208655302741918")
 SCOPED = User(None, "US.13491208655302741918")
-
-
-@pytest.fixture(autouse=True)
-def _secrets(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in SECRETS.items():
-        monkeypatch.setenv(name, value)
-
-
-def messages() -> list[Message]:
-    """Return all messages, oldest first."""
-    found = [*db.session.scalars(select(Message).order_by(Message.message_id))]
-    db.session.rollback()
-    return found
 
 
 def read(body: Any) -> Any:
@@ -275,28 +258,10 @@ def test_an_edit_and_a_deletion_change_the_message(anybody: Caller, admin: Calle
     assert len(messages()) == 1
 
 
-def test_an_edit_that_comes_first_is_the_message(anybody: Caller) -> None:
-    hook, message = Hook(anybody, "telegram"), telegram.message(7, text="Hello")
-
-    hook.send({"update_id": 2, "edited_message": telegram.edited(message, text="Hello!")})
-    hook.send({"update_id": 1, "message": message})
-
-    assert [each.content for each in messages()] == ["Hello!"]
-
-
 def test_a_deletion_of_what_is_not_known_is_nothing(anybody: Caller) -> None:
     Hook(anybody, "whatsapp").send(notification(written_by(SHEENA, whatsapp.revoke(SHEENA, "x"))))
 
     assert messages() == []
-
-
-def test_an_edit_of_a_text_does_not_empty_it(anybody: Caller) -> None:
-    hook, message = Hook(anybody, "telegram"), telegram.message(7, text="Hello")
-    hook.send({"update_id": 1, "message": message})
-
-    hook.send({"update_id": 2, "edited_message": telegram.edited(message, text=" ")})
-
-    assert [each.content for each in messages()] == ["Hello"]
 
 
 def test_what_changes_in_the_body_of_its_message_is_told_after_it(anybody: Caller) -> None:
@@ -356,257 +321,6 @@ def test_what_nobody_has_written_is_no_message(anybody: Caller, admin: Caller, k
     notice = whatsapp.message(SHEENA, kind, {"type": "customer_identity_changed"})
 
     Hook(anybody, "whatsapp").send(notification(written_by(SHEENA, notice)))
-
-    assert messages() == []
-    assert len(admin.get("/api/channels/1/unsupported").json) == 1
-
-
-GROUP = telegram.GROUP
-CALLBACK_MESSAGE = telegram.message(5, text="Which?") | {
-    "reply_markup": {"inline_keyboard": [[{"text": "The red one", "callback_data": "red"}]]}
-}
-
-
-@pytest.mark.parametrize(
-    ("kind", "update", "stored"),
-    [
-        ("message", telegram.message(7, text="Hi"), ("text", "Hi", None)),
-        (
-            "message",
-            telegram.message(7, photo=telegram.PHOTO, caption="Look"),
-            (
-                "image",
-                "Look",
-                {"type": "photo", "file_id": "AgACAgIAAx800"}
-                | dict.fromkeys(("width", "height"), 800),
-            ),
-        ),
-        (
-            "message",
-            telegram.message(7, voice=telegram.VOICE),
-            (
-                "audio",
-                "",
-                {
-                    "type": "voice",
-                    "file_id": "AwACAgIAAx",
-                    "mime_type": "audio/ogg",
-                    "file_size": 12000,
-                    "duration": 3,
-                },
-            ),
-        ),
-        (
-            "message",
-            telegram.message(7, document=telegram.DOCUMENT),
-            (
-                "file",
-                "",
-                {
-                    "type": "document",
-                    "file_id": "BQACAgIAAx",
-                    "mime_type": "application/pdf",
-                    "file_name": "invoice.pdf",
-                    "file_size": 44000,
-                },
-            ),
-        ),
-        (
-            "message",
-            telegram.message(7, location=telegram.LOCATION),
-            ("location", "", telegram.LOCATION),
-        ),
-        (
-            "message",
-            telegram.message(
-                7,
-                venue={"title": "Café", "address": "1 St", "location": telegram.LOCATION},
-                location=telegram.LOCATION,
-            ),
-            ("location", "Café\n1 St", telegram.LOCATION | {"title": "Café", "address": "1 St"}),
-        ),
-        (
-            "message",
-            telegram.message(7, contact=telegram.CONTACT),
-            ("contact", "Ada", {"phones": ["+573015550155"], "user_id": 279058397}),
-        ),
-        (
-            "message",
-            telegram.message(7, sticker=telegram.STICKER),
-            (
-                "sticker",
-                "",
-                {
-                    "type": "sticker",
-                    "file_id": "CAACAgIAAx",
-                    "width": 512,
-                    "height": 512,
-                    "emoji": "👍",
-                },
-            ),
-        ),
-        (
-            "message",
-            telegram.message(7, text="Yes", reply_to_message=telegram.message(5, text="?")),
-            ("text", "Yes", {"reply_to": "5"}),
-        ),
-        (
-            "message",
-            telegram.forward(7, "Read this"),
-            ("text", "Read this", {"forwarded": True, "forwarded_from": "Charles"}),
-        ),
-        ("message", telegram.message(7, poll={"id": "1"}), ("unsupported", "", None)),
-        ("message_reaction", telegram.reaction(5, "👍"), ("reaction", "👍", {"reply_to": "5"})),
-        (
-            "message_reaction",
-            telegram.reaction(5, old=("👍",)),
-            ("reaction", "", {"reply_to": "5"}),
-        ),
-        (
-            "callback_query",
-            telegram.callback(CALLBACK_MESSAGE, "red"),
-            ("text", "The red one", {"reply_to": "5", "payload": "red"}),
-        ),
-        (
-            "callback_query",
-            telegram.callback(telegram.message(5, text="Which?"), "red"),
-            ("text", "red", {"reply_to": "5", "payload": "red"}),
-        ),
-    ],
-)
-def test_a_message_of_telegram(
-    anybody: Caller, admin: Caller, kind: str, update: Any, stored: Any
-) -> None:
-    hook = Hook(anybody, "telegram")
-
-    for _ in range(2):
-        hook.send({"update_id": 9, kind: update})
-
-    (message,) = messages()
-    assert (message.kind, message.content) == stored[:2]
-    assert (message.meta and json.loads(message.meta)) == stored[2]
-    (conversation,) = admin.get("/api/conversations?include=client").json
-    assert conversation["external_chat_id"] == "279058397"
-    assert conversation["client"]["full_name"] == "Ada Lovelace"
-
-
-def test_ids_of_telegrams_messages_are_of_their_chat(anybody: Caller) -> None:
-    hook = Hook(anybody, "telegram")
-    hook.send({"update_id": 1, "message": telegram.message(7, text="Hi")})
-
-    hook.send({"update_id": 2, "message": telegram.message(7, GROUP, text="All")})
-
-    assert [message.content for message in messages()] == ["Hi", "All"]
-
-
-def test_a_group_that_becomes_a_supergroup_goes_on_with_new_ids(
-    anybody: Caller, admin: Caller
-) -> None:
-    hook = Hook(anybody, "telegram")
-    group = {"id": -5, "type": "group", "title": "Couriers"}
-    hook.send({"update_id": 1, "message": telegram.message(7, group, text="Hi")})
-
-    hook.send({"update_id": 2, "message": telegram.message(8, group, migrate_to_chat_id=-1005)})
-    later = group | {"id": -1005, "type": "supergroup"}
-    hook.send({"update_id": 3, "message": telegram.message(1, later, migrate_from_chat_id=-5)})
-    hook.send({"update_id": 4, "message": telegram.message(7, later, text="Hi again")})
-
-    rows = {row["conversation_id"]: row for row in admin.get("/api/conversations").json}
-    assert [(rows[n]["external_chat_id"], rows[n]["active"]) for n in sorted(rows)] == [
-        ("-5", False),
-        ("-1005", True),
-    ]
-    assert [message.content for message in messages()] == ["Hi", "Hi again"]
-    assert len(admin.get("/api/clients").json) == 1
-
-
-@pytest.mark.parametrize(
-    "update",
-    [
-        {"channel_post": telegram.message(7, text="News")},
-        {"my_chat_member": telegram.membership("kicked")},
-        {"message": telegram.message(7, user=telegram.ADA | {"is_bot": True}, text="Beep")},
-        {"message": {"chat": telegram.PRIVATE, "text": "Hi"}},
-        {"message_reaction": {"chat": GROUP, "message_id": 1, "actor_chat": GROUP}},
-        {"callback_query": {"id": "1", "from": telegram.ADA, "data": "x"}},
-        {"poll": {"id": "1"}},
-    ],
-    ids=lambda update: next(iter(update)),
-)
-def test_what_is_no_clients_message_is_kept(anybody: Caller, admin: Caller, update: Any) -> None:
-    Hook(anybody, "telegram").send({"update_id": 1} | update)
-
-    assert messages() == []
-    (kept,) = admin.get("/api/channels/1/unsupported").json
-    assert json.loads(kept["body"]) == {"update_id": 1} | update
-
-
-DATA: dict[str, Any] = {"external_chat_id": "ada", "external_message_id": "1", "content": "Hello"}
-
-
-@pytest.mark.parametrize(
-    ("data", "stored"),
-    [
-        (DATA, ("client", "text", "Hello", None)),
-        (DATA | {"kind": "image", "content": ""}, ("client", "image", "", None)),
-        (DATA | {"sender": "user"}, ("user", "text", "Hello", None)),
-        (
-            DATA | {"meta": {"a": [1, "\0", 1e400]}},
-            ("client", "text", "Hello", '{"a":[1,"\ufffd",null]}'),
-        ),
-        (DATA | {"kind": "note"}, ("client", "unsupported", "Hello", None)),
-        (DATA | {"kind": []}, ("client", "unsupported", "Hello", None)),
-        (DATA | {"content": " "}, ("client", "unsupported", " ", None)),
-        (
-            DATA | {"meta": {"a": "x" * 400, "b": ["y" * 400] * 20}},
-            ("client", "text", "Hello", '{"a":"' + "x" * 400 + '"}'),
-        ),
-    ],
-)
-def test_a_message_of_an_operators_program(anybody: Caller, data: Any, stored: Any) -> None:
-    hook = Hook(anybody, "webhook")
-
-    for _ in range(2):
-        hook.send({"type": "message", "data": data})
-
-    (message,) = messages()
-    assert (message.sender, message.kind, message.content, message.meta) == stored
-
-
-def test_an_operators_program_tells_of_clients_edits_and_deletions(
-    anybody: Caller, admin: Caller
-) -> None:
-    hook = Hook(anybody, "webhook")
-    client = {"full_name": "Ada", "email": "ada@example.com", "phone": "+57 601 555 0155"}
-    data = DATA | {"client": client, "sent_at": "2026-01-02T03:04:05+01:00"}
-    hook.send({"type": "message", "data": data})
-
-    hook.send({"type": "edit", "data": DATA | {"content": "Hello!"}})
-    edited = admin.get("/api/conversations/1/messages/1").json
-    hook.send({"type": "delete", "data": DATA})
-
-    assert (edited["content"], edited["sent_at"]) == ("Hello!", "2026-01-02T02:04:05Z")
-    assert messages()[0].deleted_at
-    shown = admin.get("/api/clients/1").json
-    assert {name: shown[name] for name in client} == client
-
-
-@pytest.mark.parametrize(
-    "body",
-    [
-        {"type": "x", "data": DATA},
-        {"type": "message", "data": {"content": "Hello"}},
-        {"type": "message", "data": DATA | {"external_chat_id": "x" * 256}},
-        {"type": "message", "data": DATA | {"external_message_id": "\0"}},
-        {"type": "delete", "data": {}},
-        {"type": "status", "data": DATA | {"state": "queued"}},
-        {"type": "status", "data": {"state": "sent"}},
-    ],
-)
-def test_what_an_operators_program_tells_wrongly_is_kept(
-    anybody: Caller, admin: Caller, body: Any
-) -> None:
-    Hook(anybody, "webhook").send(body)
 
     assert messages() == []
     assert len(admin.get("/api/channels/1/unsupported").json) == 1
