@@ -36,7 +36,7 @@ from omnidesk.tickets.models import Ticket
 from omnidesk.tickets.tags import TicketTag
 from omnidesk.users import passwords
 from omnidesk.users.models import User
-from tests import postgres
+from tests import hooks, postgres
 from tests.names import Names
 from tests.postgres import free_port
 from tests.servers import gunicorn, plain_site, start_nginx, wait_for
@@ -89,7 +89,8 @@ on_sqlite, on_postgresql = (
 @pytest.fixture(scope="session")
 def environment(database_url: str) -> dict[str, str]:
     """What a server of our own needs to know to work on the same database as the test."""
-    return {"DATABASE_URL": database_url, "SECRET_KEY": KEY, "OMNIDESK_ENV": "development"}
+    ours = {"DATABASE_URL": database_url, "SECRET_KEY": KEY, "OMNIDESK_ENV": "development"}
+    return ours | hooks.SECRETS
 
 
 # Tables whose rows migrations make.
@@ -190,6 +191,14 @@ def dispose_engines() -> None:
     """Close the connections of the app."""
     for engine in db.engines.values():
         statements.read_pool(engine).clear()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _secrets_of_channels() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as env:
+        for name, value in hooks.SECRETS.items():
+            env.setenv(name, value)
+        yield
 
 
 class Caller:

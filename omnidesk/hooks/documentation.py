@@ -17,6 +17,12 @@ UPDATES: dict[str, Any] = {
         "401": {"description": "The signature is not that of the body"},
     },
 }
+TYPE = {
+    "in": "path",
+    "name": "channel_type",
+    "description": "The type of the channel: `whatsapp`, `telegram` or `webhook`",
+    "schema": {"type": "string", "example": "whatsapp"},
+}
 
 
 def text_parameter(place: str, name: str, description: str) -> dict[str, Any]:

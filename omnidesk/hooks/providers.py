@@ -61,7 +61,8 @@ def channel_of(channel_type: str, channel_id: int) -> Channel:
 
     It is read in autocommit: on SQLite, a stranger's request must not take the write lock.
     """
-    rows = FOUND.fetch(channel_id=channel_id, type=channel_type)
+    known = channel_type in PROVIDERS
+    rows = FOUND.fetch(channel_id=channel_id, type=channel_type) if known else ()
     if not rows:
         raise http_error(404)
     return Channel(**dict(zip(COLUMNS, rows[0], strict=True)))

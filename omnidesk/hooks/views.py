@@ -9,7 +9,7 @@ from werkzeug.exceptions import HTTPException
 
 from omnidesk.channels.models import UnsupportedUpdate
 from omnidesk.db import utcnow
-from omnidesk.hooks.documentation import CHALLENGE, SIGNATURES, UPDATES
+from omnidesk.hooks.documentation import CHALLENGE, SIGNATURES, TYPE, UPDATES
 from omnidesk.hooks.providers import CHANNEL_EXISTS, channel_of, require_signature, secret_of
 from omnidesk.hooks.receiving import receive_body
 from omnidesk.hooks.schemas import UnsupportedQuery, UnsupportedSchema
@@ -20,12 +20,11 @@ from omnidesk.http.parsing import read_body
 from omnidesk.providers.whatsapp.signature import is_token
 
 MAX_BODY = 3 * 1024 * 1024  # bytes: WhatsApp's own limit
-TYPES = "any(whatsapp, telegram, webhook)"
 
 blp = Blueprint("hooks", description="Updates from the providers of channels")
 
 
-@blp.post(f"/hooks/<{TYPES}:channel_type>/<id:channel_id>")
+@blp.post("/hooks/<channel_type>/<id:channel_id>", parameters=[TYPE])
 @blp.signed
 @blp.doc(**UPDATES, parameters=SIGNATURES)
 @blp.response(200)

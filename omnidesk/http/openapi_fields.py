@@ -82,6 +82,4 @@ class PathPlugin(FlaskPlugin):  # type: ignore[misc]
             entity, is_id, _ = parameter["name"].rpartition("_id")
             if is_id:
                 parameter["description"] = f"The id of the {entity}"
-            if choices := parameter["schema"].get("enum"):
-                parameter["example"] = choices[0]
         return found
