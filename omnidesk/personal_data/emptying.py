@@ -5,11 +5,11 @@ from functools import cache
 from typing import Any
 
 import orjson
-from sqlalchemy import Column, bindparam, case, func, literal, or_, select, update
+from sqlalchemy import Column, bindparam, case, func, literal, or_, select, text, update
 
 from omnidesk.channels.models import UnsupportedUpdate
 from omnidesk.clients.models import ERASED
-from omnidesk.conversations.deliveries import CANCELLED, QUEUED, Outbox
+from omnidesk.conversations.deliveries import CANCELLED, OUTGOING, QUEUED, Outbox
 from omnidesk.conversations.messages import Message
 from omnidesk.conversations.models import Conversation
 from omnidesk.db import Base, db, utcnow
@@ -75,7 +75,8 @@ def cancel_queued(client_id: int) -> None:
     theirs = [*db.session.scalars(lock)]
     waiting = select(Outbox.conversation_id).where(Outbox.conversation_id.in_(theirs))
     db.session.execute(waiting.order_by(Outbox.conversation_id).with_for_update())
-    queued = Message.conversation_id.in_(theirs), Message.delivery_state == QUEUED
+    # `OUTGOING` is the condition of an index, which a parameter would not use.
+    queued = text(OUTGOING), Message.conversation_id.in_(theirs), Message.delivery_state == QUEUED
     cancelled = {"delivery_state": CANCELLED, "delivery_at": utcnow(), **Message.as_changed()}
     change = update(Message).where(*queued).values(cancelled)
     db.session.execute(change, execution_options=QUIETLY)
