@@ -1,22 +1,23 @@
 """Which workers run: each says so again and again."""
 
-from collections.abc import Iterator
+import os
+import secrets
+import socket
 from datetime import datetime, timedelta
 
-from sqlalchemy import String, bindparam, func, select
+from sqlalchemy import String, delete
 from sqlalchemy.orm import Mapped, mapped_column
 
-from omnidesk.backlog import oldest_queued_seconds
-from omnidesk.db import Base, utcnow
-from omnidesk.db.statements import Statement
-
-ALIVE = timedelta(minutes=1)  # a worker says so every ten seconds
+from omnidesk.db import Base, db, utcnow
 
 
 class Worker(Base):
     """A worker that runs, or has run until shortly before."""
 
     __tablename__ = "worker"
+
+    INTERVAL = 10.0  # seconds between two heartbeats
+    MAX_AGE = timedelta(hours=1)  # of the last heartbeat; then the worker is long gone
 
     worker_id: Mapped[str] = mapped_column(String(32), primary_key=True)
     host: Mapped[str] = mapped_column(String(255))
@@ -25,19 +26,25 @@ class Worker(Base):
     seen_at: Mapped[datetime] = mapped_column(default=utcnow)
 
 
-WORKERS = Statement(
-    select(func.count()).where(Worker.seen_at > bindparam("since", type_=Worker.seen_at.type))
-)
+class Heartbeat:
+    """The row of this process."""
+
+    def __init__(self) -> None:
+        self.worker_id, self.started_at = secrets.token_hex(16), utcnow()
+
+    def beat(self) -> None:
+        """Say that this worker runs, and commit it."""
+        row = Worker(worker_id=self.worker_id, started_at=self.started_at, seen_at=utcnow())
+        row.host, row.pid = socket.gethostname()[:255] or "localhost", os.getpid()
+        db.session.merge(row)
+        db.session.commit()
+
+    def end(self) -> None:
+        """Say that it no longer runs, and commit it."""
+        db.session.execute(delete(Worker).where(Worker.worker_id == self.worker_id))
+        db.session.commit()
 
 
-def workers_alive() -> int:
-    """Return how many workers have said lately that they run."""
-    ((count,),) = WORKERS.fetch(since=utcnow() - ALIVE)
-    return int(count)
-
-
-def gauges() -> Iterator[tuple[str, str, float]]:
-    """Yield the metrics of what is sent: name, meaning and value."""
-    yield "omnidesk_workers", "Workers that run", workers_alive()
-    waited = oldest_queued_seconds() or 0
-    yield "omnidesk_queued_seconds", "For how long the oldest waits of what is to be sent", waited
+def prune_workers() -> None:
+    """Delete the rows of workers that have ended without saying so; the caller commits."""
+    db.session.execute(delete(Worker).where(Worker.seen_at < utcnow() - Worker.MAX_AGE))

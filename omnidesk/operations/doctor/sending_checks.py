@@ -12,7 +12,7 @@ from omnidesk.db import db
 from omnidesk.db.session import READ
 from omnidesk.operations.backup.backups import age_text
 from omnidesk.operations.doctor.findings import FAULT, WARNING, Finding
-from omnidesk.worker.heartbeat import workers_alive
+from omnidesk.worker.status import workers_alive
 
 LATE = 600  # seconds that something waits at most while receivers answer
 
