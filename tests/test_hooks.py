@@ -18,6 +18,7 @@ from omnidesk.clients.models import Client
 from omnidesk.conversations.messages import MAX_META, Message
 from omnidesk.conversations.models import Conversation
 from omnidesk.db import MAX_ID, db, utcnow
+from omnidesk.hooks import receiving
 from omnidesk.hooks.views import MAX_BODY
 from omnidesk.providers import parts
 from tests.conftest import Caller, on_sqlite
@@ -289,6 +290,17 @@ def test_twenty_updates_are_stored_or_none(anybody: Caller, monkeypatch: Any) ->
     assert count(Client) == 5
 
 
+def test_a_very_long_body_is_stored_in_steps(anybody: Caller, monkeypatch: Any) -> None:
+    monkeypatch.setattr(receiving, "MAX_AT_ONCE", 3)
+    body = notification(written_by(SHEENA, *(text(SHEENA, str(n)) for n in range(8))))
+    hook = Hook(anybody, "whatsapp")
+
+    for _ in range(2):
+        hook.send(body)
+
+    assert count(Message) == 8
+
+
 def test_messages_of_one_body_are_stored_in_the_order_of_their_times(anybody: Caller) -> None:
     hook = Hook(anybody, "whatsapp")
     sent = [text(SHEENA, str(at), timestamp=str(1_700_000_000 + at)) for at in (2, 0, 1)]
@@ -402,7 +414,8 @@ NAMES = st.sampled_from(
     entry changes value field messages statuses contacts message_echoes from id type text body to
     timestamp system edit message original_message_id message_id chat date update_id data photo user
     edited_message message_reaction callback_query external_chat_id external_message_id kind content
-    meta client sender state new_reaction status recipient_id errors wa_id profile
+    meta client full_name email phone sent_at sender state new_reaction status recipient_id
+    errors wa_id profile
     """.split()  # noqa: SIM905 - a list of them would have a page
 )
 WORDS = st.sampled_from(
