@@ -177,8 +177,13 @@ def test_another_channel_has_no_hook(anybody: Caller, path: str) -> None:
 
     for method in ("get", "post"):
         answer = getattr(anybody, method)(f"/api/hooks/{path}")
-        assert answer.status_code in (404, 405)
+        assert answer.status_code == 404
     assert answer.json == {"detail": "Not Found"}
+
+
+@pytest.mark.parametrize("channel_type", ["telegram", "webhook"])
+def test_only_whatsapp_asks_with_a_challenge(anybody: Caller, channel_type: str) -> None:
+    assert challenge(anybody, path_of(make_channel(channel_type))).status_code == 404
 
 
 def test_headers_of_other_requests_play_no_role(anybody: Caller) -> None:
