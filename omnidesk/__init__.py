@@ -19,6 +19,7 @@ from omnidesk.operations.backup.backups import newest_backup
 from omnidesk.personal_data import views as personal_data_views
 from omnidesk.tickets import views as tickets_views
 from omnidesk.users import views as users_views
+from omnidesk.webhooks import views as webhooks_views
 
 __version__ = "0.1.0"
 
@@ -37,6 +38,7 @@ RESOURCES = (
     inbound_views.blp,
     imports_views.blp,
     changes.blp,
+    webhooks_views.blp,
     health.blp,
     users_views.blp,
     assignments.blp,
