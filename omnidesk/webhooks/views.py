@@ -4,7 +4,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
-from flask import current_app
+from flask import Response, current_app
 
 from omnidesk.db import RuleViolation, db
 from omnidesk.egress import ForbiddenUrl, Rules, check_url
@@ -32,6 +32,13 @@ blp = Blueprint("webhooks", description="Other systems that are told of changes"
 
 TOO_OLD = "Changes before {} can no longer be read."
 GONE = {"detail": "Gone", "errors": {"after_seq": [TOO_OLD.format(43)]}, "oldest_seq": 43}
+
+
+@blp.after_request
+def forbid_caching(response: Response) -> Response:
+    """Let no cache store these responses, some of which have a secret."""
+    response.headers["Cache-Control"] = "no-store"
+    return response
 
 
 def checks_url(view: Callable[..., Any]) -> Callable[..., Any]:
