@@ -1,0 +1,1 @@
+"""A program of the operator's, which speaks Standard Webhooks."""
