@@ -12,9 +12,8 @@ from omnidesk.clients.models import Client
 from omnidesk.db import db, utcnow
 from omnidesk.db.change_log import Change, renumber_restored
 from omnidesk.db.feed_start import delete_through, start_anew
-from omnidesk.webhooks import making
 from omnidesk.webhooks.deliveries import MAX_AGE, WebhookDelivery
-from omnidesk.webhooks.feed import positions
+from omnidesk.webhooks.feed import AT_ONCE, changes_after, positions
 from omnidesk.webhooks.making import make_deliveries
 from omnidesk.webhooks.models import Webhook
 from omnidesk.webhooks.queue import WebhookQueue
@@ -30,6 +29,9 @@ from tests.test_change_log import Connect, add, connect, take_number
 from tests.webhooks import deliveries, make_webhook
 
 __all__ = ["connect"]
+
+
+READ = "omnidesk.webhooks.making.changes_after"
 
 
 def seqs(webhook: Webhook) -> list[int]:
@@ -104,13 +106,13 @@ def test_webhooks_that_are_behind_catch_up_and_go_on_with_the_others(app: Any) -
 
 def test_very_many_changes_are_made_in_steps(app: Any, monkeypatch: Any) -> None:
     webhook = make_webhook()
-    db.session.add_all(Client(full_name=f"{n}", active=True) for n in range(making.AT_ONCE + 5))
+    db.session.add_all(Client(full_name=f"{n}", active=True) for n in range(AT_ONCE + 5))
     db.session.commit()
 
     more = [make_deliveries(), make_deliveries()]
 
     assert more == [True, False]
-    assert len(seqs(webhook)) == making.AT_ONCE + 5
+    assert len(seqs(webhook)) == AT_ONCE + 5
 
 
 def test_two_who_make_them_at_once_make_none_twice_and_forget_none(app: Flask) -> None:
@@ -139,15 +141,14 @@ def test_two_who_make_them_at_once_make_none_twice_and_forget_none(app: Flask) -
 def test_a_webhook_that_was_moved_meanwhile_is_left_alone(app: Any, monkeypatch: Any) -> None:
     webhook = make_webhook()
     make_client()
-    read = making.changes_after
 
     def slowly(seq: int) -> Any:
-        page = read(seq)
-        monkeypatch.setattr(making, "changes_after", read)
+        page = changes_after(seq)
+        monkeypatch.setattr(READ, changes_after)
         Context().run(in_other_context, app)
         return page
 
-    monkeypatch.setattr(making, "changes_after", slowly)
+    monkeypatch.setattr(READ, slowly)
     make_deliveries()
 
     assert len(seqs(webhook)) == 1
@@ -279,6 +280,6 @@ def test_old_deliveries_are_deleted_and_pending_ones_are_not(app: Any) -> None:
         db.session.execute(update(WebhookDelivery).where(WebhookDelivery.seq == seq).values(sent))
     db.session.commit()
 
-    WebhookQueue().prune()
+    WebhookQueue(threading.Event()).prune()
 
     assert seqs(webhook) == [recent, recent + 1]

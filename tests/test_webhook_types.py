@@ -142,7 +142,13 @@ def test_a_change_of_several_types_is_told_as_the_first_that_is_asked_for(
 
 def change(**fields: Any) -> LoggedChange:
     """Return a change of a message as the log has it."""
-    defaults = {"seq": 1, "at": "", "actor": None, "entity": "message", "entity_id": 1}
+    defaults: dict[str, Any] = {
+        "seq": 1,
+        "at": "",
+        "actor": None,
+        "entity": "message",
+        "entity_id": 1,
+    }
     return LoggedChange(**(defaults | {"op": "updated", "before": "{}", "after": "{}"} | fields))
 
 

@@ -1,6 +1,7 @@
 """Webhooks for tests: rows, and a worker's work without a worker."""
 
 from collections.abc import Sequence
+from threading import Event
 from typing import Any
 
 from sqlalchemy import select, update
@@ -25,7 +26,7 @@ def make_webhook(url: str = "https://example.com/hook", **fields: Any) -> Webhoo
 def work(count: int = 1) -> list[bool]:
     """Make all deliveries and send what is due; return of each batch whether its receiver works."""
     db.session.rollback()
-    queue = WebhookQueue()
+    queue = WebhookQueue(Event())
     while queue.step():
         continue
     batches = [batch for webhook_id in queue.due() for batch in queue.claim(webhook_id, count)]

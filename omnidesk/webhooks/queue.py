@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import Iterable, Sequence
+from threading import Event
 from time import monotonic
 
 from sqlalchemy import select
@@ -22,7 +23,8 @@ class WebhookQueue:
 
     name = "webhooks"
 
-    def __init__(self) -> None:
+    def __init__(self, stopping: Event) -> None:
+        self.stopping = stopping
         self.token = secrets.token_hex(8)
         self.claims = 0
         self.mend_at = 0.0
@@ -45,7 +47,7 @@ class WebhookQueue:
 
     def send(self, item: Batch) -> bool:
         """Send a batch and note what became of it; return whether its receiver works."""
-        return sending.send(item)
+        return sending.send(item, self.stopping)
 
     def give_back(self, item: Batch) -> None:
         """Let others claim what will not be sent."""

@@ -5,14 +5,16 @@ A batch ends at the first failure: a receiver that does not work is asked for on
 
 from collections.abc import Mapping, Sequence
 from random import uniform
+from threading import Event
 from time import monotonic
 from typing import Any, NamedTuple
 
 from sqlalchemy import Row, bindparam, select, update
 
-from omnidesk.db import db, utcnow
+from omnidesk.db import db, sqlite, utcnow
 from omnidesk.db.clock import due_in
 from omnidesk.db.leases import Leases
+from omnidesk.db.postgresql import within_deadline
 from omnidesk.db.session import READ
 from omnidesk.db.statements import Statement
 from omnidesk.webhooks.bodies import standard_body
@@ -30,6 +32,7 @@ JITTER = 0.1  # of each of them, more or less
 MAX_WAIT = 24.0 * HOUR
 BATCH = 50  # deliveries
 BATCH_SECONDS = 10.0  # after which none is begun any more, so that the lease lasts
+MAX_DATABASE_WAIT = 10.0  # seconds for SQLite's write lock
 NOT_LOGGED = "The change log no longer has the change."
 
 TABLE = WebhookDelivery.__table__
@@ -64,15 +67,18 @@ def claim(webhook_id: int, count: int, token: str) -> list[Batch]:
     ]
 
 
-def send(batch: Batch) -> bool:
-    """Send what it has to an active webhook, and record it; return whether the receiver works."""
+def send(batch: Batch, stopping: Event) -> bool:
+    """Send what it has to an active webhook, and record it; return whether the receiver works.
+
+    When the worker ends, what is not begun is given back.
+    """
     target = Target.of(batch.webhook_id)
-    outcomes = {} if target is None else attempt_all(batch, target)
+    outcomes = {} if target is None else attempt_all(batch, target, stopping)
     record(batch, outcomes)
     return all(outcome.ok or outcome.error == NOT_LOGGED for outcome in outcomes.values())
 
 
-def attempt_all(batch: Batch, target: Target) -> dict[int, Outcome]:
+def attempt_all(batch: Batch, target: Target, stopping: Event) -> dict[int, Outcome]:
     """Return what became of the deliveries, up to the first failure or as long as there is time."""
     outcomes: dict[int, Outcome] = {}
     changes, names = read(batch, target)
@@ -81,7 +87,7 @@ def attempt_all(batch: Batch, target: Target) -> dict[int, Outcome]:
         outcome = attempt(delivery, target, changes.get(delivery.seq), names)
         outcomes[delivery.delivery_id] = outcome
         failed = not outcome.ok and outcome.error != NOT_LOGGED
-        if failed or monotonic() > give_up_at:
+        if failed or stopping.is_set() or monotonic() > give_up_at:
             break
     return outcomes
 
@@ -109,6 +115,13 @@ def attempt(
 
 def record(batch: Batch, outcomes: Mapping[int, Outcome]) -> None:
     """Note what became of deliveries, and give back the others, in one transaction."""
+    with within_deadline(), sqlite.waiting_at_most(MAX_DATABASE_WAIT):
+        note_all(batch, outcomes)
+        db.session.commit()
+
+
+def note_all(batch: Batch, outcomes: Mapping[int, Outcome]) -> None:
+    """Note what became of deliveries, of their webhook, and of those that were not begun."""
     note_success_or_failure(batch.webhook_id, outcomes)
     sent: dict[int | None, list[int]] = {}
     for delivery in batch.deliveries:
@@ -121,7 +134,6 @@ def record(batch: Batch, outcomes: Mapping[int, Outcome]) -> None:
             record_failure(batch.token, delivery, outcome)
     for status_code, delivery_ids in sent.items():
         record_sent(batch.token, delivery_ids, status_code)
-    db.session.commit()
 
 
 def record_sent(token: str, delivery_ids: Sequence[int], status_code: int | None) -> None:

@@ -22,7 +22,8 @@ TITLES = {
 }
 VERBS = {"handed_off": "was handed off", "delivery": "has news of its delivery"}
 PLACES = {"comment": ("on ticket", "ticket_id"), "message": ("in conversation", "conversation_id")}
-# Columns that say nothing to people, or too much; times do neither.
+# Columns that say nothing to people, or too much.
+TIMES = ("_at", "_since", "_until")
 LEFT_OUT = {*TITLES.values(), "description", "meta", "turn", "unread_count", "read_up_to"}
 
 
@@ -99,7 +100,7 @@ def details(verb: str, after: Mapping[str, Any], names: Names) -> str:
         return str(after["delivery_state"])
     if verb != "updated":
         return ""
-    told = (name for name in after if name not in LEFT_OUT and not name.endswith("_at"))
+    told = (name for name in after if name not in LEFT_OUT and not name.endswith(TIMES))
     return ", ".join(f"{name} {shown(after[name])}" for name in told)
 
 

@@ -7,8 +7,10 @@ from typing import Any
 
 from flask import Flask
 
+from omnidesk.webhooks.queue import WebhookQueue
 from omnidesk.worker.loop import Loop
 from omnidesk.worker.messages import MessageQueue
+from omnidesk.worker.queues import Queue
 
 logger = logging.getLogger("omnidesk.worker")
 
@@ -22,7 +24,8 @@ def run(app: Flask) -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)
-    loop = Loop(app, [MessageQueue(app.config, stopping)], stopping)
+    queues: list[Queue] = [MessageQueue(app.config, stopping), WebhookQueue(stopping)]
+    loop = Loop(app, queues, stopping)
     logger.info("The worker has started.")
     loop.run()
     logger.info("The worker has ended.")
