@@ -11,7 +11,7 @@ from omnidesk.db import db, utcnow
 from omnidesk.db.change_log import Change
 from omnidesk.webhooks.deliveries import WebhookDelivery
 from omnidesk.webhooks.making import make_deliveries
-from omnidesk.webhooks.models import Webhook
+from omnidesk.webhooks.models import OLDEST_PENDING, Webhook
 from omnidesk.webhooks.queue import WebhookQueue
 from omnidesk.webhooks.sending import BATCH, JITTER, SCHEDULE
 from tests.conftest import Caller, make_client, reload
@@ -318,3 +318,28 @@ def test_deliveries_are_found_by_their_state(
     assert ids("?state=sent,pending") == [2, 1]
     seq = deliveries(webhook)[0].seq
     assert ids(f"?seq={seq}") == [1]
+
+
+def waits() -> bool:
+    """Return whether something waits that a worker should have sent."""
+    ((oldest,),) = OLDEST_PENDING.fetch()
+    return oldest is not None
+
+
+def test_what_waits_for_a_worker_is_known_and_not_what_waits_for_a_receiver(
+    webhook: Webhook, there: Receiver
+) -> None:
+    make_webhook(active=False)
+    waiting = [waits()]
+    make_deliveries()
+    waiting.append(waits())
+    there.will(answer(500))
+    work()
+    waiting.append(waits())
+    make_due()
+    work()
+    waiting.append(waits())
+
+    assert waiting == [True, True, False, False]
+    make_client()
+    assert waits()

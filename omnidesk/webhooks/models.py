@@ -15,12 +15,15 @@ from sqlalchemy import (
     case,
     func,
     select,
+    tuple_,
+    union_all,
     update,
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
-from omnidesk.db import Base, Filters, RuleViolation, Versioned, db, enum_type, utcnow
+from omnidesk.db import Base, Filters, RuleViolation, Versioned, db, enum_type, json_sql, utcnow
 from omnidesk.db.change_log import ONE, Change, CommitOrder
+from omnidesk.db.clock import due_in
 from omnidesk.db.database_id import DatabaseId
 from omnidesk.db.postgresql import advisory_lock
 from omnidesk.db.statements import Statement
@@ -170,3 +173,25 @@ EXISTS = Statement(
         Webhook.webhook_id == bindparam("webhook_id", type_=Webhook.webhook_id.type)
     )
 )
+
+
+def oldest_pending() -> Select[str]:
+    """Select since when the oldest waits that a worker should have sent, as JSON; null for none.
+
+    That is a delivery, or a change whose deliveries are not made yet. What waits for a receiver
+    that fails is left out.
+    """
+    works = (Webhook.active, Webhook.failing_since.is_(None))
+    overdue = select(func.min(WebhookDelivery.due_at)).where(
+        WebhookDelivery.webhook_id == Webhook.webhook_id, WebhookDelivery.due_at <= due_in(0)
+    )
+    sent = select(func.min(overdue.correlate(Webhook).scalar_subquery()).label("at")).where(*works)
+    order, position = CommitOrder.of(Change), select(func.min(Webhook.after_seq)).where(*works)
+    after = position.scalar_subquery()
+    behind = after.is_not(None), tuple_(order, Change.seq) > tuple_(order.at(after), after)
+    made = select(Change.at).where(Change.is_settled(), *behind).order_by(order, Change.seq)
+    both = union_all(sent, select(made.limit(ONE).subquery().c.at)).subquery()
+    return select(json_sql.JsonTime(func.min(both.c.at)).label("oldest"))
+
+
+OLDEST_PENDING = Statement(oldest_pending())
