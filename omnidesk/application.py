@@ -32,6 +32,7 @@ from omnidesk.operations.backup.backups import newest_backup
 from omnidesk.personal_data import views as personal_data_views
 from omnidesk.tickets import views as tickets_views
 from omnidesk.users import views as users_views
+from omnidesk.webhooks import views as webhooks_views
 from omnidesk.worker import status
 
 # The table of contents: what has routes of its own, in the order of the OpenAPI document.
@@ -52,6 +53,7 @@ RESOURCES = (
     hooks_views.blp,
     imports_views.blp,
     changes.blp,
+    webhooks_views.blp,
     health.blp,
     users_views.blp,
     assignments.blp,

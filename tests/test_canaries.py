@@ -33,6 +33,8 @@ OTHERS: dict[str, set[str] | None] = {
     "outbox": {"lease"},
     "worker": None,
     "idempotency_key": {"route", "key", "fingerprint", "headers"},
+    "webhook": None,
+    "webhook_delivery": None,  # what went wrong, in our own words
 }
 # Texts of the erasure that are no columns of rows with texts.
 COPIES = {

@@ -45,6 +45,7 @@ PAGES = (
     "docs/api/hooks.md",
     "docs/api/imports.md",
     "docs/api/changes.md",
+    "docs/api/webhooks.md",
     "docs/api/personal-data.md",
 )
 GENERATED = {"docs/benchmarks.md", "docs/reliability.md"}
@@ -55,7 +56,8 @@ ALL_PAGES = sorted(
 ANSWERED_200 = (
     *("/api/login", "/api/token/refresh"),
     *("/read", "/unread", "/takeover", "/handoff", "/return"),
-    *("/merge", "/release", "/next", "/erase", "/test"),
+    *("/merge", "/release", "/next", "/erase"),
+    *("/rotate", "/test", "/replay", "/retry"),
     *("/imports/clients", "/imports/tickets", "/imports/comments", "/imports/messages?atomic=true"),
 )
 # The examples of the API contract, besides those of the documents.

@@ -29,6 +29,10 @@ ENUMS = {
     "Op": "updated",
     "Importstatus": "unchanged",
     "Field": "comment",
+    "Webhooktype": "ticket.*",
+    "Webhookformat": "slack",
+    "Webhookeventtype": "ticket.closed",
+    "Webhookdeliverystate": "pending",
 }
 
 

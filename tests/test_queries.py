@@ -10,12 +10,12 @@ import orjson
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import and_, select
+from sqlalchemy import and_, select, update
 from sqlalchemy.orm import DeclarativeBase, Mapped, contains_eager, relationship
 
 from omnidesk.clients.models import Client
 from omnidesk.conversations.models import SORTS
-from omnidesk.db import Base, Filters
+from omnidesk.db import Base, Filters, db
 from omnidesk.http import (
     PreparedSelect,
     ResponseSchema,
@@ -27,6 +27,8 @@ from omnidesk.http.pagination import Page
 from omnidesk.tickets.finding import matching
 from omnidesk.tickets.models import PRIORITIES, STATUSES, Ticket
 from omnidesk.tickets.schemas import TicketSchema
+from omnidesk.webhooks.deliveries import WebhookDelivery
+from omnidesk.webhooks.making import make_deliveries
 from tests.conftest import (
     Caller,
     make_client,
@@ -40,6 +42,7 @@ from tests.conftest import (
     make_user,
     recorded_statements,
 )
+from tests.webhooks import make_webhook
 
 PROPERTY = settings(
     max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
@@ -200,6 +203,11 @@ LISTS: dict[str, dict[str, st.SearchStrategy[str]]] = {
     "/api/me/sessions": {},
     "/api/tokens": {},
     "/api/channels": {"include": st.just("etag")},
+    "/api/webhooks": {},
+    "/api/webhooks/1/deliveries": {
+        "state": several(["pending", "sent", "failed"]),
+        "seq": st.integers(1, 30).map(str),
+    },
 }
 PAGING = {"limit": st.sampled_from(["1", "2", "3", "200"]), "offset": st.sampled_from("0123")}
 
@@ -207,6 +215,8 @@ PAGING = {"limit": st.sampled_from(["1", "2", "3", "200"]), "offset": st.sampled
 @pytest.fixture
 def desk(admin: Caller) -> None:
     """Rows of every kind, which differ in everything that a filter looks at."""
+    make_webhook(description="All")
+    make_webhook(active=False)
     for n in range(4):
         user = make_user(f"agent-{n}", active=n != 1, role=("admin", "empleado")[n % 2])
         client = make_client(active=n != 2, external_id=f"crm-{n}", email=f"ada{n}@example.com")
@@ -239,6 +249,10 @@ def desk(admin: Caller) -> None:
         if n % 2:
             origin = {"conversation_id": conversation.conversation_id}
             admin.patch(f"/api/tickets/{ticket.ticket_id}", json=origin)
+    make_deliveries()
+    failed = {"state": "failed", "due_at": None, "status_code": 500, "error": "It answered 500."}
+    db.session.execute(update(WebhookDelivery).where(WebhookDelivery.seq < 9).values(failed))
+    db.session.commit()
 
 
 @pytest.mark.usefixtures("desk")

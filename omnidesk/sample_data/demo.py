@@ -19,6 +19,8 @@ from omnidesk.tickets.models import Ticket
 from omnidesk.tickets.tags import TicketTag
 from omnidesk.users import passwords
 from omnidesk.users.models import User
+from omnidesk.webhooks.deliveries import SENT, WebhookDelivery
+from omnidesk.webhooks.models import STANDARD, Webhook
 
 PASSWORD = passwords.DEMO
 OCTOBER = datetime(2025, 10, 29, 9, 12, tzinfo=UTC)
@@ -46,8 +48,25 @@ def add() -> bool:
     for user_id in (2, 1, 3):
         example = ApiToken.new(user_id, "An example that nobody has", ["tickets:read"], None)
         db.session.add(example)
+    add_webhook()
     db.session.commit()
     return True
+
+
+def add_webhook() -> None:
+    """Add a webhook that is inactive, so that nobody is told of the demo, and a delivery."""
+    webhook = Webhook.new(
+        url="https://example.com/hooks/omnidesk",
+        types=["ticket.closed", "comment.*"],
+        format=STANDARD,
+        active=False,
+        description="Data warehouse",
+    )
+    db.session.add(webhook)
+    db.session.flush()
+    told = {"seq": 1, "type": "ticket.closed", "state": SENT, "attempts": 1, "status_code": 200}
+    ids = {"webhook_id": webhook.webhook_id, "database_id": webhook.database_id}
+    db.session.add(WebhookDelivery(**ids, **told, attempted_at=utcnow()))
 
 
 def users() -> list[User]:

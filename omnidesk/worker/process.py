@@ -6,8 +6,10 @@ from threading import Event, Thread
 
 from flask import Flask
 
+from omnidesk.webhooks.queue import WebhookQueue
 from omnidesk.worker.loop import Loop
 from omnidesk.worker.messages import MessageQueue
+from omnidesk.worker.queues import Queue
 
 logger = logging.getLogger("omnidesk.worker")
 
@@ -15,7 +17,8 @@ logger = logging.getLogger("omnidesk.worker")
 def run(app: Flask) -> None:
     """Send what is queued until SIGTERM or SIGINT; what is being sent is finished first."""
     stopping = stopped_by_signals()
-    loop = Loop(app, [MessageQueue(app.config, stopping)], stopping)
+    queues: list[Queue] = [MessageQueue(app.config, stopping), WebhookQueue(stopping)]
+    loop = Loop(app, queues, stopping)
     logger.info("The worker has started.")
     loop.run()
     logger.info("The worker has ended.")

@@ -125,6 +125,21 @@ MATRIX = (
         for name in ("clients", "tickets", "comments", "messages")
     ),
     Row("GET /api/changes", "changes:read"),
+    *(
+        Row(route, PEOPLE, admins=True)
+        for route in (
+            "GET /api/webhooks",
+            "POST /api/webhooks",
+            "GET /api/webhooks/*",
+            "PATCH /api/webhooks/*",
+            "DELETE /api/webhooks/*",
+            "POST /api/webhooks/*/rotate",
+            "POST /api/webhooks/*/test",
+            "POST /api/webhooks/*/replay",
+            "GET /api/webhooks/*/deliveries",
+            "POST /api/webhooks/*/deliveries/*/retry",
+        )
+    ),
     Row("GET /healthz", PUBLIC),
     Row("GET /readyz", PUBLIC),
     Row("GET /api/openapi.json", PUBLIC),

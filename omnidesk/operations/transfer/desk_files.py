@@ -32,6 +32,7 @@ PARTS = {
     "events": ("calendar_event",),
     "conversations": ("channel", "conversation", "message"),
     "changes": ("change",),
+    "webhooks": ("webhook", "webhook_delivery"),
     "sources": ("source_row",),
     "counters": ("counter",),
 }

@@ -1,0 +1,1 @@
+"""Webhooks: other systems are told of changes, by signed requests."""

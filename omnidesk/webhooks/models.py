@@ -1,0 +1,197 @@
+"""Webhooks: what other systems want to be told of, how far they are, and what they sign with."""
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import Any, Self
+
+import orjson
+from sqlalchemy import (
+    Boolean,
+    CheckConstraint,
+    Select,
+    String,
+    UniqueConstraint,
+    bindparam,
+    case,
+    func,
+    select,
+    tuple_,
+    union_all,
+    update,
+)
+from sqlalchemy.orm import Mapped, mapped_column
+
+from omnidesk.db import Base, Filters, RuleViolation, Versioned, db, enum_type, json_sql, utcnow
+from omnidesk.db.change_log import ONE, Change, CommitOrder
+from omnidesk.db.clock import due_in
+from omnidesk.db.database_id import DatabaseId
+from omnidesk.db.postgresql import advisory_lock
+from omnidesk.db.statements import Statement
+from omnidesk.webhooks.deliveries import WebhookDelivery, as_new
+from omnidesk.webhooks.event_types import GROUPS, NAMES, LoggedChange, types_of, wanted
+from omnidesk.webhooks.signatures import new_secret
+
+MAX_WEBHOOKS = 25
+FORMATS = STANDARD, SLACK = "standard", "slack"
+MAX_REASON = 200  # code points
+BOTH_SIGN = timedelta(hours=24)  # after a rotation
+MAX_FAILING = timedelta(days=3)  # without a success
+TOO_MANY = f"There are {MAX_WEBHOOKS} webhooks, which is the most."
+
+
+class Webhook(Versioned, Base):
+    """Another system that is told of changes, and of which ones."""
+
+    __tablename__ = "webhook"
+
+    webhook_id: Mapped[int] = mapped_column(primary_key=True)
+    slot: Mapped[int]  # no two have the same, so that there are never more than slots
+    url: Mapped[str] = mapped_column(String(2048))
+    types: Mapped[str] = mapped_column(String(1024))  # a JSON array
+    format: Mapped[str] = mapped_column(enum_type("format", *FORMATS))
+    active: Mapped[bool] = mapped_column(Boolean(create_constraint=True, name="active"))
+    description: Mapped[str | None] = mapped_column(String(200))
+    inactive_reason: Mapped[str | None] = mapped_column(String(MAX_REASON))
+    inactive_since: Mapped[datetime | None]
+    failing_since: Mapped[datetime | None]  # the first failure since the last success
+    warning: Mapped[str | None] = mapped_column(String(MAX_REASON))
+    created_at: Mapped[datetime] = mapped_column(default=utcnow)
+    # Signatures are made with them, so that digests would not do.
+    secret: Mapped[str] = mapped_column(String(100))
+    old_secret: Mapped[str | None] = mapped_column(String(100))
+    old_secret_until: Mapped[datetime | None]
+    # The last change whose deliveries are made, in the order of commits.
+    after_seq: Mapped[int]
+
+    __table_args__ = (
+        CheckConstraint(
+            f"slot BETWEEN 1 AND {MAX_WEBHOOKS}",
+            name="at_most_25",
+            info={"field": "webhook_id", "message": TOO_MANY, "conflict": True},
+        ),
+        CheckConstraint("active = (inactive_since IS NULL)", name="inactive_since"),
+        CheckConstraint("inactive_reason IS NULL OR NOT active", name="inactive_reason"),
+        UniqueConstraint("slot", info={"field": "webhook_id"}),
+        {"sqlite_autoincrement": True},
+    )
+
+    @classmethod
+    def new(cls, types: Iterable[str], **fields: Any) -> Self:
+        """Return a new webhook, told of what is changed from now on; raise RuleViolation."""
+        advisory_lock("webhooks")
+        taken = {*db.session.scalars(select(cls.slot))}
+        free = [slot for slot in range(1, MAX_WEBHOOKS + 1) if slot not in taken]
+        if not free:
+            raise RuleViolation("webhook_id", TOO_MANY, conflict=True)
+        row = cls(types=as_json(types), slot=free[0], secret=new_secret(), **fields)
+        row.inactive_since = None if row.active else utcnow()
+        row.after_seq = db.session.scalars(newest_position()).one()
+        return row
+
+    @classmethod
+    def matching(cls, filters: Filters) -> Select[Self]:
+        """Select the webhooks that meet the filters, oldest first."""
+        return select(cls).where(*filters.conditions(cls)).order_by(cls.webhook_id)
+
+    def change(self, **fields: Any) -> None:
+        """Set these fields; what is active again goes on where it was."""
+        if "types" in fields:
+            fields["types"] = as_json(fields["types"])
+        was_active = self.active
+        super().change(**fields)
+        if fields.get("active"):
+            self.warning = None
+        if self.active and not was_active:
+            self.activate()
+        elif was_active and not self.active:
+            self.inactive_since = utcnow()
+
+    def activate(self) -> None:
+        """Forget why it was inactive, and let all that is pending be tried from the beginning."""
+        self.inactive_reason = self.inactive_since = self.failing_since = None
+        pending = update(WebhookDelivery).where(
+            WebhookDelivery.webhook_id == self.webhook_id,
+            WebhookDelivery.due_at.is_not(None),
+            WebhookDelivery.lease.is_(None),
+        )
+        db.session.execute(
+            pending.values(as_new()), execution_options={"synchronize_session": False}
+        )
+
+    def deactivate(self, reason: str) -> None:
+        """Let nothing be sent any more, until an admin says otherwise."""
+        if self.active:
+            self.active, self.inactive_since = False, utcnow()
+            self.inactive_reason = reason[:MAX_REASON]
+
+    def note_failure(self, error: str, *, is_gone: bool, now: datetime) -> None:
+        """Note that it was not told, as the receiver is gone or for another reason."""
+        self.failing_since = self.failing_since or now
+        if is_gone:
+            self.deactivate("It answered 410: it wants to be told nothing more.")
+        elif now - self.failing_since >= MAX_FAILING:
+            self.deactivate(f"It has failed for three days. {error}")
+
+    def rotate(self) -> None:
+        """Make a new secret; the one so far signs, too, for a day."""
+        self.old_secret, self.old_secret_until = self.secret, utcnow() + BOTH_SIGN
+        self.secret = new_secret()
+
+    def type_for(self, change: LoggedChange) -> str | None:
+        """Return as what type the webhook is told of a change; None for none."""
+        return type_for(self.types, self.format, change)
+
+
+def type_for(types: str, format_: str, change: LoggedChange) -> str | None:
+    """Return as what type a webhook that asks for some is told of a change; None for none.
+
+    Notes are for staff alone: people who read along in a chat are not told of them.
+    """
+    asked = wanted(types)
+    found = next((name for name in types_of(change) if name in asked), None)
+    if found == "message.created" and format_ == SLACK:
+        return None if change.columns()[1].get("kind") == "note" else found
+    return found
+
+
+def as_json(types: Iterable[str]) -> str:
+    """Return names of types as a JSON array, each once."""
+    asked = {*types}
+    return orjson.dumps([name for name in (*GROUPS, *NAMES) if name in asked]).decode()
+
+
+def newest_position() -> Select[int]:
+    """Select the seq of the last change in the feed, or where the feed starts if that is later."""
+    order = CommitOrder.of(Change).desc(), Change.seq.desc()
+    newest = select(Change.seq).where(Change.is_settled()).order_by(*order).limit(ONE)
+    found, start = func.coalesce(newest.scalar_subquery(), 0), DatabaseId.feed_start()
+    return select(case((found > start, found), else_=start))
+
+
+EXISTS = Statement(
+    select(Webhook.webhook_id).where(
+        Webhook.webhook_id == bindparam("webhook_id", type_=Webhook.webhook_id.type)
+    )
+)
+
+
+def oldest_pending() -> Select[str]:
+    """Select since when the oldest waits that a worker should have sent, as JSON; null for none.
+
+    That is a delivery, or a change whose deliveries are not made yet. What waits for a receiver
+    that fails is left out.
+    """
+    works = (Webhook.active, Webhook.failing_since.is_(None))
+    overdue = select(func.min(WebhookDelivery.due_at)).where(
+        WebhookDelivery.webhook_id == Webhook.webhook_id, WebhookDelivery.due_at <= due_in(0)
+    )
+    sent = select(func.min(overdue.correlate(Webhook).scalar_subquery()).label("at")).where(*works)
+    order, position = CommitOrder.of(Change), select(func.min(Webhook.after_seq)).where(*works)
+    after = position.scalar_subquery()
+    behind = after.is_not(None), tuple_(order, Change.seq) > tuple_(order.at(after), after)
+    made = select(Change.at).where(Change.is_settled(), *behind).order_by(order, Change.seq)
+    both = union_all(sent, select(made.limit(ONE).subquery().c.at)).subquery()
+    return select(json_sql.JsonTime(func.min(both.c.at)).label("oldest"))
+
+
+OLDEST_PENDING = Statement(oldest_pending())

@@ -1,0 +1,100 @@
+"""One signed request to a receiver, and what became of it."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from time import monotonic, time
+from typing import Any, NamedTuple, Self
+
+from flask import current_app
+from sqlalchemy import bindparam, select
+
+from omnidesk.db import db
+from omnidesk.db.session import READ
+from omnidesk.db.types import utcnow
+from omnidesk.egress import Answer, NoAnswer, NotConnected, Rules, connect
+from omnidesk.webhooks.deliveries import MAX_ERROR
+from omnidesk.webhooks.models import Webhook
+from omnidesk.webhooks.signatures import headers
+
+MAX_SECONDS = 15.0  # for the connection, the request and the answer
+CONNECT_SECONDS = 5.0  # of them
+MIN_SECONDS = 1.0  # that are left for the answer
+GONE = 410
+SLOW_DOWN = (429, 503)  # the answers whose Retry-After counts
+
+
+class Outcome(NamedTuple):
+    """What a receiver has answered, or why it has not; `error` is None for success."""
+
+    status_code: int | None
+    error: str | None
+    retry_after: float = 0.0  # seconds
+
+    @property
+    def ok(self) -> bool:
+        """Whether it was told."""
+        return self.error is None
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether the receiver wants to be told nothing more."""
+        return self.status_code == GONE
+
+    @classmethod
+    def of(cls, answer: Answer) -> Self:
+        """Return what an answer means: only 2xx is success. Its text is not kept."""
+        status = answer.status
+        if 200 <= status < 300:
+            return cls(status, None)
+        redirected = ", and redirects are not followed" if 300 <= status < 400 else ""
+        wait = answer.retry_after or 0.0 if status in SLOW_DOWN else 0.0
+        return cls(status, f"It answered {status}{redirected}.", wait)
+
+
+class Target(NamedTuple):
+    """Where a webhook's requests go to, in which form, and what signs them."""
+
+    url: str
+    format: str
+    secrets: tuple[str, ...]
+
+    @classmethod
+    def of(cls, webhook_id: int) -> Self | None:
+        """Return the target of an active webhook; None for any other."""
+        with db.engines[READ].connect() as connection:
+            found = connection.execute(TARGET, {"webhook_id": webhook_id}).first()
+        return None if found is None or not found.active else cls.from_row(found)
+
+    @classmethod
+    def from_row(cls, row: Any) -> Self:
+        """Return the target of a webhook."""
+        return cls(row.url, row.format, signing(row.secret, row.old_secret, row.old_secret_until))
+
+    def post(self, message_id: str, body: bytes) -> Outcome:
+        """Send a body; return what became of it."""
+        signed = headers(self.secrets, message_id, int(time()), body)
+        try:
+            return Outcome.of(request(self.url, signed, body))
+        except (NotConnected, NoAnswer) as error:
+            return Outcome(None, str(error)[:MAX_ERROR])
+
+
+TARGET = select(
+    *(Webhook.url, Webhook.format, Webhook.active),
+    *(Webhook.secret, Webhook.old_secret, Webhook.old_secret_until),
+).where(Webhook.webhook_id == bindparam("webhook_id"))
+
+
+def signing(secret: str, old: str | None, until: datetime | None) -> tuple[str, ...]:
+    """Return the secrets that sign now: after a rotation the old one, too."""
+    if old is None or until is None or until <= utcnow():
+        return (secret,)
+    return secret, old
+
+
+def request(url: str, signed: Mapping[str, str], body: bytes) -> Answer:
+    """Return the answer to a request; raise NotConnected or NoAnswer."""
+    started = monotonic()
+    with connect(url, Rules.of(current_app.config), CONNECT_SECONDS) as connection:
+        left = MAX_SECONDS - (monotonic() - started)
+        return connection.request(signed, body, timeout=max(MIN_SECONDS, left))
