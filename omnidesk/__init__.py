@@ -3,10 +3,11 @@
 from flask import Flask
 
 import config
-from omnidesk import assignments, changes, cli, health, http, search, summary, timeline
+from omnidesk import assignments, cli, health, http, search, summary, timeline
 from omnidesk.auth import tokens
 from omnidesk.auth import views as auth_views
 from omnidesk.auth.models import SCOPES
+from omnidesk.changes import views as changes_views
 from omnidesk.clients import identity_views as clients_views
 from omnidesk.comments import views as comments_views
 from omnidesk.conversations import message_views as conversations_views
@@ -36,7 +37,7 @@ RESOURCES = (
     conversations_views.blp,
     inbound_views.blp,
     imports_views.blp,
-    changes.blp,
+    changes_views.blp,
     health.blp,
     users_views.blp,
     assignments.blp,
