@@ -8,6 +8,7 @@ from omnidesk.auth import tokens
 from omnidesk.auth import views as auth_views
 from omnidesk.auth.models import SCOPES
 from omnidesk.changes import views as changes_views
+from omnidesk.changes import waiting
 from omnidesk.clients import identity_views as clients_views
 from omnidesk.comments import views as comments_views
 from omnidesk.conversations import message_views as conversations_views
@@ -56,6 +57,7 @@ def create_app(settings: config.Production | None = None) -> Flask:
     if app.config["METRICS_TOKEN"]:
         http.metrics.init_app(app, newest_backup)
     tokens.manager.init_app(app)
+    waiting.init_app(app)
     api = Api(app, __version__, tokens.authenticate, SCOPES)
     for resource in RESOURCES:
         api.register_blueprint(resource)

@@ -1,18 +1,59 @@
 """The feed: the changes after the position of a reader, in the order of their commits."""
 
+from datetime import timedelta
 from typing import Any, cast
 
-from omnidesk.changes.schemas import TOO_OLD
-from omnidesk.db.change_log import Change
+from omnidesk.changes.schemas import LATEST, TOO_OLD
+from omnidesk.db import feed_positions
+from omnidesk.db.change_log import ENTITIES, Change
 from omnidesk.db.statements import Statement
 from omnidesk.http import PreparedSelect, Schema
-from omnidesk.http.cursors import read_cursor
+from omnidesk.http.cursors import AFTER, read_cursor
 from omnidesk.http.errors import http_error
 from omnidesk.http.list_statements import PageStatement, source_keys
 from omnidesk.http.pagination import Page, PageRows
 
 # For pages that marshmallow writes.
 LAST_CHANGE = Statement(cast("Any", Change.last(Change)))
+LATEST_POSITION = Statement(feed_positions.latest())
+POSITION_BEFORE = Statement(feed_positions.position_before())
+PLACE = Statement(feed_positions.place())
+# How far changes may be from the order of their times: so long a transaction may go on after a
+# change, and so far may a clock be set back, without a change that `since` leaves out.
+MARGIN = timedelta(minutes=1)
+
+
+def with_entities(filters: dict[str, Any], hidden: tuple[str, ...]) -> dict[str, Any]:
+    """Return filters by actors with the entities that may be read: an index has those of each."""
+    if "actor" not in filters or "entity" in filters:
+        return filters
+    return filters | {"entity": [name for name in ENTITIES if name not in hidden]}
+
+
+def from_time(filters: dict[str, Any]) -> dict[str, Any]:
+    """Return filters by a time with a position before it, so that no older changes are read."""
+    if "since" not in filters:
+        return filters
+    ((before,),) = POSITION_BEFORE.fetch(time=filters["since"] - MARGIN)
+    positions = {before, filters.get("after", before)}
+    return filters | {"after": last_of(positions) if len(positions) > 1 else before}
+
+
+def last_of(positions: set[int]) -> int:
+    """Return the seq that is the last of several in the order of commits."""
+    return max(positions, key=lambda seq: (PLACE.fetch(seq=seq)[0][0], seq))
+
+
+def begun_at_latest(query: dict[str, Any]) -> dict[str, Any]:
+    """Return a query whose page begins behind the last change there is, if it asks for that.
+
+    Where it has a cursor, it has begun before.
+    """
+    if query.get("after") != LATEST:
+        return query
+    kept = {name: value for name, value in query.items() if name != "after"}
+    ((seq,),) = LATEST_POSITION.fetch()
+    return {"cursor": f"{AFTER}{seq:08x}"} | kept
 
 
 class Feed(PreparedSelect):
@@ -22,6 +63,8 @@ class Feed(PreparedSelect):
     """
 
     def __init__(self, filters: dict[str, Any], hidden: tuple[str, ...]) -> None:
+        self.after = filters.get("after")  # of the request: a time is no position
+        filters = from_time(with_entities(filters, hidden))
         from_start = "after" not in filters
         super().__init__(Change.feed, filters, hidden=hidden, from_start=from_start)
         self.filters, self.hidden, self.endless = filters, hidden, True
@@ -60,8 +103,8 @@ class Feed(PreparedSelect):
         """Raise 410 for a position before the start of the feed, as the last change tells it."""
         start = Change.feed_start_in(last)
         name = "cursor" if page.cursor else "after"
-        position = self.cursor_seq(page) if page.cursor else self.filters.get("after", start)
-        if position < start:
+        position = self.cursor_seq(page) if page.cursor else self.after
+        if position is not None and position < start:
             error = http_error(410, {name: [TOO_OLD.format(start + 1)]})
             error.oldest_seq = start + 1  # type: ignore[attr-defined]
             raise error

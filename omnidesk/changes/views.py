@@ -7,13 +7,14 @@ from sqlalchemy import Integer, bindparam, exists, literal_column, or_, select
 
 from omnidesk.changes.feed import Feed
 from omnidesk.changes.schemas import GONE, ChangeQuery, ChangeSchema, GoneSchema
+from omnidesk.changes.waiting import polled
 from omnidesk.clients.models import Client
 from omnidesk.conversations.models import Conversation
 from omnidesk.db import Base
 from omnidesk.db.change_log import ENTITIES, Change
 from omnidesk.db.statements import Statement
 from omnidesk.events.models import Event
-from omnidesk.http import Blueprint, PageQuery, PreparedSelect, current_user
+from omnidesk.http import Blueprint, PageQuery, PreparedSelect, current_user, with_caller
 from omnidesk.tickets.models import Ticket
 from omnidesk.users.models import User
 
@@ -22,11 +23,13 @@ blp = Blueprint("changes", description="What changed, and who changed it")
 
 @blp.get("/changes")
 @blp.arguments(ChangeQuery, location="query")
+@polled
 @blp.alt_response(410, schema=GoneSchema, example=GONE)
 @blp.page(ChangeSchema)
 def list_changes(filters: dict[str, Any]) -> PreparedSelect:
     """List changes in the order they were committed, of all that the caller may read"""
-    return Feed(filters, tuple(name for name in ENTITIES if not current_user.may_read(name)))
+    hidden = tuple(name for name in ENTITIES if not current_user.may_read(name))
+    return Feed(with_caller(filters, "actor"), hidden)
 
 
 def history_exists(model: type[Base]) -> Statement:
