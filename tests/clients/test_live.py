@@ -12,7 +12,7 @@ from tests.servers import ROOT, environ
 SHOW = """
 const [desk, token] = process.argv.slice(2);
 let shown = 0;
-await stayCurrent(desk, token, "/api/tickets?status=abierto", "ticket,comment", (rows) => {
+await stayCurrent(desk, token, "/api/tickets?status=abierto", "ticket,client", (rows) => {
   console.log(rows.map((row) => row.subject).join());
   return ++shown < 2;
 });
@@ -36,7 +36,7 @@ def test_the_front_end_shows_what_others_change(server: str, app: Any, tmp_path:
         assert running.stdout
         first = running.stdout.readline()
         made = {"client_id": 55, "subject": "From somebody else"}
-        agent.post("/api/clients", json={"full_name": "Nobody waits for this"})
+        agent.post("/api/clients", json={"full_name": "No ticket of this one"})
         agent.post("/api/tickets", json=made)
         second = running.stdout.readline()
 
