@@ -21,6 +21,7 @@ from tests.conftest import (
     make_ticket,
     make_user,
     on_postgresql,
+    recorded_statements,
 )
 from tests.test_change_log import Connect, add, connect, take_number
 from tests.test_changes import changes
@@ -289,9 +290,11 @@ def test_the_end_of_the_feed_is_304_until_it_goes_on(agent: Caller) -> None:
     empty = agent.get(url)
     tag = {"If-None-Match": empty.headers["ETag"]}
 
-    idle = agent.get(url, headers=tag)
+    with recorded_statements() as statements:
+        idle = agent.get(url, headers=tag)
     make_client(full_name="New")
     news = agent.get(url, headers=tag)
 
     assert (empty.json, idle.status_code) == ([], 304)
+    assert len(statements) == 2, "of the token, and of the last change"
     assert [change["after"]["full_name"] for change in news.json] == ["New"]

@@ -52,8 +52,10 @@ def begun_at_latest(query: dict[str, Any]) -> dict[str, Any]:
     if query.get("after") != LATEST:
         return query
     kept = {name: value for name, value in query.items() if name != "after"}
+    if "cursor" in kept:
+        return kept
     ((seq,),) = LATEST_POSITION.fetch()
-    return {"cursor": f"{AFTER}{seq:08x}"} | kept
+    return kept | {"cursor": f"{AFTER}{seq:08x}"}
 
 
 class Feed(PreparedSelect):

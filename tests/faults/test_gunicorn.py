@@ -49,6 +49,7 @@ def test_a_server_that_is_stopped_answers_what_was_begun(
     assert running.returncode == 0
 
 
+@on_sqlite
 def test_a_server_that_is_stopped_lets_nobody_wait_for_changes(
     environment: dict[str, str], tmp_path: Path, agent: Caller
 ) -> None:
