@@ -223,6 +223,11 @@ def pre_fork(server: Any, worker: Any) -> None:
     worker.metrics_place = shared_metrics.take_place(taken)
 
 
+def post_worker_init(worker: Any) -> None:
+    """Let requests that wait for changes be answered when their worker stops."""
+    worker.wsgi.extensions["waiting"].is_stopping = lambda: not worker.alive
+
+
 def worker_exit(server: Any, _worker: Any) -> None:
     """Count the last requests of a worker."""
     if metrics := server.app.wsgi().extensions.get("metrics"):

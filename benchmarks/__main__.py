@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from benchmarks import commits, endurance, growth, ratios, report, shortcuts, sizes
+from benchmarks import commits, endurance, feed, growth, ratios, report, shortcuts, sizes
 from benchmarks.desks import Desks, Plan, databases
 from tests.servers import ROOT
 
@@ -31,6 +31,7 @@ PARTS = {
     "sizes": Part(sizes.measure),
     "endurance": Part(endurance.run, ("SQLite",)),
     "writers": Part(endurance.writers, ("SQLite",)),
+    "feed": Part(feed.measure),
     "costs": Part(ratios.costs),
     "ratios": Part(ratios.measure),
     "commits": Part(commits.measure, ("PostgreSQL",)),

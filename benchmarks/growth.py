@@ -14,6 +14,7 @@ from benchmarks.desks import PASSWORD, Desks, Plan, connect
 from benchmarks.servers import Caller, gunicorn, log_in, together
 
 TICKETS, EVENTS, USERS = "/api/tickets", "/api/events", "/api/users"
+CHANGES = "/api/changes"
 OPEN_STATUSES = "abierto,en_progreso"
 LOGIN = orjson.dumps({"username": "bench", "password": PASSWORD})
 
@@ -207,6 +208,12 @@ PROBES = (
     ),
     Probe("messages of the longest conversation", listing("/api/conversations/1/messages")),
     Probe("timeline", lambda desk: f"/api/clients/{busy_client(desk)}/timeline?limit=20"),
+    Probe("changes", listing(CHANGES)),
+    Probe("changes, after the latest", listing(CHANGES, after="latest")),
+    Probe("changes, since a time", listing(CHANGES, since="2100-01-01T00:00:00Z")),
+    Probe("changes, entity, two", listing(CHANGES, entity="ticket,message")),
+    Probe("changes, actor", listing(CHANGES, actor="1,2")),
+    Probe("changes, actor + entity", listing(CHANGES, actor=1, entity="ticket")),
     Probe("summary", lambda _: "/api/summary"),
     Probe("login", lambda _: "/api/login", LOGIN, most=4),
 )

@@ -173,6 +173,16 @@ def costs(result: Any, _kind: str) -> dict[str, str]:
     return {name: spread(found) for name, found in result["found"].items()}
 
 
+def feed(result: Any, _kind: str) -> dict[str, str]:
+    """Return what front ends that poll the feed cost."""
+    polls = result["found"]
+    statuses = ", ".join(f"{count:,} times {status}" for status, count in polls["statuses"].items())
+    return {
+        "feed": f"{polls['rate']:.0f} polls a second, {statuses}, answered in "
+        f"{polls['milliseconds']:.1f} ms (median), for {polls['core']:.0%} of a core"
+    }
+
+
 def commits(result: Any, _kind: str) -> dict[str, str]:
     """Return the commits a second at two revisions of the schema, and their ratio."""
     old, new = (list(rates) for rates in zip(*result["found"], strict=True))
@@ -188,6 +198,7 @@ WRITERS = {
     "sizes": sizes,
     "endurance": endurance,
     "writers": writers,
+    "feed": feed,
     "costs": costs,
     "commits": commits,
 }

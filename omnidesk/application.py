@@ -19,6 +19,8 @@ from omnidesk.auth import tokens
 from omnidesk.auth import views as auth_views
 from omnidesk.auth.models import SCOPES
 from omnidesk.channels import views as channels_views
+from omnidesk.changes import views as changes_views
+from omnidesk.changes import waiting
 from omnidesk.clients import identity_views as clients_views
 from omnidesk.comments import views as comments_views
 from omnidesk.conversations import message_views as conversations_views
@@ -52,7 +54,7 @@ RESOURCES = (
     channel_tests.blp,
     hooks_views.blp,
     imports_views.blp,
-    changes.blp,
+    changes_views.blp,
     webhooks_views.blp,
     health.blp,
     users_views.blp,
@@ -72,6 +74,7 @@ def create_app(settings: config.Production | None = None) -> Flask:
     if app.config["METRICS_TOKEN"]:
         http.metrics.init_app(app, newest_backup, status.gauges)
     tokens.manager.init_app(app)
+    waiting.init_app(app)
     api = Api(app, __version__, tokens.authenticate, SCOPES)
     for resource in RESOURCES:
         api.register_blueprint(resource)

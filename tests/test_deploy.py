@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
+from omnidesk.changes.schemas import MAX_WAIT
 from tests.conftest import KEY
 from tests.postgres import free_port
 from tests.servers import BIN, NGINX, ROOT, environ
@@ -161,3 +162,11 @@ def check_site(site: str, folder: Path) -> None:
     (folder / "nginx.conf").write_text(NGINX.format(folder=folder, site=site))
     program = shutil.which("nginx") or "/usr/sbin/nginx"
     run(program, "-t", "-p", folder, "-c", folder / "nginx.conf", "-e", folder / "error.log")
+
+
+def test_who_waits_for_changes_is_answered_before_nginx_and_gunicorn_give_up() -> None:
+    nginx = re.findall(r"proxy_read_timeout (\d+)s;", read("deploy/nginx.conf"))
+    gunicorn = re.findall(r"^\w*timeout = (\d+)$", read("gunicorn.conf.py"), re.MULTILINE)
+
+    assert len(nginx) + len(gunicorn) == 3
+    assert min(map(int, nginx + gunicorn)) >= MAX_WAIT + 5

@@ -39,6 +39,7 @@ PAGES = (
     "docs/api/users.md",
     "docs/api/clients.md",
     "docs/bots.md",
+    "docs/live.md",
     "docs/api/conversations.md",
     "docs/api/inbound.md",
     "docs/api/channels.md",

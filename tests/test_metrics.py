@@ -15,6 +15,7 @@ import requests
 from flask import Flask
 from sqlalchemy import text
 
+from omnidesk.changes import waiting
 from omnidesk.db import db, statements
 from omnidesk.db.usage import note_error
 from omnidesk.operations.backup import backups
@@ -94,6 +95,21 @@ def test_a_request_is_counted_by_its_route_and_status(measured: Flask) -> None:
     assert value(measured, f"omnidesk_request_seconds_count{{{labels}}}") == 2
     other = 'omnidesk_requests_total{method="other",route="none",status="404"}'
     assert value(measured, other) == 1
+
+
+def test_the_time_that_a_request_waits_for_changes_is_not_counted(
+    measured: Flask, monkeypatch: Any
+) -> None:
+    agent, slept = Caller(measured, make_user()), [0.0]
+    monkeypatch.setattr(waiting, "sleep", slept.append)
+    monkeypatch.setattr(waiting, "monotonic", lambda: sum(slept))
+
+    agent.get("/api/changes?after=latest&wait=25")
+
+    labels = 'method="GET",route="/api/changes"'
+    counted = value(measured, f"omnidesk_request_seconds_sum{{{labels}}}")
+    assert counted is not None
+    assert counted < 0, "25 seconds were slept in no time"
 
 
 def test_what_the_database_is_asked_is_counted(measured: Flask) -> None:

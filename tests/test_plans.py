@@ -11,6 +11,7 @@ from omnidesk.clients.models import Client
 from omnidesk.conversations.messages import Message
 from omnidesk.conversations.models import Conversation
 from omnidesk.db import db, statements, utcnow
+from omnidesk.db.change_log import Change
 from omnidesk.db.session import READ
 from omnidesk.events.models import Event
 from omnidesk.tickets.models import Ticket
@@ -387,6 +388,58 @@ def test_changes_that_a_token_may_not_read_are_left_out_without_a_sort(
 
     assert [change["entity"] for change in answer.json] == ["ticket"] * 5
     assert not re.search("TEMP B-TREE|Sort|Seq Scan on change", plans[-1]), plans[-1]
+
+
+@pytest.fixture
+def log(new_tables: None) -> None:
+    """A log whose newest changes are unlike the older ones, and whose database knows it."""
+    row = {"entity_id": 1, "op": "updated", "before": "{}", "after": "{}"}
+    users = [make_user(username).user_id for username in ("one", "two")]
+    for user, entity, count, days in ((1, "client", OLD, 2), (2, "ticket", NEW, 1)):
+        made = {"actor": users[user - 1], "entity": entity, "at": utcnow() - timedelta(days=days)}
+        db.session.execute(insert(Change), [row | made] * count)
+    analyze()
+
+
+SOME_CHANGES = (
+    ("entity=ticket", ["entity"]),
+    ("entity=ticket,event", ["entity"]),
+    ("actor=2", ["actor", "entity"]),
+    ("actor=2,3", ["actor", "entity"]),
+    ("actor=2&entity=ticket", ["actor", "entity"]),
+    ("actor=2,3&entity=ticket,event", ["actor", "entity"]),
+    ("after=1&actor=2", ["actor", "entity"]),
+    ("since={yesterday}&entity=ticket", ["entity"]),
+    ("since={yesterday}&actor=2", ["actor", "entity"]),
+)
+
+
+@pytest.mark.usefixtures("log")
+def test_some_changes_are_not_looked_for_among_all(plans: list[str], admin: Caller) -> None:
+    order = ["transaction_id", "seq"] if db.engine.name == "postgresql" else ["seq"]
+    yesterday = f"{utcnow() - timedelta(days=1, seconds=30):%Y-%m-%dT%H:%M:%SZ}"
+    for query, index in SOME_CHANGES:
+        answer = admin.get(f"/api/changes?limit=5&{query.format(yesterday=yesterday)}")
+
+        assert [change["entity"] for change in answer.json] == ["ticket"] * 5, query
+        assert [*index, *order] in used_indexes("change", plans), (query, plans[-1])
+        assert not re.search(r"SCAN change\b|Seq Scan on change\b", plans[-1]), plans[-1]
+        assert removed_rows("change", plans) <= 5, (query, plans[-1])
+
+
+@pytest.mark.usefixtures("log")
+def test_changes_since_a_time_are_not_looked_for_among_all(plans: list[str], admin: Caller) -> None:
+    yesterday = f"{utcnow() - timedelta(days=1, seconds=30):%Y-%m-%dT%H:%M:%SZ}"
+
+    answer = admin.get(f"/api/changes?limit=5&since={yesterday}")
+
+    assert [change["entity"] for change in answer.json] == ["ticket"] * 5
+    *_, position, page = plans
+    assert "ix_change_at" in position
+    assert re.search("PRIMARY KEY .rowid>|using ix_change_transaction_id_seq", page), page
+    for plan in (position, page):
+        assert not re.search("TEMP B-TREE|Sort|Seq Scan on change", plan), plan
+        assert removed_rows("change", [plan]) <= 5, plan
 
 
 def used_indexes(table: str, plans: list[str]) -> list[list[str | None]]:

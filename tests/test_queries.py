@@ -198,7 +198,9 @@ LISTS: dict[str, dict[str, st.SearchStrategy[str]]] = {
     "/api/tags": {},
     "/api/changes": {
         "after": st.integers(0, 40).map(str),
-        "entity": st.sampled_from(["ticket", "client", "user", "message"]),
+        "entity": several(["ticket", "client", "user", "message"]),
+        "actor": several(["1", "2", "me"]),
+        "since": MOMENTS,
     },
     "/api/me/sessions": {},
     "/api/tokens": {},

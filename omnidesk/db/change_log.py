@@ -15,6 +15,7 @@ oldest transaction that is still running:
 A transaction that writes for long, in any database of the same server, holds followers up.
 """
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Self
 
@@ -22,7 +23,6 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     ColumnElement,
-    Connection,
     ForeignKey,
     Index,
     Select,
@@ -33,7 +33,6 @@ from sqlalchemy import (
     select,
     true,
     tuple_,
-    update,
 )
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import Mapped, mapped_column
@@ -122,6 +121,9 @@ class Change(Base):
         Index(None, "transaction_id", "seq").ddl_if(dialect="postgresql"),
         Index(None, "entity", "transaction_id", "seq").ddl_if(dialect="postgresql"),
         Index(None, "entity", "entity_id", "seq"),
+        Index(None, "actor", "entity", "seq").ddl_if(dialect="sqlite"),
+        Index(None, "actor", "entity", "transaction_id", "seq").ddl_if(dialect="postgresql"),
+        Index(None, "at"),
         partial_index("op = 'deleted'", "ix_change_deleted", "entity", "entity_id"),
         {"sqlite_autoincrement": True},
     )
@@ -132,17 +134,20 @@ class Change(Base):
     ) -> Select[Self]:
         """Select the changes that meet the filters, in the order they were committed.
 
-        `after` is the seq of the change that they follow; `from_start` leaves out those from before
-        the start of the feed. Changes of hidden entities are left out.
+        `after` is the seq of the change that they follow, `since` the time from which on they were
+        made; `from_start` leaves out those from before the start of the feed. Changes of hidden
+        entities are left out.
         """
         order = CommitOrder.of(cls)
         changes = (
             select(cls)
-            .where(cls.is_settled(), *filters.conditions(cls, "after"))
+            .where(cls.is_settled(), *filters.conditions(cls, "after", "since"))
             .order_by(order, cls.seq)
         )
+        if "since" in filters:
+            changes = changes.where(cls.at >= bindparam("since", type_=cls.at.type))
         for entity in hidden:  # not IN, which would sort what it finds by the entities' index
-            changes = changes.where(cls.entity != literal_column(f"'{entity}'"))
+            changes = changes.where(cls.entity != quoted(entity))
         after: ColumnElement[int]
         if "after" in filters:
             after = bindparam("after", type_=cls.seq.type)
@@ -166,22 +171,26 @@ class Change(Base):
         return cls.of(entity).where(*filters.conditions(cls)).order_by(cls.seq.desc())
 
     @classmethod
-    def last(cls, *entities: type[Base]) -> Select[str] | None:
+    def last(
+        cls, *entities: type[Base], only: Sequence[ColumnElement[str]] = ()
+    ) -> Select[str] | None:
         """Select a text that differs whenever other changes of the entities' rows are committed.
 
         It is the database's id, the number of erasures, which are not logged row by row, and for
         each entity the seq of the last in the order of commits, or where the feed starts, if there
         is none any more; while transactions run on PostgreSQL, a digest of which ones follows. That
         of changes themselves tells which are there: the start of the feed, see `feed_start_in`, and
-        the oldest. None where rows change that are not logged.
+        the oldest; and of the entities that `only` names, where it names some, the newest. None
+        where rows change that are not logged.
         """
         names = [entity.logged_as for entity in entities]
-        start = DatabaseId.feed_start()
-        newest: list[Any] = [
-            func.coalesce(cls._newest(name).scalar_subquery(), start) for name in names if name
-        ]
-        if len(newest) < len(names):
+        if None in names:
             return None
+        start = DatabaseId.feed_start()
+        every = [None if name == ALL_ENTITIES else quoted(str(name)) for name in names]
+        newest: list[Any] = [
+            func.coalesce(cls.newest(name).scalar_subquery(), start) for name in only or every
+        ]
         if ALL_ENTITIES in names:
             oldest = select(func.min(cls.seq)).scalar_subquery()
             newest = [start, func.coalesce(oldest, 0), *newest]
@@ -194,12 +203,11 @@ class Change(Base):
         return int(last.split("-")[2])
 
     @classmethod
-    def _newest(cls, name: str) -> Select[int]:
-        """Select the seq of the last change of an entity in the order of commits."""
+    def newest(cls, named: ColumnElement[str] | None) -> Select[int]:
+        """Select the seq of the last change, of an entity or of all, in the order of commits."""
         newest, order = select(cls.seq), [CommitOrder.of(cls).desc(), cls.seq.desc()]
-        if name != ALL_ENTITIES:
+        if named is not None:
             # Ordered by the entity, too, or PostgreSQL would walk the changes of all entities.
-            named: ColumnElement[str] = literal_column(f"'{name}'")
             newest = newest.where(cls.entity.between(named, named))
             order = [cls.entity.desc(), *order]
         return newest.order_by(*order).limit(ONE)
@@ -207,7 +215,12 @@ class Change(Base):
     @classmethod
     def of(cls, entity: str) -> Select[Self]:
         """Select the changes of all rows of an entity, by a name that is no parameter."""
-        return select(cls).where(cls.entity == literal_column(f"'{entity}'"))
+        return select(cls).where(cls.entity == quoted(entity))
+
+
+def quoted(entity: str) -> ColumnElement[str]:
+    """Return the name of an entity as SQL."""
+    return literal_column(f"'{entity}'")
 
 
 class CommitOrder(ByDialect):
@@ -229,14 +242,3 @@ class CommitOrder(ByDialect):
         nearest = nearest.order_by(Change.seq.desc()).limit(ONE).correlate(None)
         found = func.coalesce(nearest.scalar_subquery(), BELOW_ALL)
         return ByDialect(postgresql=found, sqlite=seq)
-
-
-def renumber_restored(connection: Connection) -> None:
-    """Put the changes of a restored database below the transactions of the server it is on now.
-
-    A dump brings the numbers of the server it was taken from. Those that this server has not
-    reached would not be read, and new changes would come before them. Their order stays.
-    """
-    newest = connection.scalar(select(func.max(Change.transaction_id)))
-    if newest is not None and newest > connection.scalar(select(NEWEST_TRANSACTION)):
-        connection.execute(update(Change).values(transaction_id=Change.transaction_id - newest))

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, func, select, text, update
 
-from omnidesk.db.change_log import Change
+from omnidesk.db.change_log import NEWEST_TRANSACTION, Change
 from omnidesk.db.database_id import DatabaseId
 from omnidesk.db.types import MAX_ID
 
@@ -83,3 +83,14 @@ def put_last(connection: Connection) -> None:
     last = select(func.max(Change.seq)).scalar_subquery()
     newest = select(func.max(Change.transaction_id)).scalar_subquery()
     connection.execute(update(Change).where(Change.seq == last).values(transaction_id=newest))
+
+
+def renumber_restored(connection: Connection) -> None:
+    """Put the changes of a restored database below the transactions of the server it is on now.
+
+    A dump brings the numbers of the server it was taken from. Those that this server has not
+    reached would not be read, and new changes would come before them. Their order stays.
+    """
+    newest = connection.scalar(select(func.max(Change.transaction_id)))
+    if newest is not None and newest > connection.scalar(select(NEWEST_TRANSACTION)):
+        connection.execute(update(Change).values(transaction_id=Change.transaction_id - newest))

@@ -70,15 +70,17 @@ def page_statement(
         return PageStatement(rows, keys, None, None)
     relationships = source.relationships(entity)
     others = [related.property.mapper.class_ for related in relationships]
-    last = None if nests(schema) else Change.last(entity, *others)
+    # A feed of some entities is told by their changes; its filter has the name of the column.
+    only = source.filters.items("entity") if entity is Change else []
+    last = None if nests(schema) else Change.last(entity, *others, only=only)
     parts = source.parts()
     looked_at: Any = null()
     ended_at: Any = null()
     if way is not None and (scan := source.scan()):
         page, looked_at, ended_at = scanned_page(scan, parts, shape, way)
-        found = merged_rows(page, shown, entity, relationships)
+        found = merged_rows(page, len(keys), shown, entity, relationships)
     elif len(parts) > 1:
-        found = merged_rows(merged_page(parts, shape), shown, entity, relationships)
+        found = merged_rows(merged_page(parts, shape), len(keys), shown, entity, relationships)
     else:
         position = json_sql.JsonArray(*(key.column for key in keys))
         found = rows.with_only_columns(shown.label("shown"), position.label("position")).subquery()
@@ -93,14 +95,17 @@ def page_statement(
 
 
 def merged_rows(
-    page: CTE, shown: ColumnElement[Any], entity: type[Base], relationships: list[Any]
+    page: CTE, held: int, shown: ColumnElement[Any], entity: type[Base], relationships: list[Any]
 ) -> Subquery:
-    """Return the rows of a page as JSON, each found by its id, the last of the page's sort keys."""
+    """Return the rows of a page as JSON, each found by its id, the last of the page's sort keys.
+
+    So many of these, the last ones, are held by cursors.
+    """
     *_, row_id = page.c
     row = select(shown).select_from(entity).where(entity.primary_key() == row_id)
     for relationship in relationships:
         row = row.outerjoin(relationship)
-    position = json_sql.JsonArray(*page.c)
+    position = json_sql.JsonArray(*[*page.c][-held:])
     row_json = row.correlate(page).scalar_subquery()
     return select(row_json.label("shown"), position.label("position")).subquery()
 

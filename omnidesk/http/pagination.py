@@ -23,7 +23,7 @@ from omnidesk.db import MAX_ID
 from omnidesk.db.change_log import CommitOrder
 from omnidesk.http.cursors import AFTER, BEFORE, write_back_cursor, write_cursor
 from omnidesk.http.parts import Part
-from omnidesk.http.sorting import SortKey, beyond, cursor_keys, uniform
+from omnidesk.http.sorting import VALUE, SortKey, beyond, cursor_keys, uniform
 
 LIMIT: ColumnElement[int] = bindparam("limit", type_=BigInteger())
 OFFSET: ColumnElement[int] = bindparam("offset", type_=BigInteger())
@@ -95,7 +95,13 @@ def part_page(part: Part, shape: PageShape) -> Select[Any]:
     rows = part.in_order(backwards=shape.backwards)
     if shape.place is None:
         return rows
-    return rows.where(part.beyond(shape.place, place(part.keys), backwards=shape.backwards))
+    known = known_place(part.keys, shape.place)
+    return rows.where(part.beyond(known, place(part.keys), backwards=shape.backwards))
+
+
+def known_place(keys: Sequence[SortKey], held: Sequence[Hashable]) -> tuple[Hashable, ...]:
+    """Return what is known of a place's sort keys, from what is known of those in its cursor."""
+    return (*[VALUE] * (len(keys) - len(held)), *held)
 
 
 def place(keys: Sequence[SortKey]) -> list[Any]:

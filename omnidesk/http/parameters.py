@@ -61,6 +61,7 @@ class ManyParameter(DocumentedField, fields.Field[Any]):
     """
 
     default_error_messages = {"many": "At most {limit} values."}
+    max_values = MAX_VALUES
 
     def __init__(
         self,
@@ -72,13 +73,13 @@ class ManyParameter(DocumentedField, fields.Field[Any]):
     ) -> None:
         self.item, self.words = item, words or {}
         one = f"({'|'.join([*self.words, pattern])})"
-        self.keywords = {"type": "string", "pattern": f"^{one}(,{one}){{0,{MAX_VALUES - 1}}}$"}
+        self.keywords = {"type": "string", "pattern": f"^{one}(,{one}){{0,{self.max_values - 1}}}$"}
         super().__init__(**kwargs)
 
     def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
         texts = value.split(",")
-        if len(texts) > MAX_VALUES:
-            raise self.make_error("many", limit=MAX_VALUES)
+        if len(texts) > self.max_values:
+            raise self.make_error("many", limit=self.max_values)
         known = self.words
         loaded = (known[text] if text in known else self.item.deserialize(text) for text in texts)
         found = [*dict.fromkeys(loaded)]

@@ -124,8 +124,8 @@ class PreparedSelect:
 
     def last_change(self, schema: type[Schema], page: Page) -> str | None:
         """Return what names the last change of any row the list might show, or None."""
-        prepared, _ = self.prepare(schema, page)
-        return None if prepared.last is None else str(prepared.last.fetch()[0][0])
+        prepared, values = self.prepare(schema, page)
+        return None if prepared.last is None else str(prepared.last.fetch(**values)[0][0])
 
     def digest(self) -> str:
         """Return a digest of what its rows depend on beside the database, such as the caller."""

@@ -19,6 +19,7 @@ METHODS = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"}
 BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5)  # seconds
 PAUSE = 1  # second in which requests are noted, and then counted together
 MAX_NOTED = 100_000
+WAITED = "omnidesk.waited"  # in the WSGI environment: seconds that a request waited for changes
 SCRAPE = "metrics.scrape"  # the endpoint whose requests are not counted
 
 
@@ -146,6 +147,6 @@ class MeasuredRequests:
         try:
             answer: Iterable[bytes] = self.wsgi_app(environ, start)
         finally:
-            seconds = perf_counter() - started_at
+            seconds = perf_counter() - started_at - environ.get(WAITED, 0)
             self.metrics.note(environ["REQUEST_METHOD"], rule, status, seconds)
         return answer

@@ -10,8 +10,8 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from omnidesk.db import db, sqlite
-from omnidesk.db.change_log import renumber_restored
 from omnidesk.db.database_id import DatabaseId
+from omnidesk.db.feed_start import renumber_restored
 from omnidesk.db.postgresql import disable_timeouts
 from omnidesk.db.requirements import require_suitable
 from omnidesk.db.statements import Statement

@@ -2,6 +2,7 @@
 
 import socket
 import subprocess
+import threading
 import time
 from collections import Counter
 from pathlib import Path
@@ -45,6 +46,33 @@ def test_a_server_that_is_stopped_answers_what_was_begun(
         running.wait(40)
 
     assert answer.startswith(b"HTTP/1.1 401 ")
+    assert running.returncode == 0
+
+
+@on_sqlite
+def test_a_server_that_is_stopped_lets_nobody_wait_for_changes(
+    environment: dict[str, str], tmp_path: Path, agent: Caller
+) -> None:
+    port, log = free_port(), tmp_path / "gunicorn.log"
+    address, env = f"http://127.0.0.1:{port}", environ(environment | {"PORT": str(port)})
+    url = f"{address}/api/changes?after=latest&wait=25"
+    with process([BIN / "gunicorn", "wsgi:app"], log, env=env, cwd=ROOT) as running:
+        wait_for(f"{address}/healthz", log)
+        answers: list[requests.Response] = []
+
+        def wait(_: int) -> None:
+            answers.append(requests.get(url, headers=agent.headers, timeout=30))
+
+        waiting = threading.Thread(target=run_concurrently, args=(2, wait))
+        waiting.start()
+        waiting.join(1)
+        before = len(answers)
+        running.terminate()
+        running.wait(15)
+        waiting.join(1)
+
+    assert before == 0
+    assert [(answer.status_code, answer.json()) for answer in answers] == [(200, [])] * 2
     assert running.returncode == 0
 
 

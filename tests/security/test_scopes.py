@@ -205,6 +205,9 @@ def test_the_change_log_shows_what_the_token_may_read(
         entities(make(admin, "changes:read", scope), f"&entity={entity}") == {entity} & readable
         for entity in ENTITIES
     )
+    every = make(admin, "changes:read", scope)
+    for query in (f"&entity={','.join(ENTITIES)}", "&since=2025-01-01T00:00:00Z", "&actor=me"):
+        assert entities(every, query) <= readable, query
     if scope != "messages:relay":
         assert entities(make(agent, "changes:read", scope)) == readable - {"user"}
 
@@ -214,6 +217,7 @@ def test_the_change_log_shows_people_all_but_users(admin: Caller, agent: Caller)
     assert entities(admin) == {*ENTITIES}
     assert entities(agent) == {*ENTITIES} - {"user"}
     assert entities(make(admin, "changes:read")) == set()
+    assert entities(make(admin, "changes:read"), "&actor=me") == set()
     assert make(admin, "changes:read").get("/api/changes").headers["Link"], "it goes on"
 
 

@@ -3,7 +3,7 @@
 from omnidesk.migrations.frozen.change_log_v5 import Logged, compare_columns
 
 revision = "0035_faster_updates"
-down_revision = "0032_channels"
+down_revision = "0034_feed"
 
 LOGGED = (
     Logged(

@@ -15,10 +15,11 @@ from sqlalchemy.exc import DatabaseError
 from omnidesk import migrations
 from omnidesk.clients.models import Client
 from omnidesk.db import db
-from omnidesk.db.change_log import Change, renumber_restored
+from omnidesk.db.change_log import Change
 from omnidesk.db.constraints import error_message
 from omnidesk.db.counters import Counter
 from omnidesk.db.database_id import DatabaseId
+from omnidesk.db.feed_start import renumber_restored
 from omnidesk.db.postgresql import disable_timeouts
 from omnidesk.migrations.frozen.search_v1 import rebuild
 from omnidesk.operations.restored_messages import note_unknown
