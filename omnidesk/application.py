@@ -6,7 +6,6 @@ import config
 from omnidesk import (
     __version__,
     assignments,
-    changes,
     channel_tests,
     cli,
     health,
@@ -18,9 +17,9 @@ from omnidesk import (
 from omnidesk.auth import tokens
 from omnidesk.auth import views as auth_views
 from omnidesk.auth.models import SCOPES
-from omnidesk.channels import views as channels_views
 from omnidesk.changes import views as changes_views
 from omnidesk.changes import waiting
+from omnidesk.channels import views as channels_views
 from omnidesk.clients import identity_views as clients_views
 from omnidesk.comments import views as comments_views
 from omnidesk.conversations import message_views as conversations_views

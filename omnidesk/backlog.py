@@ -2,19 +2,20 @@
 
 from datetime import datetime
 
-from sqlalchemy import func, literal_column, select
+from sqlalchemy import func, literal_column, select, union_all
 
 from omnidesk.conversations.messages import Message
 from omnidesk.db import utcnow
 from omnidesk.db.json_sql import JsonTime
 from omnidesk.db.statements import Statement
+from omnidesk.webhooks.models import oldest_pending
 
-# As JSON has it; null for nothing.
-OLDEST_QUEUED = JsonTime(
-    select(func.min(Message.delivery_at))
-    .where(Message.delivery_state == literal_column("'queued'"))
-    .scalar_subquery()
+QUEUED = select(JsonTime(func.min(Message.delivery_at)).label("oldest")).where(
+    Message.delivery_state == literal_column("'queued'")
 )
+BOTH = union_all(QUEUED, oldest_pending()).subquery()
+# As JSON has it, whose times are ordered as texts; null for nothing.
+OLDEST_QUEUED = select(func.min(BOTH.c.oldest)).scalar_subquery()
 BACKLOG = Statement(select(OLDEST_QUEUED.label("oldest")))
 
 

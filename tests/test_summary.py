@@ -81,11 +81,10 @@ def test_what_waits_for_somebody_is_counted(agent: Caller) -> None:
 def test_the_oldest_of_what_is_to_be_sent_is_told(agent: Caller) -> None:
     conversation = make_conversation()
     times = [utcnow() - 3 * HOUR, utcnow() - 2 * HOUR]
-    for at in times:
-        make_message(conversation, sender="user", delivery_state="queued", delivery_at=at)
-    make_message(
-        conversation, sender="user", delivery_state="failed", delivery_at=utcnow() - 9 * HOUR
-    )
+    for state, at in [("queued", times[0]), ("queued", times[1]), ("failed", utcnow() - 9 * HOUR)]:
+        message = make_message(conversation, sender="user")
+        message.delivery_state, message.delivery_at = state, at
+    db.session.commit()
 
     summary = agent.get("/api/summary").json
 

@@ -10,8 +10,8 @@ from sqlalchemy import create_engine, func, select, text, update
 
 from omnidesk.clients.models import Client
 from omnidesk.db import db, utcnow
-from omnidesk.db.change_log import Change, renumber_restored
-from omnidesk.db.feed_start import delete_through, start_anew
+from omnidesk.db.change_log import Change
+from omnidesk.db.feed_start import delete_through, renumber_restored, start_anew
 from omnidesk.webhooks.deliveries import MAX_AGE, WebhookDelivery
 from omnidesk.webhooks.feed import AT_ONCE, changes_after, positions
 from omnidesk.webhooks.making import make_deliveries

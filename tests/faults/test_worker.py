@@ -113,8 +113,10 @@ class Desk:
         with log.open("ab") as out:
             running = subprocess.Popen(
                 [BIN / "flask", "--app", "wsgi", "worker"],
-                env=environ(self.settings | settings), cwd=ROOT,
-                stdout=out, stderr=out,
+                env=environ(self.settings | settings),
+                cwd=ROOT,
+                stdout=out,
+                stderr=out,
             )
         try:
             yield running
@@ -136,8 +138,12 @@ class DyingWorkers:
         self.log = (desk.folder / f"dying-{time.monotonic()}.log").open("wb")
         self.process = subprocess.Popen(
             [sys.executable, "-m", "tests.faults.dying_worker", number],
-            env=environ(desk.settings), cwd=ROOT, text=True,
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log,
+            env=environ(desk.settings),
+            cwd=ROOT,
+            text=True,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self.log,
         )
 
     def __enter__(self) -> Self:
