@@ -379,12 +379,14 @@ def test_a_retry_leaves_a_conversation_to_whoever_sends_in_it(agent: Caller) -> 
     set_state(failed, "failed")
     sending = say(agent, chat).json["message_id"]
     set_state(sending, "sending")
-    db.session.execute(update(Outbox).values(lease="mine", attempts=2))
+    lease_end = utcnow() + timedelta(minutes=1)
+    db.session.execute(update(Outbox).values(lease="mine", attempts=2, due_at=lease_end))
     db.session.commit()
 
     agent.post(f"{messages_of(chat)}/{failed}/retry")
 
     assert outbox() == [(chat.conversation_id, 1, 2, "mine")]
+    assert db.session.scalar(select(Outbox.due_at)) == lease_end
 
 
 def test_a_queued_message_that_is_deleted_is_not_sent(admin: Caller) -> None:
