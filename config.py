@@ -12,7 +12,6 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import idna
-import limits
 from environs import Env, EnvValidationError
 from marshmallow import ValidationError
 from marshmallow.validate import ContainsOnly, OneOf, Range
@@ -163,6 +162,8 @@ def validate_metrics_token(token: str) -> None:
 def validate_rate(text: str) -> None:
     """Refuse what is not a rate limit; an empty text means no limit."""
     if text:
+        import limits  # 3 MB, which the worker can do without
+
         try:
             (limit,) = limits.parse_many(text)
             is_within = 1 <= limit.amount <= MAX_RATE and 1 <= limit.get_expiry() <= MAX_WINDOW
@@ -204,6 +205,13 @@ def network(text: str) -> IPv4Network | IPv6Network | str:
         ) from None
 
 
+def port_number(text: str) -> int:
+    """Return the number of a port."""
+    if not (re.fullmatch("[0-9]{1,5}", text) and 1 <= int(text) <= MAX_PORT):
+        raise ValidationError(f"may hold only ports from 1 to {MAX_PORT}, such as 443")
+    return int(text)
+
+
 def path_prefix(text: str) -> str:
     """Return a path such as /desk without a slash at its end; an empty text for the root."""
     prefix = text.rstrip("/")
@@ -219,6 +227,7 @@ class Production:
     PUBLIC_READS: list[str] = []
     CORS_ORIGINS: list[str] = []
     LOCAL_ORIGINS = ""  # a regular expression of the origins that need no setting
+    EGRESS_PORTS: list[int] | None = [443, 8443]  # None for all
     # By token, by address without one, and by channel of what its provider sends.
     RATE_LIMITS = ("600 per minute", "120 per minute", "6000 per minute")
     MAX_CONTENT_LENGTH = 1024 * 1024
@@ -266,6 +275,7 @@ class Production:
         self.METRICS_TOKEN = env.str("METRICS_TOKEN", "", validate=validate_metrics_token)
         proxies = env.list("TRUSTED_PROXIES", [], subcast=str.strip, validate=each_item(network))
         script_name = env.str("SCRIPT_NAME", "", validate=path_prefix)
+        ports = env.list("EGRESS_PORTS", None, subcast=str.strip, validate=each_item(port_number))
         self.REOPEN_HOURS = env.int("REOPEN_HOURS", 72, validate=Range(min=0, max=MAX_HOURS))
         self.BACKUP_DIR = env.str("BACKUP_DIR", "", validate=validate_folder)
         self.CHANGE_LOG_DAYS = env.int("CHANGE_LOG_DAYS", None, validate=Range(min=1, max=MAX_DAYS))
@@ -278,6 +288,8 @@ class Production:
         ]
         self.TRUSTED_PROXIES: Networks = [network(item) for item in proxies]
         self.SCRIPT_NAME = path_prefix(script_name)
+        if ports is not None:
+            self.EGRESS_PORTS = [port_number(text) for text in ports]
         self.SQLALCHEMY_DATABASE_URI = database_url(database)
 
     @staticmethod
@@ -297,6 +309,7 @@ class Development(Production):
 
     ENV = "development"
     PUBLIC_READS = ["events", "tickets", "conversations"]
+    EGRESS_PORTS = None
     RATE_LIMITS = ("", "", "")
     # A page from a file has the origin null, or file:// in the web view of an Android app.
     LOCAL_ORIGINS = r"null|file://|https?://(localhost|127\.0\.0\.1|\[::1\])(:[1-9][0-9]{0,4})?"

@@ -3,6 +3,7 @@
 import os
 import secrets
 import shutil
+import socket
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -22,6 +23,7 @@ import config
 from omnidesk import create_app, migrations
 from omnidesk.auth import tokens
 from omnidesk.auth.models import UserSession
+from omnidesk.channels.models import Channel
 from omnidesk.clients.identities import Identity
 from omnidesk.clients.models import Client
 from omnidesk.comments.models import Comment
@@ -35,6 +37,7 @@ from omnidesk.tickets.tags import TicketTag
 from omnidesk.users import passwords
 from omnidesk.users.models import User
 from tests import hooks, postgres
+from tests.names import Names
 from tests.postgres import free_port
 from tests.servers import gunicorn, plain_site, start_nginx, wait_for
 
@@ -307,6 +310,14 @@ def make_comment(**fields: Any) -> Comment:
     return save(Comment(**({"body": "Called back"} | fields)))
 
 
+def make_channel(kind: str = "telegram", **fields: Any) -> Channel:
+    """Store a channel of a type, which has the type as its name."""
+    settings = {"whatsapp": {"phone_number_id": "1"}, "webhook": {"url": "https://example.com"}}
+    setup: dict[str, Any] = {"type": kind, "settings": settings.get(kind, {}), "secrets": {}}
+    state = {"channel": kind, "active": True, "bot_first": False}
+    return save(Channel.new(**(setup | state | fields)))
+
+
 def make_conversation(**fields: Any) -> Conversation:
     """Store a conversation of a new client's."""
     defaults = {"channel": "web", "active": True, "handled_by_bot": False}
@@ -364,3 +375,11 @@ def agent(app: Flask) -> Caller:
 def admin(app: Flask) -> Caller:
     """An admin."""
     return Caller(app, make_user("admin1", role="admin"))
+
+
+@pytest.fixture
+def names(monkeypatch: pytest.MonkeyPatch) -> Names:
+    """A resolver in this process that finds what the test says."""
+    names = Names()
+    monkeypatch.setattr(socket, "getaddrinfo", names.getaddrinfo)
+    return names

@@ -83,6 +83,13 @@ def test_lists_may_have_spaces(monkeypatch: pytest.MonkeyPatch) -> None:
     ]
 
 
+def test_requests_may_go_to_these_ports(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert settings(monkeypatch, SECRET_KEY=KEY).EGRESS_PORTS == [443, 8443]
+    assert settings(monkeypatch, OMNIDESK_ENV="development").EGRESS_PORTS is None
+    assert settings(monkeypatch, EGRESS_PORTS="443, 9443").EGRESS_PORTS == [443, 9443]
+    assert settings(monkeypatch, EGRESS_PORTS="").EGRESS_PORTS == []
+
+
 NO_TEXT = "\udcff" * 40  # what Python makes of bytes that are not UTF-8
 KEYS = ("", "k" * 31, NO_TEXT)
 RATES = (
@@ -137,6 +144,10 @@ BAD = {
         *("http://evil", "/" + "x" * 300, "/\xe9", "/a\n", NO_TEXT),
     ),
     "REOPEN_HOURS": ("x", "", "-1", "1.5", "9999999"),
+    "EGRESS_PORTS": (
+        *("https", "0", "-1", "65536", "443,", "443 8443", "8443,x", "4.5", "٤٤٣", "a\nb"),
+        NO_TEXT,
+    ),
     "BACKUP_DIR": ("backups", "./backups", "/var/\nbackups", NO_TEXT),
     "CHANGE_LOG_DAYS": ("x", "", "0", "-1", "1.5", "9999999"),
     "PORT": ("x", "", "0", "-1", "65536", "80.5", "80 81"),

@@ -41,6 +41,7 @@ PAGES = (
     "docs/bots.md",
     "docs/api/conversations.md",
     "docs/api/inbound.md",
+    "docs/api/channels.md",
     "docs/api/hooks.md",
     "docs/api/imports.md",
     "docs/api/changes.md",
@@ -54,7 +55,7 @@ ALL_PAGES = sorted(
 ANSWERED_200 = (
     *("/api/login", "/api/token/refresh"),
     *("/read", "/unread", "/takeover", "/handoff", "/return"),
-    *("/merge", "/release", "/next", "/erase"),
+    *("/merge", "/release", "/next", "/erase", "/test"),
     *("/imports/clients", "/imports/tickets", "/imports/comments", "/imports/messages?atomic=true"),
 )
 # The examples of the API contract, besides those of the documents.

@@ -11,6 +11,7 @@ from omnidesk.conversations.models import Conversation
 from omnidesk.db import db, utcnow
 from tests.conftest import (
     Caller,
+    make_channel,
     make_client,
     make_conversation,
     make_identity,
@@ -251,6 +252,29 @@ def test_how_long_conversations_are_opened_again_is_a_setting(admin: Caller, app
     other = Caller(app_with(REOPEN_HOURS=1), admin.user)
 
     assert send(other, 2)["created"]["conversation"] is True
+
+
+@pytest.mark.parametrize(("hours", "is_new"), [(1, True), (3, False), (0, True), (None, False)])
+def test_how_long_they_are_can_be_another_on_a_channel(
+    admin: Caller, hours: int | None, is_new: bool
+) -> None:
+    first = send(admin)
+    make_channel("none", channel=first["conversation"]["channel"], reopen_hours=hours)
+    close(first, hours_ago=2)
+
+    assert send(admin, 2)["created"]["conversation"] is is_new
+
+
+@pytest.mark.parametrize("bot_first", [True, False])
+@pytest.mark.parametrize(("said", "by_bot"), [({}, None), ({"handled_by_bot": True}, True)])
+def test_who_answers_first_is_the_channels_choice_unless_it_is_said(
+    admin: Caller, bot_first: bool, said: dict[str, bool], by_bot: bool | None
+) -> None:
+    make_channel("none", channel="whatsapp", bot_first=bot_first, active=False)
+
+    shown = send(admin, **said)["conversation"]
+
+    assert shown["handled_by_bot"] is (bot_first if by_bot is None else by_bot)
 
 
 def test_of_several_closed_conversations_the_last_is_opened(admin: Caller) -> None:

@@ -22,6 +22,8 @@ ENUMS = {
     "Sender": "bot",
     "Inboundkind": "image",
     "Kind": "note",
+    "Channeltype": "telegram",
+    "Deliverystate": "unknown",
     "Conversationsort": "updated_at",
     "Entity": "ticket",
     "Op": "updated",

@@ -7,6 +7,7 @@ from omnidesk.cli.checks import doctor
 from omnidesk.cli.database import init_db, prune, recount, reindex, seed
 from omnidesk.cli.transfer import export, import_rows
 from omnidesk.cli.users import create_user
+from omnidesk.cli.worker import worker
 
 COMMANDS = (
     init_db,
@@ -21,6 +22,7 @@ COMMANDS = (
     import_rows,
     export,
     doctor,
+    worker,
 )
 
 

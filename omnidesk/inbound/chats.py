@@ -74,17 +74,19 @@ class Chat(NamedTuple):
         return db.session.scalar(self.conversations().order_by(*latest).limit(1))
 
     def open(
-        self, client_id: int, *, handled_by_bot: bool, is_new: bool
+        self, client_id: int, *, handled_by_bot: bool | None, is_new: bool
     ) -> tuple[Conversation, bool]:
         """Return the active conversation, locked, and whether it is new, as in a new chat.
 
         Where none is active, the last is opened again if its last message is recent enough; else
-        one with this client begins. The caller holds the lock of all identities. Raises
-        IntegrityError where others begin or open one meanwhile.
+        one with this client begins, which a bot answers first if the channel says so and nothing
+        else does. The caller holds the lock of all identities. Raises IntegrityError where others
+        begin or open one meanwhile.
         """
         found = None if is_new else self.active_or_recent()
         if found is None:
-            made = {"client_id": client_id, "handled_by_bot": handled_by_bot, **self._asdict()}
+            by_bot = self.is_bot_first() if handled_by_bot is None else handled_by_bot
+            made = {"client_id": client_id, "handled_by_bot": by_bot, **self._asdict()}
             conversation = Conversation.new(**made)
             db.session.add(conversation)
         else:
@@ -111,3 +113,7 @@ class Chat(NamedTuple):
         hours = db.session.scalar(select(Channel.reopen_hours).filter_by(channel=self.channel))
         default: int = current_app.config["REOPEN_HOURS"]
         return default if hours is None else hours
+
+    def is_bot_first(self) -> bool:
+        """Return whether a bot answers first on the channel, and not people."""
+        return bool(db.session.scalar(select(Channel.bot_first).filter_by(channel=self.channel)))

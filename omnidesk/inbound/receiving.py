@@ -34,8 +34,8 @@ def receive(
     channel: str,
     external_chat_id: str,
     external_user_id: str | None,
-    handled_by_bot: bool,
     client: dict[str, Any] | None,
+    handled_by_bot: bool | None = None,
     **message: Any,
 ) -> Received:
     """Store a message of a client, or return the stored one that a channel sends again."""
@@ -64,7 +64,7 @@ def store(
     writer: Writer,
     fields: dict[str, Any],
     *,
-    handled_by_bot: bool,
+    handled_by_bot: bool | None,
     sender: str = "client",
     is_locked: bool = False,
 ) -> Received:

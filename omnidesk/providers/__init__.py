@@ -1,1 +1,1 @@
-"""Providers: the makers of channels, what they are sent and what they tell."""
+"""Providers: how WhatsApp, Telegram and an operator's own program are spoken to."""

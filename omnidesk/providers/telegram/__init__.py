@@ -1,1 +1,1 @@
-"""Telegram's Bot API."""
+"""Telegram: its Bot API."""

@@ -1,1 +1,1 @@
-"""A program of the operator's own, which is sent messages and sends updates."""
+"""A program of the operator's, which speaks Standard Webhooks."""

@@ -1,1 +1,1 @@
-"""WhatsApp's Cloud API."""
+"""WhatsApp: Meta's Cloud API."""

@@ -1,0 +1,73 @@
+"""What became of a message that was sent to a provider, stored."""
+
+from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
+
+from omnidesk.conversations.deliveries import FAILED, QUEUED, SENDING, SENT, UNKNOWN, Outbox
+from omnidesk.conversations.messages import Message
+from omnidesk.db import db
+from omnidesk.providers.outgoing import Outcome, Refused, Sent, TryAgain
+from omnidesk.worker.outbox import LEASES, Waiting, log, settle
+from omnidesk.worker.retries import delay_after, is_over
+from omnidesk.worker.transactions import in_time
+
+
+@in_time()
+def record(waiting: Waiting, outcome: Outcome) -> None:
+    """Note what became of a message and give its conversation back; commit it."""
+    try:
+        store(waiting, outcome)
+    except IntegrityError:  # another message of the conversation has its id
+        db.session.rollback()
+        if not isinstance(outcome, Sent):
+            raise
+        store(waiting, Sent(None))
+    db.session.commit()
+
+
+def store(waiting: Waiting, outcome: Outcome) -> None:
+    """Note it without committing. Locks are taken in the order of all: outbox, message."""
+    lock_outbox(waiting)
+    message = db.session.get(Message, waiting.message_id, with_for_update={"key_share": True})
+    if message is not None:
+        note(message, waiting, outcome)
+        db.session.flush()
+    if message is not None and message.delivery_state == QUEUED and isinstance(outcome, TryAgain):
+        attempts = waiting.attempts + 1
+        delay = delay_after(attempts, outcome.after)
+        LEASES.release(waiting.conversation_id, waiting.lease, delay, attempts=attempts)
+    else:
+        settle(waiting.conversation_id, waiting.lease)
+
+
+def lock_outbox(waiting: Waiting) -> None:
+    """Lock the row of the outbox, if there is one."""
+    row = select(Outbox.conversation_id).filter_by(conversation_id=waiting.conversation_id)
+    db.session.execute(row.with_for_update())
+
+
+def note(message: Message, waiting: Waiting, outcome: Outcome) -> None:
+    """Note on a message what became of it, unless more is known already."""
+    if isinstance(outcome, Sent):
+        if message.external_message_id is None:
+            message.external_message_id = outcome.external_message_id
+        changed = message.note_delivery(SENT)
+    elif isinstance(outcome, Refused):
+        changed = message.note_delivery(FAILED, outcome.reason)
+    elif isinstance(outcome, TryAgain):
+        changed = note_try(message, waiting, outcome)
+    else:
+        changed = message.note_delivery(UNKNOWN, outcome.reason)
+    if changed:
+        log(message.message_id, str(message.delivery_state), message.delivery_error)
+
+
+def note_try(message: Message, waiting: Waiting, outcome: TryAgain) -> bool:
+    """Note that it will be sent later, or that it was tried for long enough."""
+    if message.delivery_state not in {QUEUED, SENDING}:
+        return False
+    if is_over(waiting.attempts + 1, waiting.queued_at):
+        return message.note_delivery(FAILED, outcome.reason)
+    message.set_delivery(QUEUED, outcome.reason)
+    message.delivery_at = waiting.queued_at  # since when it waits
+    return True

@@ -1,0 +1,596 @@
+"""The worker: messages go out in order, once, and what became of them is noted."""
+
+import json
+import logging
+from collections.abc import Iterator
+from datetime import timedelta
+from threading import Event, Thread
+from typing import Any
+
+import pytest
+from flask import Flask
+from sqlalchemy import select, update
+
+from omnidesk.channels.models import Channel, UnsupportedUpdate
+from omnidesk.conversations.deliveries import Outbox
+from omnidesk.conversations.messages import Message
+from omnidesk.conversations.models import Conversation
+from omnidesk.db import db, utcnow
+from omnidesk.providers.outgoing import Pace, Sent, TryAgain
+from omnidesk.worker import outbox, retries
+from omnidesk.worker.destinations import Destinations
+from omnidesk.worker.heartbeat import Heartbeat, Worker
+from omnidesk.worker.loop import Loop
+from omnidesk.worker.messages import MessageQueue
+from omnidesk.worker.outbox import Waiting
+from omnidesk.worker.pacing import Pacer
+from tests.conftest import Caller, make_conversation, make_message, save
+from tests.providers.habits import CUT_BEFORE_ANSWER, CUT_WITHIN_ANSWER, answer
+from tests.providers.telegram import Telegram
+from tests.providers.telegram_answers import BLOCKED, flood
+from tests.providers.telegram_answers import error as refused
+
+HOUR = timedelta(hours=1)
+
+
+class Desk:
+    """A desk with a channel whose provider is a stand-in, and its worker's queue."""
+
+    def __init__(self, app: Flask, admin: Caller, telegram: Telegram) -> None:
+        self.app, self.admin, self.telegram = app, admin, telegram
+        self.channel = make_channel(telegram)
+        self.queue = MessageQueue(app.config, Event())
+        self.queue.mend_at = float("inf")
+
+    def conversation(self, chat_id: str = "5", **fields: Any) -> Conversation:
+        """Return a new conversation on the channel."""
+        return make_conversation(channel="telegram", external_chat_id=chat_id, **fields)
+
+    def post(self, conversation: Conversation, content: str = "Hello", **fields: Any) -> int:
+        """Queue a message; return its id."""
+        db.session.remove()
+        path = f"/api/conversations/{conversation.conversation_id}/messages"
+        made = self.admin.post(path, json={"content": content, **fields})
+        assert (made.status_code, made.json["delivery"]["state"]) == (201, "queued"), made.json
+        return int(made.json["message_id"])
+
+    def claim(self) -> list[Waiting]:
+        """Claim all that is due."""
+        db.session.remove()
+        due = self.queue.due()
+        return [item for channel_id in due for item in self.queue.claim(channel_id, 50)]
+
+    def work(self) -> list[bool]:
+        """Send what is due, and what then is, without a pause between two messages of a chat."""
+        works = []
+        while items := self.claim():
+            self.queue.pacer = Pacer()
+            works += [self.queue.send(item) for item in items]
+        return works
+
+    def delivery(self, message_id: int) -> tuple[str, str | None]:
+        """Return what became of a message, and why."""
+        db.session.remove()
+        message = db.session.get_one(Message, message_id)
+        return str(message.delivery_state), message.delivery_error
+
+    def outbox(self) -> list[Outbox]:
+        """Return the conversations with something to send."""
+        db.session.remove()
+        return list(db.session.scalars(select(Outbox)))
+
+    def wait(self, duration: timedelta = HOUR * 2) -> None:
+        """Let time pass for what waits."""
+        for row in self.outbox():
+            row.due_at -= duration
+        db.session.commit()
+        self.queue.held_until.clear()
+
+
+def make_channel(telegram: Telegram, **fields: Any) -> Channel:
+    """Store a channel."""
+    defaults = {
+        "channel": "telegram",
+        "type": "telegram",
+        "settings": json.dumps({"api_base": telegram.url}),
+        "secrets": '{"bot_token": "BOT_TOKEN"}',
+        "active": True,
+        "bot_first": False,
+    }
+    return save(Channel(**(defaults | fields)))
+
+
+@pytest.fixture(scope="module")
+def provider() -> Iterator[Telegram]:
+    """A stand-in for Telegram."""
+    with Telegram() as telegram:
+        telegram.limits = {}
+        yield telegram
+
+
+@pytest.fixture
+def desk(
+    app: Flask, admin: Caller, provider: Telegram, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Desk]:
+    """A desk on Telegram."""
+    monkeypatch.setenv("BOT_TOKEN", provider.token)
+    provider.accepted.clear()
+    provider.requests.clear()
+    provider.refusals.clear()
+    yield Desk(app, admin, provider)
+    provider.next_habits.clear()
+
+
+def test_a_message_is_sent_and_has_the_providers_id(desk: Desk) -> None:
+    conversation = desk.conversation()
+    message_id = desk.post(conversation, "Good morning")
+
+    assert desk.work() == [True]
+
+    assert desk.telegram.sent == [("5", "Good morning")]
+    assert desk.delivery(message_id) == ("sent", None)
+    shown = desk.admin.get(f"/api/conversations/{conversation.conversation_id}/messages").json[0]
+    assert shown["external_message_id"] == desk.telegram.accepted[0].message_id
+    assert desk.outbox() == []
+
+
+def test_messages_of_a_conversation_are_sent_in_order(desk: Desk) -> None:
+    first, second = desk.conversation("5"), desk.conversation("6")
+    for number in range(3):
+        desk.post(first, f"a{number}")
+        desk.post(second, f"b{number}")
+
+    desk.work()
+
+    assert desk.telegram.texts("5") == ["a0", "a1", "a2"]
+    assert desk.telegram.texts("6") == ["b0", "b1", "b2"]
+
+
+def test_what_comes_in_and_what_is_for_staff_is_not_sent(desk: Desk) -> None:
+    conversation = desk.conversation()
+    make_message(conversation)
+    make_message(conversation, sender="user", kind="note")
+    make_message(conversation, sender="user", external_message_id="7")
+
+    assert desk.work() == []
+
+
+def test_a_refused_connection_is_tried_again_later(desk: Desk) -> None:
+    message_id = desk.post(desk.conversation())
+    desk.telegram.refuse()
+    try:
+        assert desk.work() == [False]
+    finally:
+        desk.telegram.listen()
+
+    state, error = desk.delivery(message_id)
+    (row,) = desk.outbox()
+    assert (state, row.lease, row.attempts) == ("queued", None, 1)
+    assert error
+    assert "refused" in error
+    assert 0 < (row.due_at - utcnow()).total_seconds() < 6
+    desk.wait()
+    assert desk.work() == [True]
+    assert desk.delivery(message_id) == ("sent", None)
+
+
+@pytest.mark.parametrize("status", [500, 502, 503])
+def test_a_failure_of_the_provider_is_tried_again(desk: Desk, status: int) -> None:
+    message_id = desk.post(desk.conversation())
+    desk.telegram.once(answer(status, b"<html>"))
+
+    assert desk.work() == [False]
+    assert desk.delivery(message_id)[0] == "queued"
+    desk.wait()
+    assert desk.work() == [True]
+
+    assert desk.delivery(message_id) == ("sent", None)
+    assert len(desk.telegram.accepted) == 1
+
+
+def test_since_when_a_message_waits_is_kept_while_it_is_tried(desk: Desk) -> None:
+    message_id = desk.post(desk.conversation())
+    before = db.session.get_one(Message, message_id).delivery_at
+
+    desk.telegram.once(answer(500))
+    desk.work()
+
+    db.session.remove()
+    assert db.session.get_one(Message, message_id).delivery_at == before
+
+
+def test_tries_are_further_and_further_apart() -> None:
+    delays = [retries.delay_after(attempts, None) for attempts in range(1, 9)]
+
+    for delay, least in zip(delays, (5, 30, 120, 600, 1800, 3600, 3600, 3600), strict=True):
+        assert least <= delay <= least * 1.1
+
+
+@pytest.mark.parametrize(("asked", "least"), [(0.0, 1), (7.0, 7), (1e9, 3600)])
+def test_a_wait_that_is_asked_for_is_obeyed_up_to_an_hour(asked: float, least: int) -> None:
+    assert least <= retries.delay_after(9, asked) <= least * 1.1
+
+
+def test_a_message_fails_when_it_was_tried_for_long_and_often(desk: Desk) -> None:
+    message_id = desk.post(desk.conversation())
+    desk.telegram.once(*[answer(500)] * 3)
+    old = utcnow() - retries.MAX_AGE
+
+    for attempts, queued_at in ((0, old), (retries.MIN_ATTEMPTS, utcnow())):
+        db.session.execute(update(Outbox).values(attempts=attempts))
+        db.session.execute(update(Message).values(delivery_at=queued_at))
+        db.session.commit()
+        desk.work()
+        assert desk.delivery(message_id)[0] == "queued"
+        desk.wait()
+    db.session.execute(update(Message).values(delivery_at=old))
+    db.session.commit()
+    desk.work()
+
+    assert desk.delivery(message_id) == ("failed", "Telegram answered with status 500.")
+    assert desk.outbox() == []
+
+
+def test_a_final_refusal_fails_at_once_and_the_next_message_is_sent(desk: Desk) -> None:
+    conversation = desk.conversation()
+    first, second = desk.post(conversation, "one"), desk.post(conversation, "two")
+    desk.telegram.once(refused(BLOCKED))
+
+    assert desk.work() == [True, True]
+
+    assert desk.delivery(first) == ("failed", "Forbidden: bot was blocked by the user")
+    assert desk.delivery(second) == ("sent", None)
+
+
+def test_what_no_provider_sends_fails_with_the_reason(desk: Desk) -> None:
+    message_id = desk.post(desk.conversation(), kind="image", meta={"file_id": "a"})
+
+    desk.work()
+
+    state, error = desk.delivery(message_id)
+    assert state == "failed"
+    assert "meta.url" in str(error)
+
+
+@pytest.mark.parametrize("cut", [CUT_BEFORE_ANSWER, CUT_WITHIN_ANSWER])
+def test_what_was_sent_without_an_answer_is_unknown_and_not_repeated(desk: Desk, cut: Any) -> None:
+    conversation = desk.conversation()
+    first, second = desk.post(conversation, "one"), desk.post(conversation, "two")
+    desk.telegram.once(cut)
+
+    assert desk.work() == [False, True]
+    desk.wait()
+    assert desk.work() == []
+
+    assert desk.delivery(first)[0] == "unknown"
+    assert desk.delivery(second)[0] == "sent"
+    assert desk.telegram.sent == [("5", "one"), ("5", "two")]
+
+
+def test_a_chats_limit_holds_up_that_chat_alone(desk: Desk) -> None:
+    here, there = desk.post(desk.conversation("5")), desk.post(desk.conversation("6"))
+    desk.telegram.once(flood(30), to="5")
+
+    assert desk.work() == [True, True]
+
+    assert [desk.delivery(each)[0] for each in (here, there)] == ["queued", "sent"]
+    (row,) = desk.outbox()
+    assert 25 < (row.due_at - utcnow()).total_seconds() < 34
+
+
+def test_a_channels_limit_holds_up_the_channel(desk: Desk) -> None:
+    desk.post(desk.conversation("5"))
+    desk.telegram.once(flood(90))
+    assert desk.work() == [False]
+
+    desk.post(desk.conversation("6"))
+
+    assert desk.work() == []
+    desk.wait()
+    assert desk.work() == [True, True]
+
+
+def test_a_chat_gets_one_message_a_second_without_being_told(desk: Desk) -> None:
+    conversation = desk.conversation()
+    for _ in range(2):
+        desk.post(conversation)
+
+    for item in desk.claim() + desk.claim():
+        assert desk.queue.send(item)
+    for item in desk.claim():
+        assert desk.queue.send(item)
+
+    (row,) = desk.outbox()
+    assert (row.lease, row.attempts) == (None, 0)
+    assert len(desk.telegram.requests) == 1
+
+
+def test_a_missing_secret_is_told_and_the_message_waits(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    message_id = desk.post(desk.conversation())
+    monkeypatch.delenv("BOT_TOKEN")
+
+    assert desk.work() == [False]
+
+    assert desk.delivery(message_id) == ("queued", "The channel needs the secret bot_token.")
+
+
+def test_messages_of_an_inactive_channel_wait(desk: Desk) -> None:
+    message_id = desk.post(desk.conversation())
+    db.session.execute(update(Channel).values(active=False))
+    db.session.commit()
+
+    assert desk.work() == []
+    assert desk.delivery(message_id)[0] == "queued"
+
+
+def test_a_take_over_cancels_what_a_worker_has_claimed_but_not_sent(desk: Desk) -> None:
+    conversation = desk.conversation(handled_by_bot=True)
+    message_id = desk.post(conversation, sender="bot", turn=conversation.turn)
+    claimed = desk.claim()
+    db.session.remove()
+    path = f"/api/conversations/{conversation.conversation_id}"
+    assert desk.admin.patch(path, json={"handled_by_bot": False}).status_code == 200
+
+    assert [desk.queue.send(item) for item in claimed] == [True]
+
+    assert desk.delivery(message_id)[0] == "cancelled"
+    assert desk.telegram.requests == []
+    assert desk.outbox() == []
+
+
+def test_a_message_that_changes_after_its_claim_is_sent_as_it_is_then(desk: Desk) -> None:
+    conversation = desk.conversation()
+    message_id = desk.post(conversation, "Helo")
+    claimed = desk.claim()
+    db.session.remove()
+    path = f"/api/conversations/{conversation.conversation_id}/messages/{message_id}"
+    assert desk.admin.patch(path, json={"content": "Hello"}).status_code == 200
+
+    assert [desk.queue.send(item) for item in claimed] == [True]
+    desk.work()
+
+    assert desk.telegram.sent == [("5", "Hello")]
+
+
+def test_a_worker_that_has_lost_its_lease_sends_nothing(desk: Desk) -> None:
+    message_id = desk.post(desk.conversation())
+    frozen = desk.claim()
+    desk.wait()
+    assert desk.work() == [True]
+
+    assert [desk.queue.send(item) for item in frozen] == [True]
+
+    assert desk.telegram.sent == [("5", "Hello")]
+    assert desk.delivery(message_id)[0] == "sent"
+
+
+def test_what_a_dead_worker_was_sending_is_unknown_and_the_next_is_sent(desk: Desk) -> None:
+    conversation = desk.conversation()
+    first, second = desk.post(conversation, "one"), desk.post(conversation, "two")
+    (claimed,) = desk.claim()
+    assert outbox.begin(claimed)
+    assert desk.claim() == []
+    desk.wait()
+
+    desk.work()
+
+    assert desk.delivery(first) == ("unknown", outbox.ENDED)
+    assert desk.delivery(second) == ("sent", None)
+    assert desk.telegram.sent == [("5", "two")]
+
+
+def test_an_answer_that_comes_after_the_lease_settles_what_is_unknown(desk: Desk) -> None:
+    message_id = desk.post(desk.conversation())
+    (claimed,) = desk.claim()
+    assert outbox.begin(claimed)
+    desk.wait()
+    assert desk.claim() == []
+    assert desk.delivery(message_id)[0] == "unknown"
+
+    desk.queue.note(claimed, TryAgain("late"))
+    assert desk.delivery(message_id)[0] == "unknown"
+    desk.queue.note(claimed, sent_as(9))
+
+    assert desk.delivery(message_id) == ("sent", None)
+
+
+def sent_as(number: int) -> Sent:
+    """Return what the answer says with which Telegram takes a message."""
+    return Sent(str(number))
+
+
+def test_a_status_that_came_before_the_answer_stays(desk: Desk) -> None:
+    message_id = desk.post(desk.conversation())
+    (claimed,) = desk.claim()
+    assert outbox.begin(claimed)
+    db.session.get_one(Message, message_id).set_delivery("delivered")
+    db.session.commit()
+    db.session.remove()
+
+    desk.queue.note(claimed, sent_as(9))
+
+    assert desk.delivery(message_id)[0] == "delivered"
+    assert db.session.get_one(Message, message_id).external_message_id == "9"
+
+
+def test_an_id_that_another_message_has_is_left_out(desk: Desk) -> None:
+    conversation = desk.conversation()
+    make_message(conversation, external_message_id="9")
+    message_id = desk.post(conversation)
+    (claimed,) = desk.claim()
+    assert outbox.begin(claimed)
+
+    desk.queue.note(claimed, sent_as(9))
+
+    assert desk.delivery(message_id) == ("sent", None)
+    assert db.session.get_one(Message, message_id).external_message_id is None
+
+
+def test_what_is_due_too_late_since_the_clock_was_set_back_is_due_again(desk: Desk) -> None:
+    desk.post(desk.conversation("5"))
+    desk.post(desk.conversation("6"))
+    (leased, _) = desk.claim()
+    desk.wait(-2 * HOUR)
+    db.session.execute(
+        update(Outbox).where(Outbox.conversation_id != leased.conversation_id).values(lease=None)
+    )
+    db.session.commit()
+
+    desk.queue.mend_at = 0.0
+    desk.queue.step()
+
+    assert [item.conversation_id != leased.conversation_id for item in desk.claim()] == [True]
+    desk.wait(timedelta(minutes=1))
+    assert leased.conversation_id in {item.conversation_id for item in desk.claim()}
+
+
+def test_a_worker_that_ends_gives_back_what_it_has_claimed(desk: Desk) -> None:
+    desk.post(desk.conversation())
+
+    for item in desk.claim():
+        desk.queue.give_back(item)
+
+    assert desk.work() == [True]
+
+
+def test_two_workers_send_each_message_once(desk: Desk) -> None:
+    conversations = [desk.conversation(str(number)) for number in range(100, 112)]
+    for conversation in conversations:
+        for number in range(2):
+            desk.post(conversation, f"{conversation.external_chat_id} {number}")
+    others = [Desk.__new__(Desk) for _ in range(2)]
+    for other in others:
+        other.__dict__.update(desk.__dict__, queue=MessageQueue(desk.app.config, Event()))
+
+    def work(other: Desk) -> None:
+        with desk.app.app_context():
+            for _ in range(60):
+                other.work()
+
+    threads = [Thread(target=work, args=[other]) for other in others]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert not desk.telegram.doubled
+    for conversation in conversations:
+        chat_id = str(conversation.external_chat_id)
+        assert desk.telegram.texts(chat_id) == [f"{chat_id} {number}" for number in range(2)]
+
+
+def test_the_loop_sends_until_it_is_told_to_end(desk: Desk) -> None:
+    stopping, conversations = Event(), [desk.conversation(str(n)) for n in range(100, 104)]
+    loop = Loop(desk.app, [MessageQueue(desk.app.config, stopping)], stopping)
+    running = Thread(target=loop.run)
+    running.start()
+
+    for conversation in conversations:
+        desk.post(conversation, "Hello")
+    desk.telegram.wait_for(4)
+    assert db.session.scalar(select(Worker.worker_id)) == loop.heartbeat.worker_id
+    db.session.remove()
+    stopping.set()
+    running.join(20)
+
+    assert not running.is_alive()
+    assert not desk.telegram.doubled
+    assert desk.outbox() == []
+    assert db.session.scalar(select(Worker.worker_id)) is None
+
+
+def test_old_updates_and_workers_are_deleted(desk: Desk) -> None:
+    now, channel_id = utcnow(), desk.channel.channel_id
+    for age in (timedelta(days=8), timedelta(days=6)):
+        save(UnsupportedUpdate(channel_id=channel_id, body="{}", received_at=now - age))
+    for name, age in (("gone", HOUR * 2), ("here", HOUR / 2)):
+        save(Worker(worker_id=name, host="a", pid=1, seen_at=now - age))
+
+    desk.queue.prune()
+
+    assert len(db.session.scalars(select(UnsupportedUpdate)).all()) == 1
+    assert db.session.scalars(select(Worker.worker_id)).all() == ["here"]
+
+
+def test_a_heartbeat_is_one_row(desk: Desk) -> None:
+    heartbeat = Heartbeat()
+
+    heartbeat.beat()
+    first = db.session.scalars(select(Worker)).one().seen_at
+    heartbeat.beat()
+
+    (row,) = db.session.scalars(select(Worker)).all()
+    assert row.seen_at > first
+    heartbeat.end()
+    assert db.session.scalar(select(Worker)) is None
+
+
+def test_the_log_has_no_text_and_no_secret(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
+    conversation = desk.conversation("987654")
+    for _ in range(2):
+        desk.post(conversation, "confidential")
+    desk.telegram.once(answer(500), to="987654")
+
+    with caplog.at_level(logging.INFO):
+        desk.work()
+        desk.wait()
+        desk.work()
+
+    lines = [record.getMessage() for record in caplog.records if "worker" in record.name]
+    assert len(lines) == 3
+    for secret in ("confidential", desk.telegram.token, "987654", "bot1"):
+        assert secret not in caplog.text
+
+
+def test_a_destination_leaves_as_many_threads_free_as_it_has() -> None:
+    destinations = Destinations(12)
+    for expected, key in ((6, "a"), (3, "b"), (2, "c"), (1, "d")):
+        assert destinations.room(key) == expected
+        for _ in range(expected):
+            destinations.begin(key)
+
+    assert [destinations.room(key) for key in "abcde"] == [0] * 5
+
+
+def test_a_destination_that_fails_gets_one_thread_and_then_pauses() -> None:
+    destinations = Destinations(12)
+    for _ in range(2):
+        assert destinations.room("a") > 0
+        destinations.begin("a")
+        destinations.end("a", works=False)
+
+    assert destinations.room("a") == 0
+    destinations.states["a"].paused_until = 0.0
+    assert destinations.room("a") == 1
+    destinations.begin("a")
+    assert destinations.room("a") == 0
+    destinations.end("a", works=True)
+    assert destinations.room("a") == 6
+
+
+def test_destinations_that_fail_have_half_of_the_threads_together() -> None:
+    destinations = Destinations(4)
+    for key in "abc":
+        destinations.begin(key)
+        destinations.end(key, works=False)
+    for key in "ab":
+        assert destinations.room(key) == 1
+        destinations.begin(key)
+
+    assert destinations.room("c") == 0
+    assert destinations.room("d") == 1
+
+
+def test_a_pace_lets_some_through_at_once_and_then_one_after_the_other() -> None:
+    now = [0.0]
+    pacer, pace = Pacer(lambda: now[0]), Pace(2, 1.0)
+    assert [pacer.wait("a", pace) for _ in range(3)] == [0.0, 0.0, 1.0]
+    assert pacer.wait("b", pace) == 0.0
+    now[0] = 1.0
+    assert pacer.room("a", pace, 5) == 1
+    assert [pacer.wait("a", pace) for _ in range(2)] == [0.0, 1.0]
+    now[0] = 9.0
+    assert pacer.room("a", pace, 5) == 2
+    assert pacer.room("a", None, 5) == 5
