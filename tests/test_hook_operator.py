@@ -22,7 +22,7 @@ DATA: dict[str, Any] = {"external_chat_id": "ada", "external_message_id": "1", "
         ),
         (DATA | {"kind": "note"}, ("client", "unsupported", "Hello", None)),
         (DATA | {"kind": []}, ("client", "unsupported", "Hello", None)),
-        (DATA | {"content": " "}, ("client", "unsupported", " ", None)),
+        (DATA | {"content": " "}, ("client", "unsupported", "", None)),
         (
             DATA | {"meta": {"a": "x" * 400, "b": ["y" * 400] * 20}},
             ("client", "text", "Hello", '{"a":"' + "x" * 400 + '"}'),

@@ -69,24 +69,34 @@ def test_statuses_that_come_at_once_leave_the_highest(four_workers: str, admin: 
     channel = make_channel("whatsapp")
     conversation = make_conversation(channel="whatsapp", external_chat_id="16505551234")
     sent = [make_message(conversation, sender="bot", delivery_state="unknown") for _ in range(3)]
-    states = ("sent", "delivered", "read", "failed")
+    states, user = ("sent", "delivered", "read", "failed"), User("16505551234")
 
-    def report(n: int) -> int:
-        told = [
-            {"id": f"wamid.{each.message_id}", "status": states[n % 4], "recipient_id": "1"}
-            | {"biz_opaque_callback_data": str(each.message_id)}
-            for each in sent
-        ]
-        user = User("16505551234")
+    def report(n: int) -> set[int]:
         echo = echoes(user, text(user, f"echo {n}"))
-        post(four_workers, channel, notification(echo, field="smb_message_echoes"))
-        return post(four_workers, channel, notification({"statuses": told}))
+        bodies = [notification(echo, field="smb_message_echoes")]
+        for each in sent:
+            told = {"id": f"wamid.{each.message_id}", "status": states[n % 4], "recipient_id": "1"}
+            told |= {"biz_opaque_callback_data": str(each.message_id)}
+            bodies.append(notification({"statuses": [told]}))
+        return {post(four_workers, channel, body) for body in bodies}
 
-    assert run_concurrently(8, report) == [200] * 8
+    assert run_concurrently(8, report) == [{200}] * 8
     assert [reload(each).delivery_state for each in sent] == ["read"] * 3
-    assert [each.external_message_id for each in sent] == [
-        f"wamid.{each.message_id}" for each in sent
-    ]
+    ids = [each.external_message_id for each in sent]
+    assert ids == [f"wamid.{each.message_id}" for each in sent]
+
+
+def test_edits_that_come_at_once_leave_one_of_their_texts(four_workers: str, admin: Caller) -> None:
+    channel, message = make_channel("telegram"), telegram.message(7, text="Hello")
+    assert post(four_workers, channel, json.dumps({"update_id": 1, "message": message}).encode())
+
+    def edit(n: int) -> set[int]:
+        updates = [{"edited_message": telegram.edited(message, text=f"{n} {i}")} for i in range(4)]
+        return {post(four_workers, channel, json.dumps(update).encode()) for update in updates}
+
+    assert run_concurrently(8, edit) == [{200}] * 8
+    (stored,) = admin.get("/api/conversations/1/messages").json
+    assert stored["content"] in {f"{n} 3" for n in range(8)}
 
 
 def test_an_edit_meets_its_message(four_workers: str, admin: Caller) -> None:

@@ -18,6 +18,7 @@ from omnidesk.clients.models import Client
 from omnidesk.conversations.messages import MAX_META, Message
 from omnidesk.conversations.models import Conversation
 from omnidesk.db import MAX_ID, db, utcnow
+from omnidesk.hooks import receiving
 from omnidesk.hooks.views import MAX_BODY
 from omnidesk.providers import parts
 from tests.conftest import Caller, on_sqlite
@@ -176,8 +177,13 @@ def test_another_channel_has_no_hook(anybody: Caller, path: str) -> None:
 
     for method in ("get", "post"):
         answer = getattr(anybody, method)(f"/api/hooks/{path}")
-        assert answer.status_code in (404, 405)
+        assert answer.status_code == 404
     assert answer.json == {"detail": "Not Found"}
+
+
+@pytest.mark.parametrize("channel_type", ["telegram", "webhook"])
+def test_only_whatsapp_asks_with_a_challenge(anybody: Caller, channel_type: str) -> None:
+    assert challenge(anybody, path_of(make_channel(channel_type))).status_code == 404
 
 
 def test_headers_of_other_requests_play_no_role(anybody: Caller) -> None:
@@ -287,6 +293,17 @@ def test_twenty_updates_are_stored_or_none(anybody: Caller, monkeypatch: Any) ->
 
     assert count(Message) == 20
     assert count(Client) == 5
+
+
+def test_a_very_long_body_is_stored_in_steps(anybody: Caller, monkeypatch: Any) -> None:
+    monkeypatch.setattr(receiving, "MAX_AT_ONCE", 3)
+    body = notification(written_by(SHEENA, *(text(SHEENA, str(n)) for n in range(8))))
+    hook = Hook(anybody, "whatsapp")
+
+    for _ in range(2):
+        hook.send(body)
+
+    assert count(Message) == 8
 
 
 def test_messages_of_one_body_are_stored_in_the_order_of_their_times(anybody: Caller) -> None:
@@ -402,7 +419,8 @@ NAMES = st.sampled_from(
     entry changes value field messages statuses contacts message_echoes from id type text body to
     timestamp system edit message original_message_id message_id chat date update_id data photo user
     edited_message message_reaction callback_query external_chat_id external_message_id kind content
-    meta client sender state new_reaction status recipient_id errors wa_id profile
+    meta client full_name email phone sent_at sender state new_reaction status recipient_id
+    errors wa_id profile
     """.split()  # noqa: SIM905 - a list of them would have a page
 )
 WORDS = st.sampled_from(

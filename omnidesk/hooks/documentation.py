@@ -13,9 +13,6 @@ UPDATES: dict[str, Any] = {
         "description": "What the provider documents; at most 3 MiB",
         "content": {"application/json": {"schema": {"type": "object"}, "example": EXAMPLE}},
     },
-    "responses": {
-        "401": {"description": "The signature is not that of the body"},
-    },
 }
 TYPE = {
     "in": "path",

@@ -25,18 +25,29 @@ from omnidesk.providers.updates import (
     Update,
 )
 
+MAX_AT_ONCE = 200  # updates in a transaction; WhatsApp sends up to 1,000 in a body
 # What is told in one body: new ids of people first, then what they wrote, then what changed of it.
 ORDER = {IdChanged: 0, InboundMessage: 1}
 LATEST = datetime.max.replace(tzinfo=UTC)
 
 
 def receive_body(channel: Channel, body: bytes) -> None:
-    """Store all that a body tells, or nothing of it; what is not understood is kept as it came."""
+    """Store all that a body tells; what is not understood is kept as it came.
+
+    Up to `MAX_AT_ONCE` updates are stored together or not at all. More are stored in steps, so that
+    others can write in between, and a body that is sent again for want of time gets further.
+    """
     value = loads(body)
     updates = read_updates(channel, value) if value is not None else None
     if updates is None:
         updates = [Unsupported(body.decode(errors="replace"))]
     updates.sort(key=order)
+    for first in range(0, len(updates), MAX_AT_ONCE):
+        store_step(channel, updates[first : first + MAX_AT_ONCE])
+
+
+def store_step(channel: Channel, updates: list[Update]) -> None:
+    """Store updates in one transaction, and commit."""
     until_stored(lambda: store_all(channel, updates))
     db.session.commit()
 

@@ -7,7 +7,7 @@ from typing import Any
 from flask import Response, current_app, request
 from werkzeug.exceptions import HTTPException
 
-from omnidesk.channels.models import UnsupportedUpdate
+from omnidesk.channels.models import Channel, UnsupportedUpdate
 from omnidesk.db import utcnow
 from omnidesk.hooks.documentation import CHALLENGE, SIGNATURES, TYPE, UPDATES
 from omnidesk.hooks.providers import CHANNEL_EXISTS, channel_of, require_signature, secret_of
@@ -19,12 +19,13 @@ from omnidesk.http.errors import http_error
 from omnidesk.http.parsing import read_body
 from omnidesk.providers.whatsapp.signature import is_token
 
+HOOK = "/hooks/<channel_type>/<id:channel_id>"
 MAX_BODY = 3 * 1024 * 1024  # bytes: WhatsApp's own limit
 
 blp = Blueprint("hooks", description="Updates from the providers of channels")
 
 
-@blp.post("/hooks/<channel_type>/<id:channel_id>", parameters=[TYPE])
+@blp.post(HOOK, parameters=[TYPE])
 @blp.signed
 @blp.doc(**UPDATES, parameters=SIGNATURES)
 @blp.response(200)
@@ -38,14 +39,15 @@ def receive_updates(channel_type: str, channel_id: int) -> Response:
     return Response(status=200)  # and nothing else: Telegram executes what it finds in a body
 
 
-@blp.get("/hooks/whatsapp/<id:channel_id>")
+@blp.get(HOOK, parameters=[TYPE])
 @blp.signed
 @blp.doc(parameters=CHALLENGE)
 @blp.response(200, content_type="text/plain")
-def answer_challenge(channel_id: int) -> Response:
+@blp.alt_response(403, "FORBIDDEN")
+def answer_challenge(channel_type: str, channel_id: int) -> Response:
     """Answer WhatsApp's question whether this is the hook of a channel"""
     with strangers_counted():
-        token = secret_of(channel_of("whatsapp", channel_id), "verify_token")
+        token = verify_token(channel_of(channel_type, channel_id))
         given, mode = (request.args.get(f"hub.{name}", "") for name in ("verify_token", "mode"))
         if not is_token(given, token) or mode != "subscribe":
             raise http_error(403)
@@ -62,6 +64,13 @@ def list_unsupported_updates(filters: dict[str, Any], channel_id: int) -> Prepar
     since = utcnow() - UnsupportedUpdate.MAX_AGE
     values = {**filters, "channel_id": channel_id, "received_since": since}
     return PreparedSelect(matching, values)
+
+
+def verify_token(channel: Channel) -> str:
+    """Return the token of WhatsApp's challenge; raise 404 for a channel of another type."""
+    if channel.type != "whatsapp":
+        raise http_error(404)
+    return secret_of(channel, "verify_token")
 
 
 def signed_body() -> bytes:

@@ -157,7 +157,7 @@ class Blueprint(ResponseDecorators):
             403: not facts.get("public"),
             404: facts["finds"],
             412: facts.get("unchanged"),
-            413: facts.get("reads_json"),
+            413: facts.get("reads_json") or (facts.get("signed") and method == "post"),
             409: facts.get("keyed"),
             415: facts.get("reads_json"),
             422: facts.get("keyed"),

@@ -43,9 +43,9 @@ def parts(value: Any, name: str) -> list[Part]:
 
 
 def text(value: Part, name: str, longest: int = MAX_CONTENT) -> str | None:
-    """Return a text, cut and with signs that can be stored; None for no text or an empty one."""
+    """Return a text, cut and with signs that can be stored; None for no text or a blank one."""
     found = value.get(name)
-    return storable(found, longest) or None if isinstance(found, str) else None
+    return storable(found, longest) if isinstance(found, str) and found.strip() else None
 
 
 def storable(found: str, longest: int = MAX_CONTENT) -> str:

@@ -118,7 +118,7 @@ MATRIX = (
     Row("POST /api/channels/*/test", PEOPLE, admins=True),
     Row("POST /api/inbound", "messages:relay", admins=True),
     Row("POST /api/hooks/*/*", PUBLIC),
-    Row("GET /api/hooks/whatsapp/*", PUBLIC),
+    Row("GET /api/hooks/*/*", PUBLIC),
     Row("GET /api/channels/*/unsupported", PEOPLE, admins=True),
     *(
         Row(f"POST /api/imports/{name}", PEOPLE, admins=True)

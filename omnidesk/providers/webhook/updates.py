@@ -51,7 +51,7 @@ def read_message(data: Part) -> InboundMessage | None:
     if not (chat and known):
         return None
     kind, content = data.get("kind", "text"), text(data, "content") or ""
-    is_known = kind in KINDS or (kind == "text" and content.strip())
+    is_known = kind in KINDS or (kind == "text" and content)
     person = person_of(identifier(data, "external_user_id") or chat, part(data, "client"))
     return InboundMessage(
         chat,
