@@ -12,12 +12,19 @@ from flask import Flask
 from sqlalchemy import delete, func, select, update
 
 from omnidesk.channels.models import Channel
+from omnidesk.conversations import locking, message_views
 from omnidesk.conversations.deliveries import RANKS, Outbox
 from omnidesk.conversations.messages import Message
 from omnidesk.conversations.models import Conversation
 from omnidesk.db import db, utcnow
 from omnidesk.worker import outbox as worker
-from tests.conftest import Caller, make_channel, make_conversation, make_message
+from tests.conftest import (
+    Caller,
+    make_channel,
+    make_conversation,
+    make_message,
+    recorded_statements,
+)
 
 CHAT = "573015550155"
 URL = {"url": "https://files.example.com/a.jpg"}
@@ -372,12 +379,14 @@ def test_a_retry_leaves_a_conversation_to_whoever_sends_in_it(agent: Caller) -> 
     set_state(failed, "failed")
     sending = say(agent, chat).json["message_id"]
     set_state(sending, "sending")
-    db.session.execute(update(Outbox).values(lease="mine", attempts=2))
+    lease_end = utcnow() + timedelta(minutes=1)
+    db.session.execute(update(Outbox).values(lease="mine", attempts=2, due_at=lease_end))
     db.session.commit()
 
     agent.post(f"{messages_of(chat)}/{failed}/retry")
 
     assert outbox() == [(chat.conversation_id, 1, 2, "mine")]
+    assert db.session.scalar(select(Outbox.due_at)) == lease_end
 
 
 def test_a_queued_message_that_is_deleted_is_not_sent(admin: Caller) -> None:
@@ -468,3 +477,29 @@ def test_what_was_cancelled_can_be_sent_after_all(admin: Caller) -> None:
     answer = admin.post(f"{messages_of(chat)}/{message_id}/retry")
 
     assert (answer.status_code, answer.json["delivery"]["state"]) == (200, "queued")
+
+
+def test_a_message_takes_as_many_statements_whether_it_is_sent_or_not(agent: Caller) -> None:
+    counts = []
+    for chat in (make_conversation(assigned_to=agent.user.user_id), make_chat()):
+        say(agent, chat)
+        with recorded_statements() as statements:
+            say(agent, chat)
+        counts.append(len(statements))
+
+    assert counts[0] == counts[1]
+
+
+def test_nothing_waits_for_a_channel_that_is_deleted_meanwhile(
+    agent: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chat = make_conversation(channel="gone", external_chat_id=CHAT)
+    found: Any = locking.locked_conversation
+    monkeypatch.setattr(
+        message_views, "locked_conversation", lambda number: (found(number)[0], "telegram")
+    )
+
+    answer = say(agent, chat)
+
+    # On SQLite nobody deletes it while the message is stored.
+    assert answer.status_code == (201 if db.engine.name == "sqlite" else 400)

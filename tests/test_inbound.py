@@ -16,6 +16,7 @@ from tests.conftest import (
     make_conversation,
     make_identity,
     make_message,
+    recorded_statements,
     reload,
 )
 from tests.security.test_api_tokens import make
@@ -275,6 +276,19 @@ def test_who_answers_first_is_the_channels_choice_unless_it_is_said(
     shown = send(admin, **said)["conversation"]
 
     assert shown["handled_by_bot"] is (bot_first if by_bot is None else by_bot)
+
+
+def test_a_channel_costs_the_usual_message_no_statement(admin: Caller) -> None:
+    send(admin, 1)
+    counts = []
+    for number in (2, 3):
+        with recorded_statements() as statements:
+            send(admin, number)
+        counts.append(len(statements))
+        if number == 2:
+            make_channel("whatsapp", bot_first=True, reopen_hours=1)
+
+    assert counts[0] == counts[1]
 
 
 def test_of_several_closed_conversations_the_last_is_opened(admin: Caller) -> None:

@@ -35,10 +35,14 @@ from tests.conftest import (
     save,
 )
 from tests.faults.dying_worker import STEPS
+from tests.faults.test_clock import set_clock
 from tests.providers.habits import HANG, SERVE, answer, slow
 from tests.providers.operator import SECRET, Operator
+from tests.providers.serving import Request
 from tests.relay import relay
 from tests.servers import BIN, ROOT, environ
+
+__all__ = ["set_clock"]  # a fixture
 
 KILLS = 100
 DATABASES = ("sqlite", "postgresql")
@@ -195,10 +199,15 @@ def desk(database: Callable[[Path], str], tmp_path: Path) -> Iterator[Desk]:
     with Operator() as operator:
         made = Desk(database(tmp_path), tmp_path, operator)
         yield made
-        with made.app.app_context():
-            dispose_engines()
-            for engine in db.engines.values():
-                engine.dispose()
+        close(made)
+
+
+def close(desk: Desk) -> None:
+    """Close the connections of a desk, so that its database can end."""
+    with desk.app.app_context():
+        dispose_engines()
+        for engine in db.engines.values():
+            engine.dispose()
 
 
 def test_workers_that_are_killed_send_nothing_twice_and_lose_nothing(desk: Desk) -> None:
@@ -327,6 +336,40 @@ def test_two_workers_send_everything_once(desk: Desk) -> None:
         assert desk.operator.texts(f"chat-{number}") == [f"{chat} {n}" for n in range(10)]
 
 
+class Tolerant(Operator):
+    """A receiver that does not look at the time of a signature."""
+
+    def is_signed(self, request: Request) -> bool:
+        """Return that it is."""
+        return True
+
+
+@pytest.mark.parametrize("hours", [-2, 2])
+def test_a_clock_that_is_set_loses_nothing(
+    stopped_desk: Any, set_clock: Callable[[int], None], tmp_path: Path, hours: int
+) -> None:
+    with Tolerant() as operator:
+        url = f"sqlite:///{tmp_path}/other.db"
+        desk = Desk(url, tmp_path, operator)
+        desk.settings = stopped_desk.settings | desk.settings
+        chat = desk.conversation("ada")
+        operator.always(answer(503))
+        desk.post(chat, "before")
+        with desk.worker():
+            wait_until(lambda: "503" in (desk.folder / "worker.log").read_text())
+            set_clock(hours)
+            operator.always(SERVE)
+            desk.post(chat, "after")
+            operator.wait_for(2, timeout=60)
+            set_clock(0)
+            desk.post(chat, "again")
+            operator.wait_for(3, timeout=60)
+            desk.settle()
+        close(desk)
+
+    assert operator.texts("ada") == ["before", "after", "again"]
+
+
 def test_a_worker_waits_for_a_database_that_is_away(tmp_path: Path) -> None:
     with postgres.running(("fsync=off",)) as url, Operator() as operator:
         desk = Desk(url, tmp_path, operator)
@@ -344,10 +387,9 @@ def test_a_worker_waits_for_a_database_that_is_away(tmp_path: Path) -> None:
                     network.listen()
                     time.sleep(1)
                 desk.settle()
-        with desk.app.app_context():
-            dispose_engines()
-            for engine in db.engines.values():
-                engine.dispose()
+        states = desk.states()
+        close(desk)
 
+    assert set(states.values()) == {"sent"}
     assert not operator.doubled
     assert len(operator.accepted) == len(desk.posted)
