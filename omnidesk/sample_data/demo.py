@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy import select
 
 from omnidesk.auth.models import ApiToken
+from omnidesk.channels.models import Channel, UnsupportedUpdate
 from omnidesk.clients.identities import Identity
 from omnidesk.clients.models import Client
 from omnidesk.comments.models import Comment
@@ -30,6 +31,7 @@ def add() -> bool:
     for rows in (
         users(),
         clients(),
+        channels(),
         conversations(),
         tickets(),
         events(),
@@ -39,7 +41,8 @@ def add() -> bool:
         db.session.add_all(rows)
         db.session.flush()
         reset_sequence(type(rows[0]))
-    db.session.add_all([*tags(), *comments()])
+    update = UnsupportedUpdate(channel_id=1, body='{"update_id":10000,"poll":{"id":"1"}}')
+    db.session.add_all([*tags(), *comments(), update])
     for user_id in (2, 1, 3):
         example = ApiToken.new(user_id, "An example that nobody has", ["tickets:read"], None)
         db.session.add(example)
@@ -178,6 +181,20 @@ CHATS: dict[int, dict[str, Any]] = {
     },
     3: {"client_id": 56, "channel": "email", "said": ()},
 }
+
+
+def channels() -> list[Channel]:
+    """Return a channel that is not active: its secrets are not there."""
+    channel = Channel.new(
+        channel="telegram",
+        type="telegram",
+        active=False,
+        bot_first=False,
+        settings={},
+        secrets={"bot_token": "CHANNEL_TELEGRAM_BOT_TOKEN"},
+    )
+    channel.channel_id, channel.created_at = 1, OCTOBER
+    return [channel]
 
 
 def conversations() -> list[Conversation]:
