@@ -98,7 +98,7 @@ def give_up_unfinished(conversation_ids: Iterable[int]) -> None:
         .execution_options(synchronize_session=False)
     )
     for message_id in db.session.scalars(unfinished):
-        log(message_id, UNKNOWN, ENDED)
+        log(UNKNOWN, ENDED, message_id=message_id)
 
 
 def first_of(conversation_ids: Iterable[int]) -> Sequence[Any]:
@@ -172,7 +172,7 @@ def give_back(waiting: Waiting, seconds: float) -> None:
     db.session.commit()
 
 
-def log(message_id: int, state: str, reason: str | None, **fields: Any) -> None:
-    """Log what became of a message, without what it says."""
-    because = f": {reason}" if reason else ""
-    logger.info("Message %s %s%s", message_id, state, because, extra={"fields": fields})
+def log(state: str, reason: str | None, **fields: Any) -> None:
+    """Log what became of a message, without what it says; `fields` are keys of the line's JSON."""
+    text = f"Message {fields['message_id']} {state}" + (f": {reason}" if reason else "")
+    logger.info("%s", text, extra={"fields": {**fields, "state": state}})

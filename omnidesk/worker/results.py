@@ -59,7 +59,8 @@ def note(message: Message, waiting: Waiting, outcome: Outcome) -> None:
     else:
         changed = message.note_delivery(UNKNOWN, outcome.reason)
     if changed:
-        log(message.message_id, str(message.delivery_state), message.delivery_error)
+        fields = {"message_id": message.message_id, "channel_id": waiting.channel.channel_id}
+        log(str(message.delivery_state), message.delivery_error, **fields)
 
 
 def note_try(message: Message, waiting: Waiting, outcome: TryAgain) -> bool:
