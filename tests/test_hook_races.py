@@ -8,6 +8,9 @@ import requests
 from tests.conftest import Caller, make_conversation, make_message, reload
 from tests.hooks import make_channel, path_of, signed
 from tests.providers import telegram_updates as telegram
+from tests.providers.operator import Operator
+from tests.providers.telegram import Telegram
+from tests.providers.whatsapp import WhatsApp
 from tests.providers.whatsapp_updates import User, echoes, notification, text, written_by
 from tests.servers import run_concurrently
 from tests.test_inbound_races import messages
@@ -20,6 +23,22 @@ def post(address: str, channel: Any, body: bytes) -> int:
     headers = signed(channel.type, body)
     path = f"{address}{path_of(channel)}"
     return requests.post(path, data=body, headers=headers, timeout=30).status_code
+
+
+def test_providers_are_listened_to(four_workers: str, admin: Caller) -> None:
+    with WhatsApp() as whatsapp, Telegram() as telegram_, Operator() as operator:
+        for channel_type, provider in (
+            ("whatsapp", whatsapp),
+            ("telegram", telegram_),
+            ("webhook", operator),
+        ):
+            provider.hook = f"{four_workers}{path_of(make_channel(channel_type))}"
+            assert provider.say("Hello") == 200
+        assert whatsapp.challenge().text == "1158201444"
+        assert whatsapp.challenge("other").status_code == 403
+        assert whatsapp.post(b"{}", headers={}).status_code == 401
+
+    assert len(admin.get("/api/conversations").json) == 3
 
 
 def test_a_body_that_comes_several_times_at_once_is_stored_once(
