@@ -19,17 +19,18 @@ ca = /etc/ssl/certs/ca-certificates.crt
 
 .PHONY: run demo install test test-clients test-faults test-bench soak needs lint format bench clean
 
-run: .venv/runtime  ## Serve the demo on 127.0.0.1:8000
+run: .venv/runtime  ## Serve the demo on 127.0.0.1:8000, and send messages
 	$(if $(is_busy),$(error Port $(PORT) is in use. Choose another, such as: make run PORT=8001))
 	@$(serve) $(bin)/flask --app wsgi init-db --demo
 	@echo "API docs:  http://127.0.0.1:$(PORT)/api/docs"
 	@echo "Log in as: admin, user1 or agent2, each with the password secret"
-	@$(serve) exec $(bin)/gunicorn wsgi:app
+	@$(serve) exec deploy/run
 
 demo: .venv/runtime  ## Delete all rows, and add the demo data again
 	@$(serve) $(bin)/flask --app wsgi init-db --demo --reset
 
 install: .venv/runtime  ## Make .venv with what the server needs
+	@$(bin)/python -m compileall -q -o 0 -o 2 .venv/lib config.py omnidesk || true  # the worker's is 2
 
 test: needs lint  ## Check everything, on SQLite and PostgreSQL, through nginx
 	$(bin)/pytest --numprocesses 2 --dist worksteal

@@ -12,7 +12,6 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import idna
-import limits
 from environs import Env, EnvValidationError
 from marshmallow import ValidationError
 from marshmallow.validate import ContainsOnly, OneOf, Range
@@ -163,6 +162,8 @@ def validate_metrics_token(token: str) -> None:
 def validate_rate(text: str) -> None:
     """Refuse what is not a rate limit; an empty text means no limit."""
     if text:
+        import limits  # 3 MB, which the worker can do without
+
         try:
             (limit,) = limits.parse_many(text)
             is_within = 1 <= limit.amount <= MAX_RATE and 1 <= limit.get_expiry() <= MAX_WINDOW

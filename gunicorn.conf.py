@@ -25,7 +25,7 @@ os.close(opened)
 sys.path.insert(0, str(Path(__file__).parent))
 settings = import_module("config").from_environment()  # an invalid one ends the start here
 middleware = import_module("omnidesk.http.middleware")
-request_log = import_module("omnidesk.http.request_log")
+log_format = import_module("omnidesk.log_format")
 shared_metrics = import_module("omnidesk.http.shared_metrics")
 
 bind = f"127.0.0.1:{settings.PORT}"
@@ -137,7 +137,7 @@ class Logger(glogging.Logger):  # type: ignore[misc]
     def setup(self, cfg: Any) -> None:
         """Set up the loggers, gunicorn's among them."""
         super().setup(cfg)
-        dictConfig(request_log.logging_config(settings.ENV))
+        dictConfig(log_format.logging_config(settings.ENV))
 
 
 logger_class = Logger

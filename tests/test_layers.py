@@ -10,7 +10,7 @@ from tests.servers import ROOT
 
 # Low to high: what stands further down may import what stands above it.
 LAYERS = [
-    ["config"],
+    ["config", "log_format"],
     ["egress"],
     ["db"],
     ["http", "migrations"],
@@ -30,6 +30,7 @@ LAYERS = [
     ["personal_data", "hooks", "worker"],
     ["sample_data", "operations"],
     ["cli"],
+    ["application"],
     [""],  # create_app
 ]
 LAYER = {name: number for number, names in enumerate(LAYERS) for name in names}
@@ -98,7 +99,7 @@ def imported_upwards(source: str, path: Path) -> list[Name]:
         if other == package:
             upwards = MODULE_LAYER.get(their, 0) > MODULE_LAYER.get(module, 9)
         else:
-            views = their == "views" and package != ""  # only create_app registers them
+            views = their == "views" and package != "application"  # which registers them
             upwards = views or LAYER.get(other, 0) >= LAYER[package]
         if upwards:
             found.append(name)

@@ -16,8 +16,8 @@ from omnidesk.conversations.deliveries import Outbox
 from omnidesk.conversations.messages import Message
 from omnidesk.conversations.models import Conversation
 from omnidesk.db import db, utcnow
-from omnidesk.providers.outgoing import Pace
-from omnidesk.worker import messages, outbox, retries
+from omnidesk.providers.outgoing import Pace, Sent, TryAgain
+from omnidesk.worker import outbox, retries
 from omnidesk.worker.destinations import Destinations
 from omnidesk.worker.heartbeat import Heartbeat, Worker
 from omnidesk.worker.loop import Loop
@@ -389,17 +389,16 @@ def test_an_answer_that_comes_after_the_lease_settles_what_is_unknown(desk: Desk
     assert desk.claim() == []
     assert desk.delivery(message_id)[0] == "unknown"
 
-    desk.queue.note(claimed, messages.TryAgain("late"))
+    desk.queue.note(claimed, TryAgain("late"))
     assert desk.delivery(message_id)[0] == "unknown"
-    desk.queue.note(claimed, messages.PROVIDERS["telegram"].outcome(sent_as(9)))
+    desk.queue.note(claimed, sent_as(9))
 
     assert desk.delivery(message_id) == ("sent", None)
 
 
-def sent_as(number: int) -> Any:
-    """Return an answer of Telegram's."""
-    body = json.dumps({"ok": True, "result": {"message_id": number}}).encode()
-    return messages.Answer(200, {}, body)
+def sent_as(number: int) -> Sent:
+    """Return what the answer says with which Telegram takes a message."""
+    return Sent(str(number))
 
 
 def test_a_status_that_came_before_the_answer_stays(desk: Desk) -> None:
@@ -410,7 +409,7 @@ def test_a_status_that_came_before_the_answer_stays(desk: Desk) -> None:
     db.session.commit()
     db.session.remove()
 
-    desk.queue.note(claimed, messages.PROVIDERS["telegram"].outcome(sent_as(9)))
+    desk.queue.note(claimed, sent_as(9))
 
     assert desk.delivery(message_id)[0] == "delivered"
     assert db.session.get_one(Message, message_id).external_message_id == "9"
@@ -423,7 +422,7 @@ def test_an_id_that_another_message_has_is_left_out(desk: Desk) -> None:
     (claimed,) = desk.claim()
     assert outbox.begin(claimed)
 
-    desk.queue.note(claimed, messages.PROVIDERS["telegram"].outcome(sent_as(9)))
+    desk.queue.note(claimed, sent_as(9))
 
     assert desk.delivery(message_id) == ("sent", None)
     assert db.session.get_one(Message, message_id).external_message_id is None

@@ -1,16 +1,19 @@
 """The command that sends what is queued."""
 
+import os
+import sys
+
 import click
-from flask import current_app
-from flask.cli import with_appcontext
 
-from omnidesk.cli.command import DeskCommand
+import config
+
+# Without docstrings, which take some MB; it is a process of its own, without the routes.
+COMMAND = (sys.executable, "-OO", "-m", "omnidesk.worker")
 
 
-@click.command(cls=DeskCommand)
-@with_appcontext
+@click.command()
 def worker() -> None:
-    """Send queued messages, until it is told to end."""
-    from omnidesk.worker import process
-
-    process.run(current_app._get_current_object())
+    """Send what is queued, until SIGTERM or Ctrl-C."""
+    os.chdir(config.INSTANCE.parent)  # where Python finds the code
+    os.environ.setdefault("MALLOC_ARENA_MAX", "1")  # glibc has 8 heaps for each core otherwise
+    os.execv(COMMAND[0], COMMAND)  # noqa: S606 - our own program, without a shell

@@ -13,7 +13,8 @@ from typing import Any
 
 from omnidesk.db.postgresql import within_deadline
 from omnidesk.http.rate_limits.policy import RATE_LIMIT_HEADERS
-from omnidesk.http.request_log import REQUEST_ID, log_writer
+from omnidesk.http.request_log import log_writer
+from omnidesk.log_format import REQUEST_ID
 
 Headers = list[tuple[str, str]]
 Environ = dict[str, Any]

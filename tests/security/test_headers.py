@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import requests
 
-from omnidesk.http.request_log import JsonFormatter
+from omnidesk.log_format import JsonFormatter
 from tests.conftest import PASSWORD, Caller
 from tests.servers import RawConnection
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import requests
 
-from omnidesk.http.request_log import JsonFormatter, TextFormatter
+from omnidesk.log_format import JsonFormatter, TextFormatter
 from tests.conftest import PASSWORD, Caller, make_conversation
 from tests.servers import gunicorn
 
