@@ -1,9 +1,9 @@
 """Where webhooks are in the change log, and the changes that come next."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Select, func, literal_column, select
+from sqlalchemy import Integer, Select, bindparam, func, literal_column, select
 
 from omnidesk.db import Filters, db, json_sql
 from omnidesk.db.change_log import Change
@@ -59,10 +59,13 @@ def changes_after(seq: int) -> list[LoggedChange]:
     return [LoggedChange(*row) for row in NEXT.fetch(after=seq)]
 
 
-def changes_of(connection: Connection, seqs: Iterable[int]) -> dict[int, LoggedChange]:
-    """Return the changes of these seqs that the log still has."""
-    found = connection.execute(select(*COLUMNS).where(Change.seq.in_([*seqs])))
-    return {row[0]: LoggedChange(*row) for row in found}
+CHANGE = Statement(select(*COLUMNS).where(Change.seq == bindparam("seq", type_=Integer())))
+
+
+def change_of(seq: int) -> LoggedChange | None:
+    """Return a change as it is now; None where the log no longer has it."""
+    found = CHANGE.fetch(seq=seq)
+    return LoggedChange(*found[0]) if found else None
 
 
 def changes_between(after_seq: int, to_seq: int) -> Sequence[LoggedChange]:

@@ -1,16 +1,14 @@
 """One signed request to a receiver, and what became of it."""
 
 from collections.abc import Mapping
-from datetime import datetime
 from time import monotonic, time
-from typing import Any, NamedTuple, Self
+from typing import NamedTuple, Self
 
 from flask import current_app
-from sqlalchemy import bindparam, select
+from sqlalchemy import bindparam, case, select
 
-from omnidesk.db import db
-from omnidesk.db.session import READ
-from omnidesk.db.types import utcnow
+from omnidesk.db.clock import due_in
+from omnidesk.db.statements import Statement
 from omnidesk.egress import Answer, NoAnswer, NotConnected, Rules, connect
 from omnidesk.webhooks.deliveries import MAX_ERROR
 from omnidesk.webhooks.models import Webhook
@@ -54,42 +52,34 @@ class Outcome(NamedTuple):
 class Target(NamedTuple):
     """Where a webhook's requests go to, in which form, and what signs them."""
 
+    active: bool
     url: str
     format: str
-    secrets: tuple[str, ...]
+    secret: str
+    old_secret: str | None  # which signs, too, for a day after a rotation
 
     @classmethod
     def of(cls, webhook_id: int) -> Self | None:
-        """Return the target of an active webhook; None for any other."""
-        with db.engines[READ].connect() as connection:
-            found = connection.execute(TARGET, {"webhook_id": webhook_id}).first()
-        return None if found is None or not found.active else cls.from_row(found)
-
-    @classmethod
-    def from_row(cls, row: Any) -> Self:
-        """Return the target of a webhook."""
-        return cls(row.url, row.format, signing(row.secret, row.old_secret, row.old_secret_until))
+        """Return the target of a webhook; None where there is none."""
+        found = TARGET.fetch(webhook_id=webhook_id)
+        return cls(*found[0]) if found else None
 
     def post(self, message_id: str, body: bytes) -> Outcome:
         """Send a body; return what became of it."""
-        signed = headers(self.secrets, message_id, int(time()), body)
+        secrets = (self.secret, self.old_secret) if self.old_secret else (self.secret,)
+        signed = headers(secrets, message_id, int(time()), body)
         try:
             return Outcome.of(request(self.url, signed, body))
         except (NotConnected, NoAnswer) as error:
             return Outcome(None, str(error)[:MAX_ERROR])
 
 
-TARGET = select(
-    *(Webhook.url, Webhook.format, Webhook.active),
-    *(Webhook.secret, Webhook.old_secret, Webhook.old_secret_until),
-).where(Webhook.webhook_id == bindparam("webhook_id"))
-
-
-def signing(secret: str, old: str | None, until: datetime | None) -> tuple[str, ...]:
-    """Return the secrets that sign now: after a rotation the old one, too."""
-    if old is None or until is None or until <= utcnow():
-        return (secret,)
-    return secret, old
+TARGET = Statement(
+    select(
+        *(Webhook.active, Webhook.url, Webhook.format, Webhook.secret),
+        case((Webhook.old_secret_until > due_in(0), Webhook.old_secret)),
+    ).where(Webhook.webhook_id == bindparam("webhook_id", type_=Webhook.webhook_id.type))
+)
 
 
 def request(url: str, signed: Mapping[str, str], body: bytes) -> Answer:

@@ -15,15 +15,13 @@ from omnidesk.db import db, sqlite, utcnow
 from omnidesk.db.clock import due_in
 from omnidesk.db.leases import Leases
 from omnidesk.db.postgresql import within_deadline
-from omnidesk.db.session import READ
 from omnidesk.db.statements import Statement
 from omnidesk.webhooks.bodies import standard_body
 from omnidesk.webhooks.deliveries import FAILED, SENT, WebhookDelivery, message_id
-from omnidesk.webhooks.event_types import LoggedChange
-from omnidesk.webhooks.feed import changes_of
+from omnidesk.webhooks.feed import change_of
 from omnidesk.webhooks.models import SLACK, Webhook
 from omnidesk.webhooks.requests import Outcome, Target
-from omnidesk.webhooks.slack import Names, slack_body
+from omnidesk.webhooks.slack import slack_body
 
 # Seconds between the tries: the schedule of Standard Webhooks 1.0.
 HOUR = 3600
@@ -73,7 +71,8 @@ def send(batch: Batch, stopping: Event) -> bool:
     When the worker ends, what is not begun is given back.
     """
     target = Target.of(batch.webhook_id)
-    outcomes = {} if target is None else attempt_all(batch, target, stopping)
+    may_send = target if target is not None and target.active else None
+    outcomes = {} if may_send is None else attempt_all(batch, may_send, stopping)
     record(batch, outcomes)
     return all(outcome.ok or outcome.error == NOT_LOGGED for outcome in outcomes.values())
 
@@ -81,36 +80,22 @@ def send(batch: Batch, stopping: Event) -> bool:
 def attempt_all(batch: Batch, target: Target, stopping: Event) -> dict[int, Outcome]:
     """Return what became of the deliveries, up to the first failure or as long as there is time."""
     outcomes: dict[int, Outcome] = {}
-    changes, names = read(batch, target)
     give_up_at = monotonic() + BATCH_SECONDS
     for delivery in batch.deliveries:
-        outcome = attempt(delivery, target, changes.get(delivery.seq), names)
-        outcomes[delivery.delivery_id] = outcome
+        outcome = outcomes[delivery.delivery_id] = attempt(delivery, target)
         failed = not outcome.ok and outcome.error != NOT_LOGGED
         if failed or stopping.is_set() or monotonic() > give_up_at:
             break
     return outcomes
 
 
-def read(batch: Batch, target: Target) -> tuple[Mapping[int, LoggedChange], Names]:
-    """Return the changes of a batch as they are now, and the names that their texts have."""
-    with db.engines[READ].connect() as connection:
-        changes = changes_of(connection, (delivery.seq for delivery in batch.deliveries))
-        is_text = target.format == SLACK
-        return changes, Names.of(connection, [*changes.values()]) if is_text else Names()
-
-
-def attempt(
-    delivery: Row[Any], target: Target, change: LoggedChange | None, names: Names
-) -> Outcome:
-    """Send a delivery; return what became of it."""
+def attempt(delivery: Row[Any], target: Target) -> Outcome:
+    """Send a delivery, made of its change as it is now; return what became of it."""
+    change = change_of(delivery.seq)
     if change is None:
         return Outcome(None, NOT_LOGGED)
-    if target.format == SLACK:
-        body = slack_body(delivery.type, change, names)
-    else:
-        body = standard_body(delivery.type, change)
-    return target.post(message_id(delivery), body)
+    write = slack_body if target.format == SLACK else standard_body
+    return target.post(message_id(delivery), write(delivery.type, change))
 
 
 def record(batch: Batch, outcomes: Mapping[int, Outcome]) -> None:

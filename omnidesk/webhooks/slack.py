@@ -1,13 +1,12 @@
 """A change as a line of text, in the form that Slack and others take."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, Self
+from collections.abc import Mapping
+from typing import Any
 
 import orjson
-from sqlalchemy import Connection, select
+from sqlalchemy import Integer, bindparam, column, select, table
 
-from omnidesk.tickets.models import Ticket
-from omnidesk.users.models import User
+from omnidesk.db.statements import Statement
 from omnidesk.webhooks.event_types import LoggedChange
 
 MAX_TITLE = 200  # code points
@@ -20,6 +19,9 @@ TITLES = {
     "client": "full_name",
     "event": "title",
 }
+# Without their models, which would bring those of tickets, comments and more into the worker.
+USER = table("app_user", column("user_id"), column("full_name"))
+TICKET = table("ticket", column("ticket_id"), column("subject"))
 VERBS = {"handed_off": "was handed off", "delivery": "has news of its delivery"}
 PLACES = {"comment": ("on ticket", "ticket_id"), "message": ("in conversation", "conversation_id")}
 # Columns that say nothing to people, or too much.
@@ -27,34 +29,23 @@ TIMES = ("_at", "_since", "_until")
 LEFT_OUT = {*TITLES.values(), "description", "meta", "turn", "unread_count", "read_up_to"}
 
 
-class Names(NamedTuple):
-    """The names of users, and the subjects of tickets, by their ids."""
-
-    users: Mapping[Any, str] = {}
-    tickets: Mapping[Any, str] = {}
-
-    @classmethod
-    def of(cls, connection: Connection, changes: Sequence[LoggedChange]) -> Self:
-        """Return the names that the texts of some changes have."""
-        people = {id_ for change in changes for id_ in (change.actor, assignee(change)) if id_}
-        tickets = {change.entity_id for change in changes if change.entity == "ticket"}
-        users = select(User.user_id, User.full_name).where(User.user_id.in_(people))
-        subjects = select(Ticket.ticket_id, Ticket.subject).where(Ticket.ticket_id.in_(tickets))
-        return cls(
-            {row[0]: row[1] for row in connection.execute(users)},
-            {row[0]: row[1] for row in connection.execute(subjects)},
-        )
+USER_NAME = Statement(
+    select(USER.c.full_name).where(USER.c.user_id == bindparam("id", type_=Integer()))
+)
+SUBJECT = Statement(
+    select(TICKET.c.subject).where(TICKET.c.ticket_id == bindparam("id", type_=Integer()))
+)
 
 
-def assignee(change: LoggedChange) -> int | None:
-    """Return to whom something is assigned now."""
-    found: int | None = change.columns()[1].get("assigned_to")
-    return found
+def name_in(statement: Statement, row_id: int | None) -> str:
+    """Return the name of a row by its id; an empty text for none."""
+    found = statement.fetch(id=row_id) if row_id is not None else ()
+    return str(found[0][0]) if found else ""
 
 
-def slack_body(type_: str, change: LoggedChange, names: Names) -> bytes:
+def slack_body(type_: str, change: LoggedChange) -> bytes:
     """Return the body for a change as it is told."""
-    return text_body(line(type_, change, names))
+    return text_body(line(type_, change))
 
 
 def text_body(text: str) -> bytes:
@@ -67,17 +58,17 @@ def escaped(text: str) -> str:
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
-def line(type_: str, change: LoggedChange, names: Names) -> str:
+def line(type_: str, change: LoggedChange) -> str:
     """Return what has happened: to what, by whom, and what is new."""
     verb = type_.partition(".")[2]
     done = VERBS.get(verb, f"was {verb}")
-    who = names.users.get(change.actor)
+    who = name_in(USER_NAME, change.actor)
     by = f" by {who}" if who else ""
-    told = details(verb, change.columns()[1], names)
-    return shortened(f"{what(change, names)} {done}{by}{': ' if told else ''}{told}.")
+    told = details(verb, change.columns()[1])
+    return shortened(f"{what(change)} {done}{by}{': ' if told else ''}{told}.")
 
 
-def what(change: LoggedChange, names: Names) -> str:
+def what(change: LoggedChange) -> str:
     """Return which row it is, where, and the beginning of its text."""
     before, after = change.columns()
     row, column = {**before, **after}, TITLES[change.entity]
@@ -85,15 +76,15 @@ def what(change: LoggedChange, names: Names) -> str:
     where = f" {place} {row[parent]}" if parent in row else ""
     title = row.get(column) or ""
     if change.entity == "ticket" and not title:
-        title = names.tickets.get(change.entity_id, "")
+        title = name_in(SUBJECT, change.entity_id)
     in_brackets = f" ({short(title)})" if title else ""
     return f"{change.entity.capitalize()} {change.entity_id}{where}{in_brackets}"
 
 
-def details(verb: str, after: Mapping[str, Any], names: Names) -> str:
+def details(verb: str, after: Mapping[str, Any]) -> str:
     """Return what is new: of an assignment to whom, of an update each column."""
     if verb == "assigned":
-        return names.users.get(after.get("assigned_to"), "nobody")
+        return name_in(USER_NAME, after.get("assigned_to")) or "nobody"
     if verb == "tagged":
         return ", ".join(after["tags"]) or "no tags"
     if verb == "delivery":

@@ -133,9 +133,9 @@ def rotate_secret(webhook_id: int) -> Webhook:
 @blp.response(200, WebhookTestSchema)
 def test_webhook(webhook_id: int) -> dict[str, Any]:
     """Send a test at once, as an admin, and wait for the answer"""
-    webhook = found(webhook_id)
-    db.session.commit()  # nobody waits for us meanwhile
-    outcome = try_out(webhook)
+    outcome = try_out(webhook_id)
+    if outcome is None:
+        raise http_error(404)
     return {"ok": outcome.ok, **outcome._asdict()}
 
 
