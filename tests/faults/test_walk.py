@@ -17,6 +17,7 @@ from tests.servers import BIN, ROOT, environ, flask, gunicorn, process, wait_for
 
 PAGE = (ROOT / "docs/walk.md").read_text()
 BLOCKS = re.findall(r"^```(sh|json)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+STAND_IN = r"^\.venv/bin/python (-m tests\..*)$"
 PATIENCE = 15  # seconds until something that takes a moment must have happened
 
 
@@ -33,8 +34,8 @@ def ports(environment: dict[str, str], tmp_path: Path) -> Iterator[dict[str, int
         log, env = tmp_path / "worker.log", environ(settings)
         worker = [BIN / "flask", "--app", "wsgi", "worker"]
         running.enter_context(process(worker, log, env=env, cwd=ROOT))
-        for command in re.findall(r"^\.venv/bin/python (-m tests\..*)$", PAGE, re.MULTILINE):
-            words = shlex.split(with_ports(command, ports))
+        for number, command in enumerate(re.findall(STAND_IN, PAGE, re.MULTILINE)):
+            words, log = shlex.split(with_ports(command, ports)), tmp_path / f"{number}.log"
             running.enter_context(process([BIN / "python", *words], log, env=env, cwd=ROOT))
         for name in ("9100", "9200"):
             wait_for(f"http://127.0.0.1:{ports[name]}/stand-in/messages", log)
