@@ -165,7 +165,7 @@ def test_a_secret_that_cannot_be_used_is_no_secret(
     hook = Hook(anybody, "webhook")
     body = hello("webhook")
     headers = by_operator(body)
-    monkeypatch.setenv("TEST_SIGNING_SECRET", secret)
+    monkeypatch.setenv("CHANNEL_TEST_SIGNING_SECRET", secret)
 
     assert post(anybody, hook.path, body, headers).status_code == 503
     assert "cannot be used" in caplog.text
