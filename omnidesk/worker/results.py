@@ -1,9 +1,8 @@
 """What became of a message that was sent to a provider, stored."""
 
-from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
-from omnidesk.conversations.deliveries import FAILED, QUEUED, SENDING, SENT, UNKNOWN, Outbox
+from omnidesk.conversations.deliveries import FAILED, QUEUED, SENDING, SENT, UNKNOWN
 from omnidesk.conversations.messages import Message
 from omnidesk.db import db
 from omnidesk.providers.outgoing import Outcome, Refused, Sent, TryAgain
@@ -27,23 +26,19 @@ def record(waiting: Waiting, outcome: Outcome) -> None:
 
 def store(waiting: Waiting, outcome: Outcome) -> None:
     """Note it without committing. Locks are taken in the order of all: outbox, message."""
-    lock_outbox(waiting)
+    has_lease = LEASES.renew(waiting.conversation_id, waiting.lease)
     message = db.session.get(Message, waiting.message_id, with_for_update={"key_share": True})
     if message is not None:
         note(message, waiting, outcome)
         db.session.flush()
+    if not has_lease:
+        return
     if message is not None and message.delivery_state == QUEUED and isinstance(outcome, TryAgain):
         attempts = waiting.attempts + 1
         delay = delay_after(attempts, outcome.after)
         LEASES.release(waiting.conversation_id, waiting.lease, delay, attempts=attempts)
     else:
         settle(waiting.conversation_id, waiting.lease)
-
-
-def lock_outbox(waiting: Waiting) -> None:
-    """Lock the row of the outbox, if there is one."""
-    row = select(Outbox.conversation_id).filter_by(conversation_id=waiting.conversation_id)
-    db.session.execute(row.with_for_update())
 
 
 def note(message: Message, waiting: Waiting, outcome: Outcome) -> None:
