@@ -2,8 +2,9 @@
 
 from sqlalchemy.exc import IntegrityError
 
-from omnidesk.conversations.deliveries import FAILED, QUEUED, SENDING, SENT, UNKNOWN
+from omnidesk.conversations.deliveries import CANCELLED, FAILED, QUEUED, SENDING, SENT, UNKNOWN
 from omnidesk.conversations.messages import Message
+from omnidesk.conversations.models import Conversation
 from omnidesk.db import db
 from omnidesk.providers.outgoing import Outcome, Refused, Sent, TryAgain
 from omnidesk.worker.outbox import LEASES, Waiting, log, settle
@@ -64,6 +65,22 @@ def note_try(message: Message, waiting: Waiting, outcome: TryAgain) -> bool:
         return False
     if is_over(waiting.attempts + 1, waiting.queued_at):
         return message.note_delivery(FAILED, outcome.reason)
+    if was_taken_over(message):
+        message.set_delivery(CANCELLED)
+        return True
     message.set_delivery(QUEUED, outcome.reason)
     message.delivery_at = waiting.queued_at  # since when it waits
     return True
+
+
+def was_taken_over(message: Message) -> bool:
+    """Return whether people took the conversation from the bot while its message was being sent.
+
+    A trigger cancels what was queued then. A bot that gave it away itself has sent it before.
+    """
+    if message.sender != "bot":
+        return False
+    conversation = db.session.get_one(Conversation, message.conversation_id)
+    handed_off_at = conversation.handed_off_at
+    gave_it_away = handed_off_at is not None and handed_off_at >= message.created_at
+    return not (conversation.handled_by_bot or gave_it_away)
