@@ -187,7 +187,7 @@ def measure(name: str, desk: Desk, plan: Plan) -> None:
 def databases() -> Iterator[Any]:
     """Yield the URL of an empty database of either kind."""
     with ExitStack() as stack:
-        folder = stack.enter_context(tempfile.TemporaryDirectory(dir=ROOT))  # on a disk
+        folder = stack.enter_context(tempfile.TemporaryDirectory(dir="/var/tmp"))
         url = stack.enter_context(postgres.running(("max_connections=100",)))
         yield {"SQLite": f"sqlite:///{folder}/desk.db", "PostgreSQL": url}
 
