@@ -17,15 +17,18 @@ from omnidesk.db import db, utcnow
 from tests.providers.whatsapp_updates import BUSINESS
 
 SECRETS = {  # in the environment of the tests' servers
-    "TEST_APP_SECRET": "0f1e2d3c4b5a69788796a5b4c3d2e1f0",
-    "TEST_VERIFY_TOKEN": "vibecoding",
-    "TEST_WEBHOOK_SECRET": "a-secret_token",
-    "TEST_SIGNING_SECRET": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+    "CHANNEL_TEST_APP_SECRET": "0f1e2d3c4b5a69788796a5b4c3d2e1f0",
+    "CHANNEL_TEST_VERIFY_TOKEN": "vibecoding",
+    "CHANNEL_TEST_WEBHOOK_SECRET": "a-secret_token",
+    "CHANNEL_TEST_SIGNING_SECRET": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
 }
 NAMES = {
-    "whatsapp": {"app_secret": "TEST_APP_SECRET", "verify_token": "TEST_VERIFY_TOKEN"},
-    "telegram": {"webhook_secret": "TEST_WEBHOOK_SECRET"},
-    "webhook": {"signing_secret": "TEST_SIGNING_SECRET"},
+    "whatsapp": {
+        "app_secret": "CHANNEL_TEST_APP_SECRET",
+        "verify_token": "CHANNEL_TEST_VERIFY_TOKEN",
+    },
+    "telegram": {"webhook_secret": "CHANNEL_TEST_WEBHOOK_SECRET"},
+    "webhook": {"signing_secret": "CHANNEL_TEST_SIGNING_SECRET"},
     "none": {},
 }
 WHATSAPP_SETTINGS = {"phone_number_id": BUSINESS["phone_number_id"]}
@@ -56,16 +59,18 @@ def signed(channel_type: str, body: bytes) -> dict[str, str]:
 
 def by_whatsapp(body: bytes) -> dict[str, str]:
     """Return WhatsApp's signature."""
-    digest = hmac.new(SECRETS["TEST_APP_SECRET"].encode(), body, hashlib.sha256).hexdigest()
+    digest = hmac.new(SECRETS["CHANNEL_TEST_APP_SECRET"].encode(), body, hashlib.sha256).hexdigest()
     return {"X-Hub-Signature-256": f"sha256={digest}"}
 
 
 def by_telegram(_: bytes) -> dict[str, str]:
     """Return Telegram's secret."""
-    return {"X-Telegram-Bot-Api-Secret-Token": SECRETS["TEST_WEBHOOK_SECRET"]}
+    return {"X-Telegram-Bot-Api-Secret-Token": SECRETS["CHANNEL_TEST_WEBHOOK_SECRET"]}
 
 
-def by_operator(body: bytes, at: float = 0, name: str = "TEST_SIGNING_SECRET") -> dict[str, str]:
+def by_operator(
+    body: bytes, at: float = 0, name: str = "CHANNEL_TEST_SIGNING_SECRET"
+) -> dict[str, str]:
     """Return the signature of Standard Webhooks, with a time in seconds from now."""
     seconds = int(time.time() + at)
     webhook_id = f"msg_{secrets.token_hex(12)}"

@@ -1,13 +1,20 @@
 """Updates at the same time, against real gunicorn with four workers."""
 
 import json
+import time
 from typing import Any
 
 import requests
+from sqlalchemy import text as text_
 
+from omnidesk.db import db
+from omnidesk.db.session import READ
 from tests.conftest import Caller, make_conversation, make_message, reload
 from tests.hooks import make_channel, path_of, signed
 from tests.providers import telegram_updates as telegram
+from tests.providers.operator import Operator
+from tests.providers.telegram import Telegram
+from tests.providers.whatsapp import WhatsApp
 from tests.providers.whatsapp_updates import User, echoes, notification, text, written_by
 from tests.servers import run_concurrently
 from tests.test_inbound_races import messages
@@ -16,16 +23,49 @@ USERS = [User(f"1650555{number:04}", f"US.{number}") for number in range(4)]
 
 
 def post(address: str, channel: Any, body: bytes) -> int:
-    """Send a signed body; return the status."""
+    """Send a signed body, again where the server is too busy, as providers do; return the status.
+
+    On a busy machine, whoever waits for others may wait for longer than a request may.
+    """
     headers = signed(channel.type, body)
-    path = f"{address}{path_of(channel)}"
-    return requests.post(path, data=body, headers=headers, timeout=30).status_code
+    for _ in range(20):
+        path = f"{address}{path_of(channel)}"
+        status = requests.post(path, data=body, headers=headers, timeout=30).status_code
+        if status != 503:
+            break
+        time.sleep(0.2)
+    return status
+
+
+def deadlocks() -> int:
+    """Return how many deadlocks PostgreSQL has found; SQLite has none."""
+    if db.engine.name == "sqlite":
+        return 0
+    found = text_("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()")
+    with db.engines[READ].connect() as connection:
+        return int(connection.scalar(found) or 0)
+
+
+def test_providers_are_listened_to(four_workers: str, admin: Caller) -> None:
+    with WhatsApp() as whatsapp, Telegram() as telegram_, Operator() as operator:
+        for channel_type, provider in (
+            ("whatsapp", whatsapp),
+            ("telegram", telegram_),
+            ("webhook", operator),
+        ):
+            provider.hook = f"{four_workers}{path_of(make_channel(channel_type))}"
+            assert provider.say("Hello") == 200
+        assert whatsapp.challenge().text == "1158201444"
+        assert whatsapp.challenge("other").status_code == 403
+        assert whatsapp.post(b"{}", headers={}).status_code == 401
+
+    assert len(admin.get("/api/conversations").json) == 3
 
 
 def test_a_body_that_comes_several_times_at_once_is_stored_once(
     four_workers: str, admin: Caller
 ) -> None:
-    channel = make_channel("whatsapp")
+    channel, before = make_channel("whatsapp"), deadlocks()
     values = [written_by(user, *(text(user, str(n)) for n in range(3))) for user in USERS]
     ids = [message["id"] for value in values for message in value["messages"]]
     body, backwards = notification(*values), notification(*values[::-1])
@@ -35,6 +75,7 @@ def test_a_body_that_comes_several_times_at_once_is_stored_once(
     )
 
     assert statuses == [200] * 8
+    assert deadlocks() == before
     assert messages(admin) == sorted(ids)
     assert len(admin.get("/api/clients").json) == len(USERS)
 
@@ -42,7 +83,7 @@ def test_a_body_that_comes_several_times_at_once_is_stored_once(
 def test_single_messages_and_bodies_of_many_do_not_wait_for_each_other_forever(
     four_workers: str, admin: Caller
 ) -> None:
-    channel = make_channel("whatsapp")
+    channel, before = make_channel("whatsapp"), deadlocks()
     first = notification(*(written_by(user, text(user, "first")) for user in USERS))
     assert post(four_workers, channel, first) == 200
     ids: list[str] = []
@@ -61,6 +102,7 @@ def test_single_messages_and_bodies_of_many_do_not_wait_for_each_other_forever(
     statuses = run_concurrently(8, lambda n: [post(four_workers, channel, b) for b in work[n]])
 
     assert {status for some in statuses for status in some} == {200}
+    assert deadlocks() == before
     assert set(ids) <= set(messages(admin))
     assert len(messages(admin)) == len(ids) + len(USERS)
 

@@ -165,10 +165,29 @@ def test_a_secret_that_cannot_be_used_is_no_secret(
     hook = Hook(anybody, "webhook")
     body = hello("webhook")
     headers = by_operator(body)
-    monkeypatch.setenv("TEST_SIGNING_SECRET", secret)
+    monkeypatch.setenv("CHANNEL_TEST_SIGNING_SECRET", secret)
 
     assert post(anybody, hook.path, body, headers).status_code == 503
     assert "cannot be used" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "broken", ["omnidesk.hooks.providers.FOUND.fetch", "omnidesk.db.db.session.commit"]
+)
+def test_while_the_database_is_away_updates_are_to_be_sent_again(
+    anybody: Caller, monkeypatch: Any, broken: str
+) -> None:
+    hook = Hook(anybody, "whatsapp")
+
+    def fail(*_: Any, **__: Any) -> None:
+        raise OperationalError("", {}, Exception("away"))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(broken, fail)
+        answer = hook.send(hello("whatsapp"), 503)
+
+    assert answer.headers["Retry-After"] == "5"
+    assert count(Message) == 0
 
 
 @pytest.mark.parametrize("path", ["whatsapp/99", "whatsapp/2", "none/2", "telegram/1", "x/1"])

@@ -450,6 +450,20 @@ def test_a_status_that_came_before_the_answer_stays(desk: Desk) -> None:
     assert db.session.get_one(Message, message_id).external_message_id == "9"
 
 
+def test_what_is_sent_again_has_the_id_of_the_last_time(desk: Desk) -> None:
+    message_id = desk.post(desk.conversation())
+    message = db.session.get_one(Message, message_id)
+    message.external_message_id = "8"
+    db.session.commit()
+    (claimed,) = desk.claim()
+    assert outbox.begin(claimed)
+
+    desk.queue.note(claimed, sent_as(9))
+
+    assert desk.delivery(message_id) == ("sent", None)
+    assert db.session.get_one(Message, message_id).external_message_id == "9"
+
+
 def test_an_id_that_another_message_has_is_left_out(desk: Desk) -> None:
     conversation = desk.conversation()
     make_message(conversation, external_message_id="9")

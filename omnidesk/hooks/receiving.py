@@ -25,7 +25,7 @@ from omnidesk.providers.updates import (
     Update,
 )
 
-MAX_AT_ONCE = 200  # updates in a transaction; WhatsApp sends up to 1,000 in a body
+MAX_AT_ONCE = 50  # updates in a transaction; WhatsApp sends up to 1,000 in a body
 # What is told in one body: new ids of people first, then what they wrote, then what changed of it.
 ORDER = {IdChanged: 0, InboundMessage: 1}
 LATEST = datetime.max.replace(tzinfo=UTC)

@@ -45,7 +45,7 @@ def store(waiting: Waiting, outcome: Outcome) -> None:
 def note(message: Message, waiting: Waiting, outcome: Outcome) -> None:
     """Note on a message what became of it, unless more is known already."""
     if isinstance(outcome, Sent):
-        if message.external_message_id is None:
+        if outcome.external_message_id is not None:  # another than before where it is sent again
             message.external_message_id = outcome.external_message_id
         changed = message.note_delivery(SENT)
     elif isinstance(outcome, Refused):
