@@ -197,6 +197,7 @@ def test_what_a_provider_cannot_send_is_refused(
     ("kind", "body"),
     [
         ("whatsapp", {"kind": "audio", "meta": URL}),
+        ("whatsapp", {"kind": "location", "meta": PLACE | {"name": "Office"}}),
         ("telegram", {"kind": "location", "meta": PLACE}),
     ],
 )

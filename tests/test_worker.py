@@ -344,6 +344,37 @@ def test_a_take_over_cancels_what_a_worker_has_claimed_but_not_sent(desk: Desk) 
     assert desk.outbox() == []
 
 
+def test_a_take_over_cancels_what_the_provider_does_not_take_meanwhile(desk: Desk) -> None:
+    conversation = desk.conversation(handled_by_bot=True)
+    message_id = desk.post(conversation, sender="bot")
+    (claimed,) = desk.claim()
+    assert outbox.begin(claimed)
+    db.session.remove()
+    path = f"/api/conversations/{conversation.conversation_id}"
+    assert desk.admin.patch(path, json={"handled_by_bot": False}).status_code == 200
+
+    desk.queue.note(claimed, TryAgain("busy"))
+
+    assert desk.delivery(message_id) == ("cancelled", None)
+    assert desk.outbox() == []
+
+
+def test_what_a_bot_said_before_it_gave_a_conversation_away_is_sent(desk: Desk) -> None:
+    conversation = desk.conversation(handled_by_bot=True)
+    message_id = desk.post(conversation, sender="bot")
+    (claimed,) = desk.claim()
+    assert outbox.begin(claimed)
+    db.session.remove()
+    path = f"/api/conversations/{conversation.conversation_id}/handoff"
+    assert desk.admin.post(path, json={}).status_code == 200
+
+    desk.queue.note(claimed, TryAgain("busy"))
+    desk.wait()
+    desk.work()
+
+    assert desk.delivery(message_id) == ("sent", None)
+
+
 def test_a_message_that_changes_after_its_claim_is_sent_as_it_is_then(desk: Desk) -> None:
     conversation = desk.conversation()
     message_id = desk.post(conversation, "Helo")

@@ -13,7 +13,7 @@ MAX_EXTERNAL_ID: Any = Message.external_message_id.type.length  # code points
 MEDIA = ("image", "audio", "video", "file")
 LOCATION = {"latitude": 90, "longitude": 180}  # degrees at most, north or south, east or west
 SENDABLE = ("text", *MEDIA, "location")
-WITHOUT_TEXT = {"whatsapp": ("audio",), "telegram": ("location",)}  # kinds
+WITHOUT_TEXT = {"whatsapp": ("audio", "location"), "telegram": ("location",)}  # kinds
 
 
 def require_sendable(provider: str, message: Message) -> None:

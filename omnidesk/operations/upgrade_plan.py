@@ -31,6 +31,7 @@ FIGURES = {
     "0025_inbox": (9.3, 44.0),
     "0026_inbound": (12.6, 5.9),
     "0027_cases": (4.4, 18.5),
+    "0032_channels": (8.3, 41.0),
     "0034_feed": (7.3, 2.5),
 }
 TIMES_SIZE = 4  # of the database, that an upgrade needs beside it: 3.3 were seen on SQLite

@@ -125,8 +125,8 @@ def test_what_a_desk_has_to_send_is_not_sent_by_another_by_itself(
     desk: Flask, new_desk: Callable[[str], Flask], tmp_path: Path, kind: str
 ) -> None:
     other = new_desk(kind)
-    make_channel()
-    chat = make_conversation(channel="telegram", external_chat_id="1")
+    make_channel(channel="sales")
+    chat = make_conversation(channel="sales", external_chat_id="1")
     address = f"/api/conversations/{chat.conversation_id}/messages"
     admin = Caller(desk, as_admin(desk))
     message_id = admin.post(address, json={"content": "Hello"}).json["message_id"]
