@@ -39,6 +39,7 @@ from tests.providers.habits import HANG, SERVE, answer, slow
 from tests.providers.operator import SECRET, Operator
 from tests.providers.serving import Request
 from tests.relay import relay
+from tests.reliability import record
 from tests.servers import BIN, ROOT, environ
 
 __all__ = ["set_clock"]  # a fixture
@@ -225,6 +226,9 @@ def test_workers_that_are_killed_send_nothing_twice_and_lose_nothing(desk: Desk)
 
     sent = [text for _, text in desk.operator.sent]
     lost = [text for text in desk.posted if text not in sent]
+    name = "SQLite" if desk.url.startswith("sqlite") else "PostgreSQL"
+    figures = (len(desk.posted), len(unknown), len(doubled), len(lost))
+    record("killed workers", name, *map(str, figures))
     assert unknown, "no worker was killed while it was sending"
     assert (doubled, lost) == ({}, [])
     assert set(desk.states().values()) == {"sent"}
