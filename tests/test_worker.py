@@ -401,6 +401,20 @@ def test_a_worker_that_has_lost_its_lease_sends_nothing(desk: Desk) -> None:
     assert desk.delivery(message_id)[0] == "sent"
 
 
+def test_a_worker_whose_lease_another_has_by_now_sends_nothing(desk: Desk) -> None:
+    desk.post(desk.conversation())
+    (frozen,) = desk.claim()
+    desk.wait()
+    (claimed,) = desk.claim()
+
+    assert desk.queue.send(frozen)
+    assert desk.telegram.requests == []
+    desk.queue.pacer = Pacer()
+    assert desk.queue.send(claimed)
+
+    assert desk.telegram.sent == [("5", "Hello")]
+
+
 def test_what_a_dead_worker_was_sending_is_unknown_and_the_next_is_sent(desk: Desk) -> None:
     conversation = desk.conversation()
     first, second = desk.post(conversation, "one"), desk.post(conversation, "two")
