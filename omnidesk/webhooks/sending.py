@@ -31,7 +31,7 @@ SCHEDULE = (5, 300, 1800, 2 * HOUR, 5 * HOUR, 10 * HOUR, 14 * HOUR, 20 * HOUR, 2
 JITTER = 0.1  # of each of them, more or less
 MAX_WAIT = 24.0 * HOUR
 BATCH = 50  # deliveries
-BATCH_SECONDS = 10.0  # after which none is begun any more, so that the lease lasts
+BATCH_SECONDS = 2.0  # after which what was sent is recorded: a crash repeats it
 MAX_DATABASE_WAIT = 10.0  # seconds for SQLite's write lock
 NOT_LOGGED = "The change log no longer has the change."
 
