@@ -92,8 +92,8 @@ def measure(name: str, desk: Desk, wanting: int, seconds: float, folder: Path) -
         behind, megabytes = monotonic() - ended, memory(worker.pid, "Rss")
     median, most = 1000 * told["median"], 1000 * told["most"]
     print(f"{name}: of {made} changes, each for {wanting}, {told['count']} were told")
-    print(f"  the last {behind:.1f} s after the end, most after {median:.0f} ms", end="; ")
-    print(f"at most after {most:.0f} ms; the worker has {megabytes:.0f} MB")
+    print(f"  the last {behind:.1f} s after the end, half within {median:.0f} ms", end="; ")
+    print(f"all within {most:.0f} ms; the worker has {megabytes:.0f} MB")
 
 
 def databases(stack: ExitStack, folder: str) -> dict[str, Any]:
