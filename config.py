@@ -227,8 +227,9 @@ class Production:
     PUBLIC_READS: list[str] = []
     CORS_ORIGINS: list[str] = []
     LOCAL_ORIGINS = ""  # a regular expression of the origins that need no setting
-    RATE_LIMITS = ("600 per minute", "120 per minute")  # by token, and by address without one
     EGRESS_PORTS: list[int] | None = [443, 8443]  # None for all
+    # By token, by address without one, and by channel of what its provider sends.
+    RATE_LIMITS = ("600 per minute", "120 per minute", "6000 per minute")
     MAX_CONTENT_LENGTH = 1024 * 1024
     JWT_ACCESS_TOKEN_EXPIRES = timedelta(hours=1)
     JWT_ENCODE_ISSUER = JWT_ENCODE_AUDIENCE = "omnidesk"  # access tokens are from us and for us
@@ -255,6 +256,9 @@ class Production:
         )
         self.RATE_LIMIT_ANONYMOUS = env.str(
             "RATE_LIMIT_ANONYMOUS", self.RATE_LIMITS[1], validate=validate_rate
+        )
+        self.RATE_LIMIT_HOOKS = env.str(
+            "RATE_LIMIT_HOOKS", self.RATE_LIMITS[2], validate=validate_rate
         )
         self.RATE_LIMIT_LOGIN = env.str(
             "RATE_LIMIT_LOGIN", "5 per 5 minutes", validate=validate_rate
@@ -305,8 +309,8 @@ class Development(Production):
 
     ENV = "development"
     PUBLIC_READS = ["events", "tickets", "conversations"]
-    RATE_LIMITS = ("", "")
     EGRESS_PORTS = None
+    RATE_LIMITS = ("", "", "")
     # A page from a file has the origin null, or file:// in the web view of an Android app.
     LOCAL_ORIGINS = r"null|file://|https?://(localhost|127\.0\.0\.1|\[::1\])(:[1-9][0-9]{0,4})?"
     validate_origin = staticmethod(validate_origin)

@@ -3,15 +3,28 @@
 from flask import Flask
 
 import config
-from omnidesk import __version__, assignments, changes, cli, health, http, search, summary, timeline
+from omnidesk import (
+    __version__,
+    assignments,
+    changes,
+    channel_tests,
+    cli,
+    health,
+    http,
+    search,
+    summary,
+    timeline,
+)
 from omnidesk.auth import tokens
 from omnidesk.auth import views as auth_views
 from omnidesk.auth.models import SCOPES
+from omnidesk.channels import views as channels_views
 from omnidesk.clients import identity_views as clients_views
 from omnidesk.comments import views as comments_views
 from omnidesk.conversations import message_views as conversations_views
 from omnidesk.db import engines, session
 from omnidesk.events import views as events_views
+from omnidesk.hooks import views as hooks_views
 from omnidesk.http import Api, App
 from omnidesk.imports import views as imports_views
 from omnidesk.inbound import views as inbound_views
@@ -34,6 +47,9 @@ RESOURCES = (
     personal_data_views.blp,
     conversations_views.blp,
     inbound_views.blp,
+    channels_views.blp,
+    channel_tests.blp,
+    hooks_views.blp,
     imports_views.blp,
     changes.blp,
     webhooks_views.blp,

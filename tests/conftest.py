@@ -23,6 +23,7 @@ import config
 from omnidesk import create_app, migrations
 from omnidesk.auth import tokens
 from omnidesk.auth.models import UserSession
+from omnidesk.channels.models import Channel
 from omnidesk.clients.identities import Identity
 from omnidesk.clients.models import Client
 from omnidesk.comments.models import Comment
@@ -35,7 +36,7 @@ from omnidesk.tickets.models import Ticket
 from omnidesk.tickets.tags import TicketTag
 from omnidesk.users import passwords
 from omnidesk.users.models import User
-from tests import postgres
+from tests import hooks, postgres
 from tests.names import Names
 from tests.postgres import free_port
 from tests.servers import gunicorn, plain_site, start_nginx, wait_for
@@ -88,7 +89,8 @@ on_sqlite, on_postgresql = (
 @pytest.fixture(scope="session")
 def environment(database_url: str) -> dict[str, str]:
     """What a server of our own needs to know to work on the same database as the test."""
-    return {"DATABASE_URL": database_url, "SECRET_KEY": KEY, "OMNIDESK_ENV": "development"}
+    ours = {"DATABASE_URL": database_url, "SECRET_KEY": KEY, "OMNIDESK_ENV": "development"}
+    return ours | hooks.SECRETS
 
 
 # Tables whose rows migrations make.
@@ -189,6 +191,14 @@ def dispose_engines() -> None:
     """Close the connections of the app."""
     for engine in db.engines.values():
         statements.read_pool(engine).clear()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _secrets_of_channels() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as env:
+        for name, value in hooks.SECRETS.items():
+            env.setenv(name, value)
+        yield
 
 
 class Caller:
@@ -298,6 +308,14 @@ def make_comment(**fields: Any) -> Comment:
     if "ticket_id" not in fields:
         fields["ticket_id"] = make_ticket().ticket_id
     return save(Comment(**({"body": "Called back"} | fields)))
+
+
+def make_channel(kind: str = "telegram", **fields: Any) -> Channel:
+    """Store a channel of a type, which has the type as its name."""
+    settings = {"whatsapp": {"phone_number_id": "1"}, "webhook": {"url": "https://example.com"}}
+    setup: dict[str, Any] = {"type": kind, "settings": settings.get(kind, {}), "secrets": {}}
+    state = {"channel": kind, "active": True, "bot_first": False}
+    return save(Channel.new(**(setup | state | fields)))
 
 
 def make_conversation(**fields: Any) -> Conversation:

@@ -7,10 +7,12 @@ from typing import Any
 
 from sqlalchemy import Enum, String, Text
 
+from omnidesk.channels.models import UnsupportedUpdate
+from omnidesk.conversations.messages import Message
 from omnidesk.db import Base, db
 from omnidesk.personal_data.rows import TEXT_COLUMNS
 from tests import postgres
-from tests.conftest import Caller, make_client, make_ticket
+from tests.conftest import Caller, make_channel, make_client, make_ticket, save
 
 # Texts that say nothing of a client, by their tables; None for all of a table.
 OTHERS: dict[str, set[str] | None] = {
@@ -27,6 +29,9 @@ OTHERS: dict[str, set[str] | None] = {
     "conversation": {"channel"},
     "identity": {"channel"},
     "source_row": {"source"},
+    "channel": None,
+    "outbox": {"lease"},
+    "worker": None,
     "idempotency_key": {"route", "key", "fingerprint", "headers"},
     "webhook": None,
     "webhook_delivery": None,  # what went wrong, in our own words
@@ -36,6 +41,7 @@ COPIES = {
     "change": {"before", "after"},
     "idempotency_key": {"body"},
     "source_row": {"external_id"},
+    "unsupported_update": {"body"},
 }
 FILLER = "Lorem ipsum dolor sit amet, consectetur adipiscing elit, sed do eiusmod tempor. " * 12
 
@@ -128,6 +134,12 @@ def plant(admin: Caller, canaries: Canaries) -> None:
         message = {"content": f"Hi {text()}", "external_message_id": text(), "meta": meta}
         send("post", "conversations/1/messages", sender="client", **message)
     send("patch", "conversations/1/messages/2", content=text())
+    answered = db.session.get_one(Message, 2)
+    for _ in range(2):
+        answered.set_delivery("failed", text())
+        db.session.commit()
+    channel_id = make_channel(channel="web").channel_id
+    save(UnsupportedUpdate(channel_id=channel_id, message_id=2, body=text()))
     admin.delete("/api/conversations/1/messages/3")
     for number in (1, 2):
         send("post", "tickets", client_id=1, subject=text(), description=text() + FILLER)

@@ -26,6 +26,7 @@ MISSING = [
     "/api/users/424242/history",
     "/api/comments/424242",
     "/api/tokens/424242",
+    "/api/channels/424242",
     "/api/tickets/2147483648/comments",
 ]
 VALUES = ["*", '"other"', 'W/"other"', "malformed", "of a list"]
@@ -171,6 +172,8 @@ UNCONDITIONAL: list[tuple[str, str, Any]] = [
     ("post", "/api/conversations", {"client_id": 1, "channel": "web"}),
     ("post", "/api/conversations/1/messages", {"content": "x"}),
     ("delete", "/api/conversations/1/messages/1", None),
+    ("post", "/api/conversations/1/messages/1/retry", None),
+    ("post", "/api/channels", {"channel": "paper", "type": "none"}),
     ("delete", "/api/me/sessions/1", None),
     ("delete", "/api/tokens/1", None),
 ]

@@ -54,11 +54,14 @@ def ids(answer: Any) -> list[int]:
     return [int(row["ticket_id"]) for row in rows_of(answer)]
 
 
+TEXTS_OF_JSON = ("before", "after", "settings", "secrets")
+
+
 def filled_cells(row: dict[str, Any], prefix: str = "") -> dict[str, str]:
     """Return the cells of a row of JSON by the names of their columns, but for empty ones."""
     found: dict[str, str] = {}
     for name, value in row.items():
-        if isinstance(value, dict) and name not in ("before", "after"):
+        if isinstance(value, dict) and name not in TEXTS_OF_JSON:
             found |= filled_cells(value, f"{prefix}{name}.")
         elif isinstance(value, bool | dict):
             found[prefix + name] = json.dumps(value, separators=(",", ":"), ensure_ascii=False)

@@ -41,6 +41,8 @@ PAGES = (
     "docs/bots.md",
     "docs/api/conversations.md",
     "docs/api/inbound.md",
+    "docs/api/channels.md",
+    "docs/api/hooks.md",
     "docs/api/imports.md",
     "docs/api/changes.md",
     "docs/api/webhooks.md",
@@ -82,9 +84,12 @@ def prose(page: str) -> str:
 
 
 def curl_lines() -> list[str]:
-    """Return every curl line of the contract and the documents once."""
+    """Return every curl line of the contract and the documents once.
+
+    Those with variables of the shell need one: `test_hook_docs.py` has it.
+    """
     text = "\n".join([CONTRACT, *map(read, PAGES)])
-    return list(dict.fromkeys(re.findall("^curl .*", text, re.MULTILINE)))
+    return list(dict.fromkeys(re.findall("^curl [^$\n]*$", text, re.MULTILINE)))
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from omnidesk.personal_data import erasing
 from omnidesk.tickets.models import Ticket
 from tests.conftest import (
     Caller,
+    make_channel,
     make_client,
     make_comment,
     make_conversation,
@@ -157,6 +158,34 @@ def test_the_feed_tells_of_it_once_and_replays_to_the_tables(admin: Caller) -> N
     tables = replayed(changes(admin))
     for name, model in LOGGED.items():
         assert tables[name] == stored(model)
+
+
+@pytest.mark.usefixtures("ada")
+def test_what_is_queued_for_an_erased_client_is_not_sent(admin: Caller) -> None:
+    make_channel("telegram")
+    others = make_conversation(client_id=2, channel="telegram", external_chat_id="2")
+    sent, queued, theirs = (
+        admin.post(f"/api/conversations/{number}/messages", json={"content": "Hi"}).json
+        for number in (1, 1, others.conversation_id)
+    )
+    db.session.get_one(Message, sent["message_id"]).set_delivery("sent")
+    db.session.commit()
+
+    erase(admin)
+
+    found = [states()[message["message_id"]] for message in (sent, queued, theirs)]
+    assert found == ["sent", "cancelled", "queued"]
+    retry = admin.post(f"/api/conversations/1/messages/{queued['message_id']}/retry")
+    assert retry.status_code == 409
+    tables = replayed(changes(admin))
+    assert tables["message"] == stored(Message)
+
+
+def states() -> dict[int, str | None]:
+    """Return how far each message has got."""
+    rows = db.session.execute(select(Message.message_id, Message.delivery_state)).all()
+    db.session.rollback()
+    return {row.message_id: row.delivery_state for row in rows}
 
 
 @pytest.mark.usefixtures("ada")

@@ -7,10 +7,13 @@ from typing import Any
 import pytest
 from sqlalchemy import event
 
+from omnidesk.channels.models import UnsupportedUpdate
+from omnidesk.conversations.messages import Message
 from omnidesk.db import db
 from omnidesk.personal_data import exporting
 from tests.conftest import (
     Caller,
+    make_channel,
     make_client,
     make_comment,
     make_conversation,
@@ -18,6 +21,7 @@ from tests.conftest import (
     make_identity,
     make_message,
     make_ticket,
+    save,
 )
 
 EXPORT = "/api/clients/1/export"
@@ -85,6 +89,23 @@ def test_a_row_is_exported_as_the_api_shows_it(admin: Caller, entity: str, path:
         name: value for name, value in shown.items() if name in row
     }
     assert shown.keys() - row.keys() <= {"waiting", "unread"}
+
+
+@pytest.mark.usefixtures("rows")
+def test_a_message_is_exported_with_its_delivery_and_what_it_was_made_of(admin: Caller) -> None:
+    message = db.session.get_one(Message, 1)
+    message.set_delivery("failed", "Blocked by the user")
+    channel_id = make_channel().channel_id
+    for message_id in (1, 2, None):
+        update = {"channel_id": channel_id, "message_id": message_id}
+        save(UnsupportedUpdate(**update, body=f"raw {message_id}"))
+
+    lines = exported(admin)
+
+    (row,) = [line["row"] for line in lines if line["entity"] == "message"]
+    assert row["delivery"] == admin.get("/api/conversations/1/messages/1").json["delivery"]
+    raw = [line["row"]["body"] for line in lines if line["entity"] == "unsupported_update"]
+    assert raw == ["raw 1"]
 
 
 @pytest.mark.usefixtures("rows")

@@ -11,10 +11,12 @@ from omnidesk.conversations.models import Conversation
 from omnidesk.db import db, utcnow
 from tests.conftest import (
     Caller,
+    make_channel,
     make_client,
     make_conversation,
     make_identity,
     make_message,
+    recorded_statements,
     reload,
 )
 from tests.security.test_api_tokens import make
@@ -251,6 +253,42 @@ def test_how_long_conversations_are_opened_again_is_a_setting(admin: Caller, app
     other = Caller(app_with(REOPEN_HOURS=1), admin.user)
 
     assert send(other, 2)["created"]["conversation"] is True
+
+
+@pytest.mark.parametrize(("hours", "is_new"), [(1, True), (3, False), (0, True), (None, False)])
+def test_how_long_they_are_can_be_another_on_a_channel(
+    admin: Caller, hours: int | None, is_new: bool
+) -> None:
+    first = send(admin)
+    make_channel("none", channel=first["conversation"]["channel"], reopen_hours=hours)
+    close(first, hours_ago=2)
+
+    assert send(admin, 2)["created"]["conversation"] is is_new
+
+
+@pytest.mark.parametrize("bot_first", [True, False])
+@pytest.mark.parametrize(("said", "by_bot"), [({}, None), ({"handled_by_bot": True}, True)])
+def test_who_answers_first_is_the_channels_choice_unless_it_is_said(
+    admin: Caller, bot_first: bool, said: dict[str, bool], by_bot: bool | None
+) -> None:
+    make_channel("none", channel="whatsapp", bot_first=bot_first, active=False)
+
+    shown = send(admin, **said)["conversation"]
+
+    assert shown["handled_by_bot"] is (bot_first if by_bot is None else by_bot)
+
+
+def test_a_channel_costs_the_usual_message_no_statement(admin: Caller) -> None:
+    send(admin, 1)
+    counts = []
+    for number in (2, 3):
+        with recorded_statements() as statements:
+            send(admin, number)
+        counts.append(len(statements))
+        if number == 2:
+            make_channel("whatsapp", bot_first=True, reopen_hours=1)
+
+    assert counts[0] == counts[1]
 
 
 def test_of_several_closed_conversations_the_last_is_opened(admin: Caller) -> None:

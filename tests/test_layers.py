@@ -25,6 +25,7 @@ LAYERS = [
         "timeline",
         "assignments",
         "changes",
+        "channel_tests",
         "health",
     ],
     ["personal_data", "hooks", "worker"],

@@ -15,6 +15,7 @@ from omnidesk.http.scans import WAYS
 from omnidesk.tickets.models import Ticket
 from tests.conftest import (
     Caller,
+    make_channel,
     make_client,
     make_conversation,
     make_event,
@@ -37,6 +38,7 @@ LISTS = [
     "/api/conversations",
     "/api/conversations/1/messages",
     "/api/clients/1/timeline",
+    "/api/channels",
 ]
 
 
@@ -59,10 +61,10 @@ def tickets(app: Any) -> list[int]:
 
 
 @pytest.mark.parametrize("path", LISTS)
-def test_a_list_is_a_bare_array(agent: Caller, path: str) -> None:
+def test_a_list_is_a_bare_array(admin: Caller, path: str) -> None:
     make_message(make_conversation())
 
-    answer = agent.get(path)
+    answer = admin.get(path)
 
     assert answer.status_code == 200
     assert isinstance(answer.json, list)
@@ -147,7 +149,7 @@ def looking_at(most: list[int]) -> Iterator[None]:
     ("path", "limit"),
     [*(("/api/events", limit) for limit in (1, 3, 50)), *((path, 2) for path in LISTS)],
 )
-def test_every_row_is_met_once_in_either_direction(agent: Caller, path: str, limit: int) -> None:
+def test_every_row_is_met_once_in_either_direction(admin: Caller, path: str, limit: int) -> None:
     moment = utcnow()
     conversation = make_conversation()
     for n in range(5):
@@ -157,11 +159,12 @@ def test_every_row_is_met_once_in_either_direction(agent: Caller, path: str, lim
         make_conversation(updated_at=moment + timedelta(microseconds=n // 2))
         make_message(conversation)
         make_identity(conversation, external_user_id=str(n))
-    whole = agent.get(f"{path}?limit=200").json
+        make_channel(channel=str(n))
+    whole = admin.get(f"{path}?limit=200").json
     assert len(whole) >= 5
 
-    assert walk(agent, f"{path}?limit={limit}") == whole
-    assert walk_back(agent, f"{path}?limit={limit}") == whole
+    assert walk(admin, f"{path}?limit={limit}") == whole
+    assert walk_back(admin, f"{path}?limit={limit}") == whole
 
 
 def test_rows_that_come_meanwhile_are_neither_skipped_nor_doubled(agent: Caller) -> None:
@@ -204,8 +207,8 @@ NO_CURSORS = (
 
 
 @pytest.mark.parametrize("path", LISTS)
-def test_every_list_refuses_what_is_no_cursor(agent: Caller, path: str) -> None:
-    answer = agent.get(path, query_string={"cursor": "a0000006g"})
+def test_every_list_refuses_what_is_no_cursor(admin: Caller, path: str) -> None:
+    answer = admin.get(path, query_string={"cursor": "a0000006g"})
 
     assert (answer.status_code, list(answer.json["errors"])) == (400, ["cursor"])
 
@@ -225,7 +228,7 @@ def test_a_cursor_that_is_none_is_refused_by_name(agent: Caller, path: str, curs
 @pytest.mark.parametrize("direction", ["a", "b"])
 @pytest.mark.parametrize("digit", ["0", "f"])
 def test_a_cursor_at_either_end_is_followed(
-    agent: Caller, path: str, direction: str, digit: str
+    admin: Caller, path: str, direction: str, digit: str
 ) -> None:
     make_message(make_conversation())
     number, time = ("7" + 7 * "f", "1" + 13 * "f") if digit == "f" else (8 * "0", 14 * "0")
@@ -233,7 +236,7 @@ def test_a_cursor_at_either_end_is_followed(
     kind = f"0000000{3 if digit == 'f' else 0}" if path.endswith("timeline") else ""
     cursor = direction + (time if by_time else "") + kind + number
 
-    assert agent.get(f"{path}?cursor={cursor}").status_code == 200
+    assert admin.get(f"{path}?cursor={cursor}").status_code == 200
 
 
 def test_an_offset_counts_from_the_cursor(agent: Caller, tickets: list[int]) -> None:
@@ -290,9 +293,9 @@ def test_any_other_preference_is_ignored(agent: Caller, prefer: str) -> None:
 @pytest.mark.parametrize("path", LISTS)
 @pytest.mark.parametrize(("name", "value"), [("limit", "0"), ("offset", "-1"), ("page", "2")])
 def test_every_list_refuses_a_page_with_a_fault(
-    agent: Caller, path: str, name: str, value: str
+    admin: Caller, path: str, name: str, value: str
 ) -> None:
-    answer = agent.get(f"{path}?{name}={value}")
+    answer = admin.get(f"{path}?{name}={value}")
 
     assert (answer.status_code, list(answer.json["errors"])) == (400, [name])
 
@@ -347,27 +350,28 @@ def test_a_misspelt_parameter_is_told_the_right_one(agent: Caller) -> None:
 
 @pytest.mark.parametrize("path", LISTS)
 def test_a_list_that_the_client_has_is_304_until_any_such_row_changes(
-    agent: Caller, path: str
+    admin: Caller, path: str
 ) -> None:
     conversation = make_conversation()
     make_message(conversation, sender="user")
     make_ticket()
     make_event()
-    had = {"If-None-Match": agent.get(path).headers["ETag"]}
+    had = {"If-None-Match": admin.get(path).headers["ETag"]}
 
-    assert agent.get(path, headers=had).status_code == 304
+    assert admin.get(path, headers=had).status_code == 304
     assert (
-        agent.get(path, headers={"If-None-Match": f'"x", {had["If-None-Match"]}'}).status_code
+        admin.get(path, headers={"If-None-Match": f'"x", {had["If-None-Match"]}'}).status_code
         == 304
     )
-    assert agent.get(path, headers={"If-None-Match": '"x"'}).status_code == 200
+    assert admin.get(path, headers={"If-None-Match": '"x"'}).status_code == 200
 
     make_message(conversation, sender="user")
     make_ticket()
     make_event()
     make_user("new")
     make_identity(conversation)
-    new = agent.get(path, headers=had)
+    make_channel()
+    new = admin.get(path, headers=had)
     assert new.status_code == 200
     assert new.headers["ETag"] != had["If-None-Match"]
 

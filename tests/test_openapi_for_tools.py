@@ -22,6 +22,8 @@ ENUMS = {
     "Sender": "bot",
     "Inboundkind": "image",
     "Kind": "note",
+    "Channeltype": "telegram",
+    "Deliverystate": "unknown",
     "Conversationsort": "updated_at",
     "Entity": "ticket",
     "Op": "updated",
@@ -189,7 +191,7 @@ def test_every_read_of_the_demo_shows_something_without_a_field_filled_in(
 
     for name, operation in operations(document).items():
         method, path = name.split()
-        if method == "GET":
+        if method == "GET" and operation["tags"] != ["hooks"]:  # a provider's, which signs
             for parameter in operation["parameters"]:
                 if parameter["in"] == "path":
                     name_in_path = f"{{{parameter['name']}}}"

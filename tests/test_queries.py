@@ -202,6 +202,7 @@ LISTS: dict[str, dict[str, st.SearchStrategy[str]]] = {
     },
     "/api/me/sessions": {},
     "/api/tokens": {},
+    "/api/channels": {"include": st.just("etag")},
     "/api/webhooks": {},
     "/api/webhooks/1/deliveries": {
         "state": several(["pending", "sent", "failed"]),
@@ -244,6 +245,7 @@ def desk(admin: Caller) -> None:
         for _ in range(n):
             make_message(conversation)
         make_comment(ticket_id=1, user_id=user.user_id)
+        admin.post("/api/channels", json={"channel": f"paper-{n}", "type": "none"})
         if n % 2:
             origin = {"conversation_id": conversation.conversation_id}
             admin.patch(f"/api/tickets/{ticket.ticket_id}", json=origin)

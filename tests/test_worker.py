@@ -243,7 +243,11 @@ def test_a_final_refusal_fails_at_once_and_the_next_message_is_sent(desk: Desk) 
 
 
 def test_what_no_provider_sends_fails_with_the_reason(desk: Desk) -> None:
-    message_id = desk.post(desk.conversation(), kind="image", meta={"file_id": "a"})
+    meta = {"url": "https://files.example.com/a.jpg"}
+    message_id = desk.post(desk.conversation(), kind="image", meta=meta)
+    # As of a message that was stored before POST refused such.
+    db.session.execute(update(Message).values(meta='{"file_id":"a"}'))
+    db.session.commit()
 
     desk.work()
 
@@ -340,6 +344,37 @@ def test_a_take_over_cancels_what_a_worker_has_claimed_but_not_sent(desk: Desk) 
     assert desk.outbox() == []
 
 
+def test_a_take_over_cancels_what_the_provider_does_not_take_meanwhile(desk: Desk) -> None:
+    conversation = desk.conversation(handled_by_bot=True)
+    message_id = desk.post(conversation, sender="bot")
+    (claimed,) = desk.claim()
+    assert outbox.begin(claimed)
+    db.session.remove()
+    path = f"/api/conversations/{conversation.conversation_id}"
+    assert desk.admin.patch(path, json={"handled_by_bot": False}).status_code == 200
+
+    desk.queue.note(claimed, TryAgain("busy"))
+
+    assert desk.delivery(message_id) == ("cancelled", None)
+    assert desk.outbox() == []
+
+
+def test_what_a_bot_said_before_it_gave_a_conversation_away_is_sent(desk: Desk) -> None:
+    conversation = desk.conversation(handled_by_bot=True)
+    message_id = desk.post(conversation, sender="bot")
+    (claimed,) = desk.claim()
+    assert outbox.begin(claimed)
+    db.session.remove()
+    path = f"/api/conversations/{conversation.conversation_id}/handoff"
+    assert desk.admin.post(path, json={}).status_code == 200
+
+    desk.queue.note(claimed, TryAgain("busy"))
+    desk.wait()
+    desk.work()
+
+    assert desk.delivery(message_id) == ("sent", None)
+
+
 def test_a_message_that_changes_after_its_claim_is_sent_as_it_is_then(desk: Desk) -> None:
     conversation = desk.conversation()
     message_id = desk.post(conversation, "Helo")
@@ -364,6 +399,20 @@ def test_a_worker_that_has_lost_its_lease_sends_nothing(desk: Desk) -> None:
 
     assert desk.telegram.sent == [("5", "Hello")]
     assert desk.delivery(message_id)[0] == "sent"
+
+
+def test_a_worker_whose_lease_another_has_by_now_sends_nothing(desk: Desk) -> None:
+    desk.post(desk.conversation())
+    (frozen,) = desk.claim()
+    desk.wait()
+    (claimed,) = desk.claim()
+
+    assert desk.queue.send(frozen)
+    assert desk.telegram.requests == []
+    desk.queue.pacer = Pacer()
+    assert desk.queue.send(claimed)
+
+    assert desk.telegram.sent == [("5", "Hello")]
 
 
 def test_what_a_dead_worker_was_sending_is_unknown_and_the_next_is_sent(desk: Desk) -> None:

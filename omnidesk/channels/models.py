@@ -2,29 +2,35 @@
 
 import json
 import os
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, Self
 
 from sqlalchemy import (
     Boolean,
+    CheckConstraint,
     ForeignKey,
     Index,
     Integer,
     Select,
     String,
     UniqueConstraint,
-    bindparam,
+    and_,
+    delete,
+    literal_column,
     select,
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
-from omnidesk.db import Base, Filters, RuleViolation, Versioned, db, enum_type, utcnow
+from config import MAX_HOURS
+from omnidesk.channels.setups import NONE, SETUPS, Given, known_secrets, with_defaults
+from omnidesk.db import Base, Filters, Versioned, db, enum_type, utcnow
 
-NONE = "none"  # nobody serves its conversations, as those of a channel that has no row
-TYPES = ("whatsapp", "telegram", "webhook", NONE)
+__all__ = ["NONE", "REPLY_WINDOW", "SERVES", "Channel", "UnsupportedUpdate"]
+
 MAX_SETTINGS = 4096  # bytes of JSON
-MAX_TEXT = {"whatsapp": 4096, "telegram": 4096}  # code points of a message, by the channel's type
 REPLY_WINDOW = timedelta(hours=24)  # WhatsApp's, after the client's last message
+COMPACT = (",", ":")
 
 
 class Channel(Versioned, Base):
@@ -34,7 +40,7 @@ class Channel(Versioned, Base):
 
     channel_id: Mapped[int] = mapped_column(primary_key=True)
     channel: Mapped[str] = mapped_column(String(32))
-    type: Mapped[str] = mapped_column(enum_type("type", *TYPES))
+    type: Mapped[str] = mapped_column(enum_type("type", *SETUPS))
     settings: Mapped[str] = mapped_column(String(MAX_SETTINGS))  # a JSON object
     # A JSON object: of each secret the name of the environment variable that has it.
     secrets: Mapped[str] = mapped_column(String(MAX_SETTINGS))
@@ -45,6 +51,11 @@ class Channel(Versioned, Base):
 
     __table_args__ = (
         UniqueConstraint("channel", info={"field": "channel"}),
+        CheckConstraint(
+            f"reopen_hours BETWEEN 0 AND {MAX_HOURS}",
+            name="reopen_hours",
+            info={"field": "reopen_hours"},
+        ),
         {"sqlite_autoincrement": True},
     )
 
@@ -54,9 +65,36 @@ class Channel(Versioned, Base):
         return select(cls).where(*filters.conditions(cls)).order_by(cls.channel_id)
 
     @classmethod
+    def new(cls, *, settings: Given, secrets: Given, **fields: Any) -> Self:
+        """Return a new channel; raise RuleViolation for a setup that is not one of its type."""
+        kind = fields["type"]
+        return cls(
+            **fields,
+            settings=json.dumps(with_defaults(kind, settings), separators=COMPACT),
+            secrets=json.dumps(known_secrets(kind, secrets), separators=COMPACT),
+        )
+
+    @classmethod
+    def named(cls, channel: str) -> "Channel | None":
+        """Return the channel of this name, None where it has no row."""
+        return db.session.scalar(select(Channel).filter_by(channel=channel))
+
+    @classmethod
     def serving(cls, channel: str) -> "Channel | None":
         """Return the channel of this name, if messages are sent on it; else None."""
-        return db.session.scalar(SERVING, {"channel": channel})
+        return db.session.scalar(select(Channel).where(Channel.channel == channel, SERVES))
+
+    def change(self, **fields: Any) -> None:
+        """Set these fields; of the settings and the secrets, those that are named.
+
+        One that is null gets its default, or is forgotten. Raises RuleViolation for a setup that is
+        not one of the type.
+        """
+        for name, complete in (("settings", with_defaults), ("secrets", known_secrets)):
+            if name in fields:
+                values = complete(self.type, json.loads(getattr(self, name)) | fields[name])
+                fields[name] = json.dumps(values, separators=COMPACT)
+        super().change(**fields)
 
     def setting(self, name: str) -> Any:
         """Return a setting, None where it is not set."""
@@ -67,16 +105,9 @@ class Channel(Versioned, Base):
         variable = json.loads(self.secrets).get(name)
         return os.environ.get(variable) or None if variable else None
 
-    def require_length(self, content: str) -> None:
-        """Raise RuleViolation for a text that is too long for the channel."""
-        longest = MAX_TEXT.get(self.type)
-        if longest is not None and len(content) > longest:
-            raise RuleViolation("content", f"At most {longest} characters on this channel.")
 
-
-SERVING = select(Channel).where(
-    Channel.channel == bindparam("channel"), Channel.active, Channel.type != NONE
-)
+# Whether messages are sent on it.
+SERVES = and_(Channel.active, Channel.type != literal_column(f"'{NONE}'"))
 
 
 class UnsupportedUpdate(Base):
@@ -100,3 +131,8 @@ class UnsupportedUpdate(Base):
         Index(None, "received_at"),
         {"sqlite_autoincrement": True},
     )
+
+    @classmethod
+    def forget(cls, message_ids: Sequence[int]) -> None:
+        """Delete what these messages were made of."""
+        db.session.execute(delete(cls).where(cls.message_id.in_(message_ids)))

@@ -2,19 +2,24 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any
 
-from sqlalchemy import ForeignKey, Index, String
+from sqlalchemy import ForeignKey, Index, String, bindparam, case, select
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Mapped, composite, declared_attr, mapped_column
 
-from omnidesk.db import Base, enum_type, utcnow
+from omnidesk.db import Base, db, enum_type, utcnow
+from omnidesk.db.clock import due_in
 
 QUEUED, SENDING, UNKNOWN, SENT = "queued", "sending", "unknown", "sent"
 FAILED, DELIVERED, READ, CANCELLED = "failed", "delivered", "read", "cancelled"
 # From low to high: news of a message counts only if it is higher. Providers tell them in any order.
 RANKS = (CANCELLED, QUEUED, SENDING, UNKNOWN, SENT, FAILED, DELIVERED, READ)
 OUTGOING = "delivery_state IN ('queued', 'sending')"
+RETRIED = (QUEUED, FAILED, UNKNOWN, CANCELLED)  # what can be sent once more, as people ask
 MAX_ERROR = 500  # code points
+NOW = due_in(0)  # by the database's own clock, which all machines share that send
 
 
 @dataclass(frozen=True)
@@ -72,3 +77,37 @@ class Outbox(Base):
     attempts: Mapped[int] = mapped_column(server_default="0")  # of the message that comes next
 
     __table_args__: Any = (Index(None, "channel_id", "due_at"),)
+
+    @classmethod
+    def lock(cls, conversation_id: int) -> None:
+        """Lock the row of a conversation, if it has one: before its messages, as all do."""
+        db.session.execute(
+            select(cls.conversation_id).filter_by(conversation_id=conversation_id).with_for_update()
+        )
+
+    @classmethod
+    def make_due(cls, conversation_id: int, channel_id: int) -> None:
+        """Let the conversation's next message be sent now, as if it were tried for the first time.
+
+        While somebody sends one, its row stays: who has the lease goes on with the next.
+        """
+        names = {"conversation_id": conversation_id, "channel_id": channel_id}
+        db.session.execute(due_statement(db.engine.name), names)
+
+
+@cache
+def due_statement(database: str) -> Any:
+    """Return the upsert of a row that is due now."""
+    table = Outbox.__table__
+    names = ("conversation_id", "channel_id")
+    insert = postgresql.insert if database == "postgresql" else sqlite.insert
+    new = insert(table).values(**{name: bindparam(name) for name in names}, due_at=NOW, attempts=0)
+    free = table.c.lease.is_(None)
+    return new.on_conflict_do_update(
+        index_elements=[table.c.conversation_id],
+        set_={
+            "channel_id": new.excluded.channel_id,
+            "due_at": case((free, new.excluded.due_at), else_=table.c.due_at),
+            "attempts": case((free, 0), else_=table.c.attempts),
+        },
+    )

@@ -7,6 +7,7 @@ from marshmallow import ValidationError, validates_schema
 from marshmallow.validate import Range
 from sqlalchemy import Enum
 
+from omnidesk.conversations.deliveries import RANKS
 from omnidesk.conversations.fields import MetaField
 from omnidesk.conversations.messages import MAX_META, NEEDS_TEXT, Message
 from omnidesk.db import MAX_ID
@@ -125,7 +126,7 @@ class DeliverySchema(ResponseSchema):
     """What became of a message that is sent to its client."""
 
     state = EnumField(
-        Message.delivery_state,
+        Enum(*RANKS, name="deliverystate"),
         example="delivered",
         description="How far it got. `unknown` is not sent again by itself: its channel did not say"
         " whether it has it",

@@ -1,8 +1,9 @@
 """The routes of messages."""
 
-from typing import Any
+from typing import Any, TypeVar
 
 from omnidesk.conversations.finding import searched
+from omnidesk.conversations.locking import locked_conversation
 from omnidesk.conversations.message_schemas import (
     MessageCreate,
     MessagePatch,
@@ -11,7 +12,7 @@ from omnidesk.conversations.message_schemas import (
     MessageSearch,
 )
 from omnidesk.conversations.messages import Message
-from omnidesk.conversations.models import CONVERSATION_EXISTS, Conversation
+from omnidesk.conversations.models import CONVERSATION_EXISTS
 from omnidesk.conversations.views import RELAY, blp
 from omnidesk.db import db
 from omnidesk.http import PreparedSelect, current_user, words_filters
@@ -20,6 +21,7 @@ from omnidesk.http.errors import http_error, insufficient_scope
 
 __all__ = ["blp"]
 
+Found = TypeVar("Found")
 MESSAGES = "/conversations/<id:conversation_id>/messages"
 
 
@@ -55,9 +57,8 @@ def create_message(data: dict[str, Any], conversation_id: int) -> Message:
         data["user_id"] = current_user.user_id
     elif not current_user.may_relay:
         raise http_error(403) if current_user.scopes is None else insufficient_scope(RELAY)
-    lock = {"key_share": True}
-    conversation: Conversation = db.get_or_404(Conversation, conversation_id, with_for_update=lock)
-    return conversation.receive(**data)
+    conversation, provider = found(locked_conversation(conversation_id))
+    return conversation.receive(provider=provider, **data)
 
 
 @blp.get(f"{MESSAGES}/<id:message_id>")
@@ -90,6 +91,25 @@ def delete_message(conversation_id: int, message_id: int) -> None:
     require_in(message, conversation_id)
     message.erase()
     db.session.commit()
+
+
+@blp.post(f"{MESSAGES}/<id:message_id>/retry")
+@blp.scope("messages:write")
+@blp.response(200, MessageSchema)
+@blp.alt_response(409, "CONFLICT")
+def retry_message(conversation_id: int, message_id: int) -> Message:
+    """Send a message that was not sent, or that is queued, now"""
+    conversation, _ = found(locked_conversation(conversation_id))
+    message = found(conversation.retry(message_id))
+    db.session.commit()
+    return message
+
+
+def found(row: Found | None) -> Found:
+    """Return what was found; raise 404 for nothing."""
+    if row is None:
+        raise http_error(404)
+    return row
 
 
 def may_read_notes() -> bool:

@@ -20,7 +20,7 @@ from sqlalchemy import (
 from sqlalchemy.ext.hybrid import hybrid_property
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from omnidesk.conversations.deliveries import OUTGOING, Delivered
+from omnidesk.conversations.deliveries import CANCELLED, OUTGOING, QUEUED, SENT, Delivered
 from omnidesk.db import Base, Filters, RuleViolation, Versioned, enum_type, utcnow
 from omnidesk.db.base import partial_index
 from omnidesk.db.search import text_index
@@ -141,7 +141,7 @@ class Message(Delivered, Versioned, Base):
         return cls(**{"kind": "text", **fields}, created_at=utcnow())
 
     def change(self, **fields: Any) -> None:
-        """Set what a channel tells of the message: its text, edited, or its id.
+        """Set what a channel tells of the message: its text, edited, or its id, if it has it.
 
         Raises RuleViolation for another id than it has, and for the text of a deleted message.
         """
@@ -154,6 +154,8 @@ class Message(Delivered, Versioned, Base):
             self.require_text(fields["content"])
             fields["edited_at"] = utcnow()
         super().change(**fields)
+        if known is None and self.external_message_id is not None and self.delivery_state:
+            self.note_delivery(SENT)
 
     def is_sent_from_here(self) -> bool:
         """Return whether its client has it only if we send it: its channel does not know it yet."""
@@ -167,6 +169,11 @@ class Message(Delivered, Versioned, Base):
             raise RuleViolation("content", f"Must not be empty for the kind {self.kind}.")
 
     def erase(self) -> None:
-        """Empty what was said, and note when; the row stays, so that it is not stored again."""
+        """Empty what was said, and note when; the row stays, so that it is not stored again.
+
+        It is not sent any more.
+        """
         if self.deleted_at is None:
             self.content, self.meta, self.deleted_at = "", None, utcnow()
+        if self.delivery_state == QUEUED:
+            self.set_delivery(CANCELLED)

@@ -197,13 +197,18 @@ class Conversation(Assignable, Sending, Turns, Versioned, Base):
             db.session.add(self.new_message(**author, content=note, kind=NOTE))
 
     def receive(
-        self, *, after_message_id: int | None = None, turn: int | None = None, **fields: Any
+        self,
+        *,
+        provider: str | None = None,
+        after_message_id: int | None = None,
+        turn: int | None = None,
+        **fields: Any,
     ) -> Message:
         """Return a new message, or the stored one that a channel sends again.
 
         The caller holds a lock on the conversation's row, so that a retry at the same time waits.
         Raises RuleViolation for a new message in a conversation that is not active, of a bot whose
-        turn it is not, or after others that its writer has not seen.
+        turn it is not, after others that its writer has not seen, or that its provider cannot send.
         """
         external_id = fields.get("external_message_id")
         if external_id is not None and (stored := self.message(external_id)):
@@ -217,8 +222,8 @@ class Conversation(Assignable, Sending, Turns, Versioned, Base):
         if after_message_id is not None:
             self.require_seen(after_message_id, fields)
         message = self.new_message(**fields)
-        if message.is_sent_from_here():
-            self.send(message)
+        if provider is not None and message.is_sent_from_here():
+            self.send(message, provider)
         return message
 
     def new_message(self, **fields: Any) -> Message:

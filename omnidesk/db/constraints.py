@@ -20,7 +20,7 @@ class RuleViolation(Exception):  # noqa: N818 - the rule is violated, nothing ha
         self, field: str, message: str, *, conflict: bool = False, current: Sequence[Base] = ()
     ) -> None:
         super().__init__(f"{field}: {message}")
-        self.errors = {field: [message]}
+        self.errors: dict[str, Any] = {field: [message]}
         self.status = 409 if conflict else 400
         self.current = current
 

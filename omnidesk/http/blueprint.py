@@ -30,6 +30,13 @@ class Blueprint(ResponseDecorators):
         """Let anybody call, with or without a token."""
         return self._mark(view, public=True)
 
+    def signed(self, view: View) -> View:
+        """Let whoever signs the request call: the view checks it, and then counts it.
+
+        The view also reads its query; conditions play no role.
+        """
+        return self._mark(view, public=True, signed=True, reads_query=True, conditional=True)
+
     def scope(self, scope: str, *also: str, shows: str = "") -> Callable[[View], View]:
         """Ask of API tokens another scope than the blueprint's own, or several.
 
@@ -84,7 +91,8 @@ class Blueprint(ResponseDecorators):
         user, fault = (None, None) if header is None else authenticated(header)
         g.user = user
         environ[USER_ID] = user and user.user_id
-        if self.url_prefix or environ.get("QUERY_STRING"):  # plain health checks are not counted
+        is_counted = self.url_prefix or environ.get("QUERY_STRING")  # plain health checks are not
+        if is_counted and not facts.get("signed"):
             app.extensions["rate_limits"].count_request(user, environ.get("REMOTE_ADDR"))
         reads = method in ("GET", "HEAD")
         if user is None:
@@ -145,11 +153,11 @@ class Blueprint(ResponseDecorators):
             is_open = facts.get("public") or self._is_open(reads=method == "get")
         statuses = {
             400: True,
-            401: not facts.get("public"),
+            401: not facts.get("public") or facts.get("signed"),
             403: not facts.get("public"),
             404: facts["finds"],
             412: facts.get("unchanged"),
-            413: facts.get("reads_json"),
+            413: facts.get("reads_json") or (facts.get("signed") and method == "post"),
             409: facts.get("keyed"),
             415: facts.get("reads_json"),
             422: facts.get("keyed"),
@@ -187,6 +195,8 @@ def security(facts: dict[str, Any], *, is_open: bool) -> list[dict[str, Any]]:
 
 def who_may_call(facts: dict[str, Any], tokens: str, *, is_open: bool) -> str:
     """Return the description of an operation; `tokens` says what API tokens need."""
+    if facts.get("signed"):
+        return "The provider of a channel calls this, and proves it by a secret. No token is read."
     if facts.get("public"):
         return "Anybody can call this. No token is needed or read."
     words = ["A token is optional." if is_open else "An access token is needed."]

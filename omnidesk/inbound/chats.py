@@ -6,6 +6,7 @@ from typing import NamedTuple
 from flask import current_app
 from sqlalchemy import Select, and_, bindparam, or_, select
 
+from omnidesk.channels.models import Channel
 from omnidesk.clients.identities import Identity
 from omnidesk.clients.models import Client
 from omnidesk.conversations.messages import Message
@@ -73,17 +74,19 @@ class Chat(NamedTuple):
         return db.session.scalar(self.conversations().order_by(*latest).limit(1))
 
     def open(
-        self, client_id: int, *, handled_by_bot: bool, is_new: bool
+        self, client_id: int, *, handled_by_bot: bool | None, is_new: bool
     ) -> tuple[Conversation, bool]:
         """Return the active conversation, locked, and whether it is new, as in a new chat.
 
         Where none is active, the last is opened again if its last message is recent enough; else
-        one with this client begins. The caller holds the lock of all identities. Raises
-        IntegrityError where others begin or open one meanwhile.
+        one with this client begins, which a bot answers first if the channel says so and nothing
+        else does. The caller holds the lock of all identities. Raises IntegrityError where others
+        begin or open one meanwhile.
         """
         found = None if is_new else self.active_or_recent()
         if found is None:
-            made = {"client_id": client_id, "handled_by_bot": handled_by_bot, **self._asdict()}
+            by_bot = self.is_bot_first() if handled_by_bot is None else handled_by_bot
+            made = {"client_id": client_id, "handled_by_bot": by_bot, **self._asdict()}
             conversation = Conversation.new(**made)
             db.session.add(conversation)
         else:
@@ -93,14 +96,24 @@ class Chat(NamedTuple):
         return conversation, found is None
 
     def active_or_recent(self) -> Conversation | None:
-        """Return the active conversation, or the last with a message within `REOPEN_HOURS`, locked.
+        """Return the active conversation, or the last with a message that is recent, locked.
 
         None where there is neither.
         """
-        since = utcnow() - timedelta(hours=current_app.config["REOPEN_HOURS"])
+        since = utcnow() - timedelta(hours=self.reopen_hours())
         found = self.conversations().where(
             or_(Conversation.active, Conversation.last_message_at >= since)
         )
         first = (Conversation.active.desc(), Conversation.last_message_at.desc())
         found = found.order_by(*first, Conversation.conversation_id.desc()).limit(1)
         return db.session.scalar(found.with_for_update(key_share=True))
+
+    def reopen_hours(self) -> int:
+        """Return how old the last message of a conversation may be that is opened again."""
+        hours = db.session.scalar(select(Channel.reopen_hours).filter_by(channel=self.channel))
+        default: int = current_app.config["REOPEN_HOURS"]
+        return default if hours is None else hours
+
+    def is_bot_first(self) -> bool:
+        """Return whether a bot answers first on the channel, and not people."""
+        return bool(db.session.scalar(select(Channel.bot_first).filter_by(channel=self.channel)))

@@ -1,6 +1,7 @@
 """The storing of inbound messages: each once, whatever happens at the same time."""
 
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeVar
 
 from sqlalchemy.exc import IntegrityError
 
@@ -15,6 +16,7 @@ from omnidesk.inbound.writers import Writer
 
 TRIES = 5
 RETURNED = "The client was inactive, and is active again since they wrote."
+T = TypeVar("T")
 
 
 class Received(NamedTuple):
@@ -32,32 +34,48 @@ def receive(
     channel: str,
     external_chat_id: str,
     external_user_id: str | None,
-    handled_by_bot: bool,
     client: dict[str, Any] | None,
+    handled_by_bot: bool | None = None,
     **message: Any,
 ) -> Received:
-    """Store a message of a client, or return the stored one that a channel sends again.
-
-    Others who write at the same time may begin the conversation, or store the message, first:
-    then the database refuses ours, and it is done anew.
-    """
+    """Store a message of a client, or return the stored one that a channel sends again."""
     writer = Writer(Chat(channel, external_chat_id), external_user_id, **(client or {}))
+    return until_stored(lambda: store(writer, message, handled_by_bot=handled_by_bot))
+
+
+def until_stored(act: Callable[[], T]) -> T:
+    """Return what a function returns that stores messages in a transaction of its own.
+
+    Others who write at the same time may begin a conversation, or store a message, first: then the
+    database refuses ours, and all of it is done anew.
+    """
     for _ in range(TRIES - 1):
         try:
-            return store(writer, message, handled_by_bot=handled_by_bot)
+            return act()
         except IntegrityError as error:
             violation = rule_violation(error)
             if violation is None or violation.status != 409:
                 raise
             db.session.rollback()
-    return store(writer, message, handled_by_bot=handled_by_bot)
+    return act()
 
 
-def store(writer: Writer, fields: dict[str, Any], *, handled_by_bot: bool) -> Received:
-    """Do it once; raise IntegrityError where others are faster."""
+def store(
+    writer: Writer,
+    fields: dict[str, Any],
+    *,
+    handled_by_bot: bool | None,
+    sender: str = "client",
+    is_locked: bool = False,
+) -> Received:
+    """Store a message in a client's chat; raise IntegrityError where others are faster.
+
+    The sender is `user` for what the business wrote on the channel itself. `is_locked` says that
+    the caller holds the lock of all identities, and may have stored something before.
+    """
     chat = writer.chat
     usual = chat.usual(writer.user_id)
-    if usual is None:
+    if usual is None and not is_locked:
         # A conversation that was closed meanwhile is still locked: it would be waited for in vain.
         db.session.rollback()
         Identity.lock_all()
@@ -70,10 +88,11 @@ def store(writer: Writer, fields: dict[str, Any], *, handled_by_bot: bool) -> Re
         conversation, begun = chat.open(
             client.client_id, handled_by_bot=handled_by_bot, is_new=found is None
         )
-        welcome_back(client, conversation)
+        if sender == "client":
+            welcome_back(client, conversation)
     else:
         conversation, client = usual
-    message = conversation.new_message(sender="client", **fields)
+    message = conversation.new_message(sender=sender, **fields)
     db.session.add(message)
     db.session.flush()
     db.session.refresh(conversation)  # a trigger has moved it

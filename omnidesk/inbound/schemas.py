@@ -68,9 +68,9 @@ class InboundCreate(MessageFields):
         description="What it is",
     )
     handled_by_bot = BooleanField(
-        load_default=False,
         example=False,
-        description="Whether a bot answers, and not people, if a new conversation begins",
+        description="Whether a bot answers, and not people, if a new conversation begins; without"
+        " it, as the channel's `bot_first` says",
     )
     client = fields.Nested(
         InboundClient,

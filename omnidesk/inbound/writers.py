@@ -21,6 +21,7 @@ class Writer(NamedTuple):
     full_name: str | None = None
     email: str | None = None
     phone: str | None = None
+    other_id: str | None = None  # another id of the same user
 
     @property
     def user_id(self) -> str:
@@ -28,32 +29,36 @@ class Writer(NamedTuple):
         return self.external_user_id or self.chat.external_chat_id
 
     def client(self) -> tuple[Client, bool]:
-        """Return who it is, locked, and whether they are new; note it as their identity.
+        """Return who it is, locked, and whether they are new; note it as their identities.
 
         The caller holds the lock of all identities.
         """
-        known = self.known()
-        if known is not None:
-            return known, False
-        found = self.in_chat() or self.alike()
+        identities = self.identities()
+        known = next(filter(None, identities.values()), None)
+        found = locked(known.client_id) if known else self.in_chat() or self.alike()
         client = found or self.new_client()
-        identity = {"channel": self.chat.channel, "external_user_id": self.user_id}
-        db.session.add(Identity(client_id=client.client_id, **identity))
+        for user_id, identity in identities.items():
+            if identity is None:
+                new = {"channel": self.chat.channel, "external_user_id": user_id}
+                db.session.add(Identity(client_id=client.client_id, **new))
         return client, found is None
+
+    def identities(self) -> dict[str, Identity | None]:
+        """Return the identity of each id of the user, None for one that is not known."""
+        ids = dict.fromkeys(filter(None, (self.user_id, self.other_id)))
+        return {user_id: Identity.of(self.chat.channel, user_id) for user_id in ids}
 
     def shown(self) -> Client | None:
         """Return the client who has the identity, not locked, or None."""
         identity = Identity.of(self.chat.channel, self.user_id)
         return None if identity is None else db.session.get(Client, identity.client_id)
 
-    def known(self) -> Client | None:
-        """Return the client who has the identity, locked, or None."""
-        identity = Identity.of(self.chat.channel, self.user_id)
-        return None if identity is None else locked(identity.client_id)
-
     def in_chat(self) -> Client | None:
         """Return whom the latest conversation is with, where the chat stands for its user."""
-        latest = self.chat.latest() if self.external_user_id is None else None
+        stands_for_user = (
+            self.external_user_id is None or self.other_id == self.chat.external_chat_id
+        )
+        latest = self.chat.latest() if stands_for_user else None
         return None if latest is None else locked(latest.client_id)
 
     def alike(self) -> Client | None:

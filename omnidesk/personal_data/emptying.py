@@ -5,14 +5,18 @@ from functools import cache
 from typing import Any
 
 import orjson
-from sqlalchemy import Column, bindparam, case, func, literal, or_, select, update
+from sqlalchemy import Column, bindparam, case, func, literal, or_, select, text, update
 
+from omnidesk.channels.models import UnsupportedUpdate
 from omnidesk.clients.models import ERASED
-from omnidesk.db import Base, db
+from omnidesk.conversations.deliveries import CANCELLED, OUTGOING, QUEUED, Outbox
+from omnidesk.conversations.messages import Message
+from omnidesk.conversations.models import Conversation
+from omnidesk.db import Base, db, utcnow
 from omnidesk.db.change_log import Change
 from omnidesk.http.idempotency import IdempotencyKey
 from omnidesk.imports.models import SourceRow
-from omnidesk.personal_data.rows import TEXT_COLUMNS, erased, integer_in
+from omnidesk.personal_data.rows import CONVERSATIONS, TEXT_COLUMNS, erased, integer_in
 
 QUIETLY = {"synchronize_session": False}
 # By the names that JSON has for them, whatever the kind of row.
@@ -61,9 +65,28 @@ def empty_rows(entity: type[Base], row_ids: Sequence[int], **values: Any) -> int
     return count
 
 
+def cancel_queued(client_id: int) -> None:
+    """Let nothing more be sent to a client, nor queued meanwhile: their conversations are locked.
+
+    Locks are taken in the order of all: conversation, outbox, message.
+    """
+    chats = CONVERSATIONS.of(client_id, Conversation.conversation_id)
+    lock = chats.order_by(Conversation.conversation_id).with_for_update(key_share=True)
+    theirs = [*db.session.scalars(lock)]
+    waiting = select(Outbox.conversation_id).where(Outbox.conversation_id.in_(theirs))
+    db.session.execute(waiting.order_by(Outbox.conversation_id).with_for_update())
+    # `OUTGOING` is the condition of an index, which a parameter would not use.
+    queued = text(OUTGOING), Message.conversation_id.in_(theirs), Message.delivery_state == QUEUED
+    cancelled = {"delivery_state": CANCELLED, "delivery_at": utcnow(), **Message.as_changed()}
+    change = update(Message).where(*queued).values(cancelled)
+    db.session.execute(change, execution_options=QUIETLY)
+
+
 def empty_records(entity: type[Base], row_ids: Sequence[int]) -> None:
     """Empty what is stored of rows elsewhere: in the change log, and of what they were made of."""
     empty_log(entity, row_ids)
+    if entity is Message:
+        UnsupportedUpdate.forget(row_ids)
     SourceRow.forget(str(entity.logged_as), row_ids)
 
 

@@ -24,6 +24,7 @@ from omnidesk.db.session import acting_user, logging_as
 from omnidesk.personal_data import traces
 from omnidesk.personal_data.emptying import (
     QUIETLY,
+    cancel_queued,
     count_answers,
     empty_answers,
     empty_records,
@@ -128,6 +129,8 @@ class Erasure:
         """Erase, and commit; return whether all is done."""
         if self.progress.stage == DONE:
             return True
+        if self.begins:
+            cancel_queued(self.client.client_id)
         with logging_as("erased"):
             if self.begins:
                 self.begin()

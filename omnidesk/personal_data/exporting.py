@@ -9,7 +9,9 @@ from typing import IO, Any
 import orjson
 from sqlalchemy import Column, Connection, Select, select
 
+from omnidesk.channels.models import UnsupportedUpdate
 from omnidesk.clients.models import Client
+from omnidesk.conversations.messages import Message
 from omnidesk.db import Base, db
 from omnidesk.db.change_log import Change
 from omnidesk.db.session import READ
@@ -21,6 +23,7 @@ from omnidesk.personal_data.rows import ALL_KINDS, clients, owners
 BATCH = 500  # rows that are in memory
 IN_MEMORY = 1024 * 1024  # bytes; what is longer is written to a file without a name
 JSON_TEXTS = {"tags", "meta", "before", "after"}
+DELIVERY = ("delivery_state", "delivery_at", "delivery_error")  # shown as one
 OURS = {"version", "erasure", "words", "transaction_id", "fingerprint"}
 SNAPSHOT = {
     "sqlite": "BEGIN",
@@ -68,7 +71,7 @@ def selects(client_id: int) -> Iterator[tuple[str, Select[Any]]]:
 
 
 def with_records(entity: type[Base], rows: Select[Any]) -> Iterator[tuple[str, Select[Any]]]:
-    """Yield what selects an entity's rows, their changes, and what they were imported as."""
+    """Yield what selects an entity's rows, their changes, and what they were made of."""
     key, name = entity.primary_key(), str(entity.logged_as)
     yield name, rows.order_by(key)
     row_ids = rows.with_only_columns(key)
@@ -76,6 +79,9 @@ def with_records(entity: type[Base], rows: Select[Any]) -> Iterator[tuple[str, S
     yield "change", changes.order_by(Change.entity_id, Change.seq)
     sources = select(*columns(SourceRow)).where(SourceRow.row_id.in_(row_ids))
     yield "source", sources.where(SourceRow.entity == name).order_by(SourceRow.row_id)
+    if entity is Message:
+        updates = select(*columns(UnsupportedUpdate))
+        yield "unsupported_update", updates.where(UnsupportedUpdate.message_id.in_(row_ids))
 
 
 def columns(entity: type[Base]) -> list[Column[Any]]:
@@ -87,6 +93,9 @@ def columns(entity: type[Base]) -> list[Column[Any]]:
 def line(entity: str, row: Any) -> bytes:
     """Return the line of a row."""
     shown = {name: value_shown(name, value) for name, value in row.items()}
+    if DELIVERY[0] in shown:
+        state, at, error = (shown.pop(name) for name in DELIVERY)
+        shown["delivery"] = state and {"state": state, "at": at, "error": error}
     return orjson.dumps({"entity": entity, "row": shown}) + b"\n"
 
 

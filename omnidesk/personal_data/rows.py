@@ -33,7 +33,7 @@ TEXTS: dict[type[Base], tuple[str, ...]] = {
     Client: ("full_name", "email", "phone", "external_id"),
     Identity: ("external_user_id",),
     Conversation: ("external_chat_id", "handoff_reason"),
-    Message: ("content", "external_message_id", "meta"),
+    Message: ("content", "external_message_id", "meta", "delivery_error"),
     Ticket: ("subject", "description"),
     Event: ("title", "description"),
     Comment: ("body",),

@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy import select
 
 from omnidesk.auth.models import ApiToken
+from omnidesk.channels.models import Channel, UnsupportedUpdate
 from omnidesk.clients.identities import Identity
 from omnidesk.clients.models import Client
 from omnidesk.comments.models import Comment
@@ -14,12 +15,11 @@ from omnidesk.conversations.models import Conversation
 from omnidesk.db import db, utcnow
 from omnidesk.db.postgresql import reset_sequence
 from omnidesk.events.models import Event
+from omnidesk.sample_data import webhooks
 from omnidesk.tickets.models import Ticket
 from omnidesk.tickets.tags import TicketTag
 from omnidesk.users import passwords
 from omnidesk.users.models import User
-from omnidesk.webhooks.deliveries import SENT, WebhookDelivery
-from omnidesk.webhooks.models import STANDARD, Webhook
 
 PASSWORD = passwords.DEMO
 OCTOBER = datetime(2025, 10, 29, 9, 12, tzinfo=UTC)
@@ -32,6 +32,7 @@ def add() -> bool:
     for rows in (
         users(),
         clients(),
+        channels(),
         conversations(),
         tickets(),
         events(),
@@ -41,29 +42,14 @@ def add() -> bool:
         db.session.add_all(rows)
         db.session.flush()
         reset_sequence(type(rows[0]))
-    db.session.add_all([*tags(), *comments()])
+    update = UnsupportedUpdate(channel_id=1, body='{"update_id":10000,"poll":{"id":"1"}}')
+    db.session.add_all([*tags(), *comments(), update])
     for user_id in (2, 1, 3):
         example = ApiToken.new(user_id, "An example that nobody has", ["tickets:read"], None)
         db.session.add(example)
-    add_webhook()
+    webhooks.add()
     db.session.commit()
     return True
-
-
-def add_webhook() -> None:
-    """Add a webhook that is inactive, so that nobody is told of the demo, and a delivery."""
-    webhook = Webhook.new(
-        url="https://example.com/hooks/omnidesk",
-        types=["ticket.closed", "comment.*"],
-        format=STANDARD,
-        active=False,
-        description="Data warehouse",
-    )
-    db.session.add(webhook)
-    db.session.flush()
-    told = {"seq": 1, "type": "ticket.closed", "state": SENT, "attempts": 1, "status_code": 200}
-    ids = {"webhook_id": webhook.webhook_id, "database_id": webhook.database_id}
-    db.session.add(WebhookDelivery(**ids, **told, attempted_at=utcnow()))
 
 
 def users() -> list[User]:
@@ -197,6 +183,20 @@ CHATS: dict[int, dict[str, Any]] = {
     },
     3: {"client_id": 56, "channel": "email", "said": ()},
 }
+
+
+def channels() -> list[Channel]:
+    """Return a channel that is not active: its secrets are not there."""
+    channel = Channel.new(
+        channel="telegram",
+        type="telegram",
+        active=False,
+        bot_first=False,
+        settings={},
+        secrets={"bot_token": "CHANNEL_TELEGRAM_BOT_TOKEN"},
+    )
+    channel.channel_id, channel.created_at = 1, OCTOBER
+    return [channel]
 
 
 def conversations() -> list[Conversation]:

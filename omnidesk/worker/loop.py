@@ -74,7 +74,7 @@ class Loop:
     def round(self) -> bool:
         """Claim what is due, and let threads send it; return whether more is due already."""
         self.keep_house()
-        return sum(self.claim_from(queue) for queue in self.queues) > 0
+        return sum(self.claim_safely(queue) for queue in self.queues) > 0
 
     def keep_house(self) -> None:
         """Say that the worker runs, and delete what is old, when it is time."""
@@ -87,6 +87,19 @@ class Loop:
                 with unit_of_work(self.app):
                     queue.prune()
             self.prune_at = monotonic() + HOUR
+
+    def claim_safely(self, queue: Queue) -> bool:
+        """Claim what is due in one queue; return whether something is left.
+
+        A bug in one queue does not hold up the others.
+        """
+        try:
+            return self.claim_from(queue)
+        except DATABASE_ERRORS:
+            raise
+        except Exception:
+            logger.exception("The queue of %s failed", queue.name)
+            return False
 
     def claim_from(self, queue: Queue) -> bool:
         """Claim what is due in one queue; return whether something is left."""

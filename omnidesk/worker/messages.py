@@ -12,6 +12,7 @@ from time import monotonic, sleep
 from typing import Any
 
 from sqlalchemy import delete, select
+from sqlalchemy.exc import DataError, IntegrityError, ProgrammingError
 
 from omnidesk.channels.models import UnsupportedUpdate
 from omnidesk.db import db, utcnow
@@ -38,6 +39,7 @@ from omnidesk.worker.transactions import DATABASE_ERRORS
 MEND_INTERVAL = 30.0  # seconds between two looks for what is due too late
 PRUNED_AT_ONCE = 1000  # rows in a transaction
 MAX_BACKOFF = 2.0  # seconds between two tries to store what became of a message
+NOT_STORED = (DataError, IntegrityError, ProgrammingError)  # also when it is tried again
 NO_CHAT = "The conversation has no external_chat_id."
 
 logger = logging.getLogger("omnidesk.worker")
@@ -134,6 +136,8 @@ class MessageQueue:
             try:
                 record(item, outcome)
                 break
+            except NOT_STORED:  # it stays `sending`, and is `unknown` when its lease has ended
+                raise
             except DATABASE_ERRORS as error:
                 failures += 1
                 if failures == 1:

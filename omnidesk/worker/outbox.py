@@ -70,7 +70,10 @@ def claim(channel_id: int, count: int) -> list[Waiting]:
     """
     lease = secrets.token_hex(16)
     rows = {row.conversation_id: row for row in LEASES.claim(channel_id, count, lease)}
-    give_up_unfinished(rows.keys())
+    first = first_of(rows.keys())
+    if any(message.delivery_state == SENDING for message, _ in first):
+        give_up_unfinished(rows.keys())
+        first = first_of(rows.keys())
     channel = db.session.get_one(Channel, channel_id)
     found = [
         Waiting(
@@ -78,7 +81,7 @@ def claim(channel_id: int, count: int) -> list[Waiting]:
             *(message.version, message.delivery_at or utcnow()),
             outgoing_of(message, chat_id),
         )
-        for message, chat_id in first_of(rows.keys())
+        for message, chat_id in first
     ]
     for conversation_id in rows.keys() - {waiting.conversation_id for waiting in found}:
         settle(conversation_id, lease)
@@ -98,11 +101,11 @@ def give_up_unfinished(conversation_ids: Iterable[int]) -> None:
         .execution_options(synchronize_session=False)
     )
     for message_id in db.session.scalars(unfinished):
-        log(message_id, UNKNOWN, ENDED)
+        log(UNKNOWN, ENDED, message_id=message_id)
 
 
 def first_of(conversation_ids: Iterable[int]) -> Sequence[Any]:
-    """Return the first queued message of each conversation that has one, and its chat's id."""
+    """Return the first message to send of each conversation that has one, and its chat's id."""
     first = (
         select(func.min(Message.message_id))
         .where(Message.conversation_id.in_([*conversation_ids]), text(OUTGOING))
@@ -122,16 +125,14 @@ def outgoing_of(message: Message, chat_id: str | None) -> Outgoing:
     return Outgoing(message.message_id, chat_id or "", message.kind, message.content, meta)
 
 
-def settle(conversation_id: int, lease: str, **values: Any) -> None:
+def settle(conversation_id: int, lease: str) -> None:
     """Give a conversation back; if it has nothing more to send, delete its row of the outbox.
 
-    The row is locked first, and then looked whether there is more: a message that is stored
-    meanwhile waits for it, and makes the row anew.
+    The caller has changed the row, and so has locked it: a message that is stored meanwhile waits
+    for it, and makes the row anew.
     """
-    if not LEASES.renew(conversation_id, lease):
-        return
     if db.session.scalar(IS_QUEUED, {"conversation_id": conversation_id}):
-        LEASES.release(conversation_id, lease, 0.0, **{"attempts": 0, **values})
+        LEASES.release(conversation_id, lease, 0.0, attempts=0)
     else:
         db.session.execute(delete(Outbox).where(Outbox.conversation_id == conversation_id))
 
@@ -172,7 +173,7 @@ def give_back(waiting: Waiting, seconds: float) -> None:
     db.session.commit()
 
 
-def log(message_id: int, state: str, reason: str | None, **fields: Any) -> None:
-    """Log what became of a message, without what it says."""
-    because = f": {reason}" if reason else ""
-    logger.info("Message %s %s%s", message_id, state, because, extra={"fields": fields})
+def log(state: str, reason: str | None, **fields: Any) -> None:
+    """Log what became of a message, without what it says; `fields` are keys of the line's JSON."""
+    text = f"Message {fields['message_id']} {state}" + (f": {reason}" if reason else "")
+    logger.info("%s", text, extra={"fields": {**fields, "state": state}})

@@ -1,10 +1,10 @@
 """What became of a message that was sent to a provider, stored."""
 
-from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
-from omnidesk.conversations.deliveries import FAILED, QUEUED, SENDING, SENT, UNKNOWN, Outbox
+from omnidesk.conversations.deliveries import CANCELLED, FAILED, QUEUED, SENDING, SENT, UNKNOWN
 from omnidesk.conversations.messages import Message
+from omnidesk.conversations.models import Conversation
 from omnidesk.db import db
 from omnidesk.providers.outgoing import Outcome, Refused, Sent, TryAgain
 from omnidesk.worker.outbox import LEASES, Waiting, log, settle
@@ -27,23 +27,19 @@ def record(waiting: Waiting, outcome: Outcome) -> None:
 
 def store(waiting: Waiting, outcome: Outcome) -> None:
     """Note it without committing. Locks are taken in the order of all: outbox, message."""
-    lock_outbox(waiting)
+    has_lease = LEASES.renew(waiting.conversation_id, waiting.lease)
     message = db.session.get(Message, waiting.message_id, with_for_update={"key_share": True})
     if message is not None:
         note(message, waiting, outcome)
         db.session.flush()
+    if not has_lease:
+        return
     if message is not None and message.delivery_state == QUEUED and isinstance(outcome, TryAgain):
         attempts = waiting.attempts + 1
         delay = delay_after(attempts, outcome.after)
         LEASES.release(waiting.conversation_id, waiting.lease, delay, attempts=attempts)
     else:
         settle(waiting.conversation_id, waiting.lease)
-
-
-def lock_outbox(waiting: Waiting) -> None:
-    """Lock the row of the outbox, if there is one."""
-    row = select(Outbox.conversation_id).filter_by(conversation_id=waiting.conversation_id)
-    db.session.execute(row.with_for_update())
 
 
 def note(message: Message, waiting: Waiting, outcome: Outcome) -> None:
@@ -59,7 +55,8 @@ def note(message: Message, waiting: Waiting, outcome: Outcome) -> None:
     else:
         changed = message.note_delivery(UNKNOWN, outcome.reason)
     if changed:
-        log(message.message_id, str(message.delivery_state), message.delivery_error)
+        fields = {"message_id": message.message_id, "channel_id": waiting.channel.channel_id}
+        log(str(message.delivery_state), message.delivery_error, **fields)
 
 
 def note_try(message: Message, waiting: Waiting, outcome: TryAgain) -> bool:
@@ -68,6 +65,22 @@ def note_try(message: Message, waiting: Waiting, outcome: TryAgain) -> bool:
         return False
     if is_over(waiting.attempts + 1, waiting.queued_at):
         return message.note_delivery(FAILED, outcome.reason)
+    if was_taken_over(message):
+        message.set_delivery(CANCELLED)
+        return True
     message.set_delivery(QUEUED, outcome.reason)
     message.delivery_at = waiting.queued_at  # since when it waits
     return True
+
+
+def was_taken_over(message: Message) -> bool:
+    """Return whether people took the conversation from the bot while its message was being sent.
+
+    A trigger cancels what was queued then. A bot that gave it away itself has sent it before.
+    """
+    if message.sender != "bot":
+        return False
+    conversation = db.session.get_one(Conversation, message.conversation_id)
+    handed_off_at = conversation.handed_off_at
+    gave_it_away = handed_off_at is not None and handed_off_at >= message.created_at
+    return not (conversation.handled_by_bot or gave_it_away)

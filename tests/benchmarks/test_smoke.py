@@ -3,6 +3,7 @@
 import json
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 from tests.servers import ROOT, environ
@@ -55,3 +56,19 @@ def test_a_little_of_every_benchmark_is_written_down(tmp_path: Path) -> None:
         assert (tmp_path / picture).read_text().startswith("<?xml")
     shortcuts = json.loads((results / "shortcuts-SQLite.json").read_text())["found"]
     assert {"list of 50, open", "one ticket, open, varied"} <= shortcuts.keys()
+
+
+def test_a_little_of_the_workers_benchmark_is_printed() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.worker", "--smoke"],
+        cwd=ROOT,
+        env=environ({}),
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr
+    for what in ("messages a second", "from POST to the receiver", "for a claim with 200 waiting"):
+        assert done.stdout.count(what) == 2

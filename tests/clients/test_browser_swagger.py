@@ -104,6 +104,8 @@ def test_every_get_works_as_it_is_filled_in(server: str, token: str, swagger_ui:
         assert "if-none-match" not in request.headers
         assert re.match(rf"{re.escape(server)}/", request.url)
         kind = "x-ndjson" if operation.endswith("/export") else "json"
+        if "/hooks/" in operation:  # which answers a text, and to a provider alone
+            continue
         schema = documented["200"]["content"][f"application/{kind}"]["schema"]
         if schema.get("type") == "array":
             assert status == 200, operation

@@ -12,11 +12,13 @@ OPTIONS = (
     "folderStrategy=Tags,parametersResolution=Example,requestParametersResolution=Example,"
     "enableOptionalParameters=false"
 )
-# The client of the example has tickets, and the session is another user's; a new password ends
-# all sessions.
+# The client of the example has tickets, the session is another user's, the channel has another
+# type; a new password ends all sessions.
 REFUSED = {
     "DELETE /api/clients/{client_id}": 409,
     "DELETE /api/me/sessions/{session_id}": 404,
+    "GET /api/hooks/{channel_type}/{channel_id}": 404,
+    "POST /api/hooks/{channel_type}/{channel_id}": 404,
     "POST /api/logout": 401,
 }
 

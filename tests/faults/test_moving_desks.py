@@ -7,15 +7,19 @@ from typing import Any
 
 import pytest
 from flask import Flask
+from sqlalchemy import select
 
 from omnidesk import migrations
+from omnidesk.conversations.deliveries import Outbox
+from omnidesk.conversations.messages import Message
 from omnidesk.db import Base, db
 from omnidesk.db.change_log import Change
+from omnidesk.operations.restored_messages import RESTORED
 from omnidesk.operations.transfer import export_desk
 from omnidesk.operations.transfer.desk_files import LEFT_OUT, tables
 from omnidesk.sample_data import demo
 from omnidesk.users.models import User
-from tests.conftest import Caller, make_user, on_sqlite
+from tests.conftest import Caller, make_channel, make_conversation, make_user, on_sqlite
 from tests.postgres import new_database
 from tests.routes import contents
 from tests.test_cli import run
@@ -114,6 +118,30 @@ def test_a_desk_is_moved_and_goes_on(
     assert caller.get("/api/tickets/103/history").json[-1]["op"] == "created"
     tags = {tag["tag"]: tag["tickets"] for tag in caller.get("/api/tags").json}
     assert tags["vip"] == 2
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_what_a_desk_has_to_send_is_not_sent_by_another_by_itself(
+    desk: Flask, new_desk: Callable[[str], Flask], tmp_path: Path, kind: str
+) -> None:
+    other = new_desk(kind)
+    make_channel()
+    chat = make_conversation(channel="telegram", external_chat_id="1")
+    address = f"/api/conversations/{chat.conversation_id}/messages"
+    admin = Caller(desk, as_admin(desk))
+    message_id = admin.post(address, json={"content": "Hello"}).json["message_id"]
+
+    move(desk, other, tmp_path / "export")
+
+    with other.app_context():
+        message = db.session.get_one(Message, message_id)
+        assert (message.delivery_state, message.delivery_error) == ("unknown", RESTORED)
+        assert db.session.scalars(select(Outbox)).all() == []
+        newest = db.session.scalars(select(Change).order_by(Change.seq.desc()).limit(1)).one()
+        assert (newest.entity_id, json.loads(str(newest.after))["delivery_state"]) == (
+            *(message_id, "unknown"),
+        )
+        db.session.remove()
 
 
 def as_admin(app: Flask) -> Any:

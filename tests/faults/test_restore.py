@@ -14,9 +14,21 @@ from sqlalchemy import create_engine, select, text
 
 from omnidesk import migrations
 from omnidesk.clients.models import Client
+from omnidesk.conversations.deliveries import Outbox
+from omnidesk.conversations.messages import Message
 from omnidesk.db import db
 from omnidesk.db.sqlite_files import files_at
-from tests.conftest import Caller, dispose_engines, make_client, make_ticket, make_user, on_sqlite
+from omnidesk.operations.restored_messages import RESTORED
+from tests.conftest import (
+    Caller,
+    dispose_engines,
+    make_channel,
+    make_client,
+    make_conversation,
+    make_ticket,
+    make_user,
+    on_sqlite,
+)
 from tests.test_backups import poor_role
 from tests.test_caches import TICKET, Desk, assert_strangers, desk
 
@@ -94,6 +106,28 @@ def kept_names(desk: Desk, kept: str) -> list[str]:
         clients = connection.scalars(text("SELECT full_name FROM client ORDER BY client_id")).all()
     engine.dispose()
     return list(clients)
+
+
+def test_what_a_backup_has_to_send_is_not_sent_by_itself(desk: Desk) -> None:
+    admin = desk.begin()
+    make_channel()
+    chat = make_conversation(channel="telegram", external_chat_id="1")
+    address = f"/api/conversations/{chat.conversation_id}/messages"
+    for state in ("sent", "sending", "queued"):
+        message_id = admin.post(address, json={"content": state}).json["message_id"]
+        db.session.get_one(Message, message_id).set_delivery(state)
+        db.session.commit()
+    path = back_up(desk)
+
+    restored(desk, path)
+
+    admin = Caller(desk.app, make_user("admin2", role="admin"))
+    found = [message["delivery"] for message in admin.get(address).json]
+    assert [delivery["state"] for delivery in found] == ["sent", "unknown", "unknown"]
+    assert found[1]["error"] == found[2]["error"] == RESTORED
+    assert db.session.scalars(select(Outbox)).all() == []
+    db.session.remove()
+    assert admin.post(f"{address}/{message_id}/retry").json["delivery"]["state"] == "queued"
 
 
 def test_a_backup_of_an_older_schema_is_brought_to_the_newest(desk: Desk) -> None:

@@ -109,7 +109,17 @@ MATRIX = (
     Row("GET /api/conversations/*/messages/*", "conversations:read", "conversations"),
     Row("PATCH /api/conversations/*/messages/*", "messages:relay", admins=True),
     Row("DELETE /api/conversations/*/messages/*", "messages:relay", admins=True),
+    Row("POST /api/conversations/*/messages/*/retry", "messages:write"),
+    Row("GET /api/channels", PEOPLE, admins=True),
+    Row("GET /api/channels/*", PEOPLE, admins=True),
+    Row("POST /api/channels", PEOPLE, admins=True),
+    Row("PATCH /api/channels/*", PEOPLE, admins=True),
+    Row("DELETE /api/channels/*", PEOPLE, admins=True),
+    Row("POST /api/channels/*/test", PEOPLE, admins=True),
     Row("POST /api/inbound", "messages:relay", admins=True),
+    Row("POST /api/hooks/*/*", PUBLIC),
+    Row("GET /api/hooks/*/*", PUBLIC),
+    Row("GET /api/channels/*/unsupported", PEOPLE, admins=True),
     *(
         Row(f"POST /api/imports/{name}", PEOPLE, admins=True)
         for name in ("clients", "tickets", "comments", "messages")

@@ -9,6 +9,7 @@ from omnidesk.auth.models import READ_SCOPES, SCOPES
 from omnidesk.db.change_log import ENTITIES
 from tests.conftest import (
     Caller,
+    make_channel,
     make_client,
     make_comment,
     make_conversation,
@@ -68,6 +69,7 @@ WRITES = (
     Write("conversations:write", "POST", f"{CONVERSATION}/return", None),
     Write("messages:write", "POST", MESSAGES, {"content": "Hello"}, 201),
     Write("messages:write", "POST", MESSAGES, {"content": "x", "external_message_id": "known"}),
+    Write("messages:write", "POST", f"{MESSAGES}/2/retry", None),
 )
 
 
@@ -83,6 +85,8 @@ def rows(admin: Caller) -> None:
     make_comment(ticket_id=1, user_id=admin.user.user_id, body=SECRET)
     conversation = make_conversation(client_id=client_id, external_chat_id=SECRET)
     make_message(conversation, content=SECRET, external_message_id="known")
+    make_channel("telegram", channel=conversation.channel)
+    make_message(conversation, sender="user", delivery_state="queued")
 
 
 def send(caller: Caller, write: Write, **headers: str) -> Any:

@@ -16,6 +16,7 @@ REQUESTS = {  # the name of each limit, and its setting
     "token": "RATE_LIMIT_TOKEN",
     "anonymous": "RATE_LIMIT_ANONYMOUS",
     "preflight": "RATE_LIMIT_TOKEN",
+    "hook": "RATE_LIMIT_HOOKS",
 }
 ATTEMPTS = {  # to prove a password: the name of each limit, and its setting
     "login": "RATE_LIMIT_LOGIN",
@@ -77,6 +78,10 @@ class RateLimits:
         It has no token, although requests with one may follow: it does not count as anonymous.
         """
         self._count("preflight", rate_limit_key(address))
+
+    def count_hook(self, channel_id: int) -> None:
+        """Count what the provider of a channel has signed and sent; raise 429 for too many."""
+        self._count("hook", str(channel_id))
 
     def _count(self, name: str, key: str) -> None:
         """Count a request by a key; raise 429 for too many."""

@@ -31,6 +31,7 @@ MESSAGE = Logged(
     ("created_at", "sent_at", "edited_at", "deleted_at", "delivery_at"),
     ("meta",),
 )
+MAX_HOURS = 878_400
 STATES = "'cancelled', 'queued', 'sending', 'unknown', 'sent', 'failed', 'delivered', 'read'"
 MESSAGE_CHECKS = (
     f"CONSTRAINT ck_message_delivery_state CHECK (delivery_state IN ({STATES}))",
@@ -89,6 +90,24 @@ WHERE conversation_id = NEW.conversation_id AND sender = 'bot' AND delivery_stat
 TAKEN_OVER = (
     "OLD.handled_by_bot AND NOT NEW.handled_by_bot AND NEW.handed_off_at {same} OLD.handed_off_at"
 )
+# A channel that is deleted meanwhile queues nothing: the message is refused.
+QUEUED = """
+{queue};
+IF NOT FOUND THEN RAISE EXCEPTION USING
+    ERRCODE = 'foreign_key_violation', TABLE = 'outbox',
+    CONSTRAINT = 'fk_outbox_channel_id', MESSAGE = 'the channel was deleted';
+END IF
+"""
+# Conversations refer to a channel by its name, which need not have a row.
+IN_USE = "SELECT 1 FROM conversation WHERE channel = OLD.channel"
+REFUSE = {
+    "sqlite": f"SELECT RAISE(ABORT, 'the channel has conversations') WHERE EXISTS ({IN_USE})",
+    "postgresql": f"""
+IF EXISTS ({IN_USE}) THEN RAISE EXCEPTION USING
+    ERRCODE = 'foreign_key_violation', TABLE = 'conversation',
+    MESSAGE = 'the channel has conversations';
+END IF""",
+}
 ON_POSTGRESQL = """
 CREATE OR REPLACE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN {body}; RETURN NULL; END $$;
@@ -146,6 +165,9 @@ def add_tables() -> None:
         ),
         sa.CheckConstraint(
             "length(secrets) BETWEEN 1 AND 4096", name=op.f("ck_channel_secrets_length")
+        ),
+        sa.CheckConstraint(
+            f"reopen_hours BETWEEN 0 AND {MAX_HOURS}", name=op.f("ck_channel_reopen_hours")
         ),
         sa.PrimaryKeyConstraint("channel_id", name=op.f("pk_channel")),
         sa.UniqueConstraint("channel", name=op.f("uq_channel_channel")),
@@ -232,8 +254,9 @@ def add_indexes() -> None:
 
 def add_triggers(dialect: str) -> None:
     """Let messages move their conversations and queue themselves; let a take-over cancel some."""
-    trigger = ON_POSTGRESQL if dialect == "postgresql" else ON_SQLITE
-    now, same = NOW[dialect], "IS NOT DISTINCT FROM" if dialect == "postgresql" else "IS"
+    is_postgresql = dialect == "postgresql"
+    trigger = ON_POSTGRESQL if is_postgresql else ON_SQLITE
+    now, same = NOW[dialect], "IS NOT DISTINCT FROM" if is_postgresql else "IS"
     for name, event, table, when, body in (
         (
             *("move_conversation", "INSERT", "message", "NEW.kind <> 'note'"),
@@ -241,11 +264,14 @@ def add_triggers(dialect: str) -> None:
         ),
         (
             *("queue_message", "INSERT", "message", "NEW.delivery_state = 'queued'"),
-            QUEUE.format(now=now),
+            QUEUED.format(queue=QUEUE.format(now=now).strip())
+            if is_postgresql
+            else QUEUE.format(now=now),
         ),
         (
             *("taken_over", "UPDATE OF handled_by_bot", "conversation"),
             *(TAKEN_OVER.format(same=same), CANCEL.format(now=now)),
         ),
+        ("channel_in_use", "DELETE", "channel", "true", REFUSE[dialect]),
     ):
         op.execute(trigger.format(name=name, event=event, table=table, when=when, body=body))

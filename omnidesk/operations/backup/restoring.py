@@ -11,6 +11,7 @@ from omnidesk.db.database_id import DatabaseId
 from omnidesk.db.feed_start import start_anew
 from omnidesk.db.postgresql import disable_timeouts
 from omnidesk.db.statements import drop_idle_connections
+from omnidesk.operations.restored_messages import note_unknown
 
 
 def check(file: Path) -> None:
@@ -48,8 +49,9 @@ def database_name() -> str:
 def prepare(engine: Engine, file: Path, beyond: int) -> None:
     """Bring a restored database to the newest schema, and let it be another one to all readers.
 
-    It gets a new id, and its feed starts beyond the changes that the backup has, and those up to a
-    seq that the database in its place has had. Raises ClickException.
+    Nothing is sent that it has to send. It gets a new id, and its feed starts beyond the changes
+    that the backup has, and those up to a seq that the database in its place has had. Raises
+    ClickException.
     """
     with engine.begin() as connection:
         disable_timeouts(connection)
@@ -59,5 +61,6 @@ def prepare(engine: Engine, file: Path, beyond: int) -> None:
             migrations.upgrade_within(connection)
         except migrations.NewerSchemaError as error:
             raise click.ClickException(f"{file} cannot be restored. {error}") from None
+        note_unknown(connection)
         DatabaseId.renew(connection)
         start_anew(connection, beyond)

@@ -21,6 +21,7 @@ from omnidesk.db.counters import Counter
 from omnidesk.db.database_id import DatabaseId
 from omnidesk.db.postgresql import disable_timeouts
 from omnidesk.migrations.frozen.search_v1 import rebuild
+from omnidesk.operations.restored_messages import note_unknown
 from omnidesk.operations.transfer.desk_files import MANIFEST, file_of, numbered, rows_in, tables
 
 BATCH = 1_000  # rows in memory
@@ -159,9 +160,10 @@ def store(connection: Connection, table: Table, rows: list[dict[str, Any]]) -> N
 
 
 def finish(connection: Connection, last_numbers: dict[str, int]) -> None:
-    """Go on after the last numbers, with an id of the database's own."""
+    """Go on after the last numbers, with an id of the database's own, and send nothing."""
     for table in tables():
         continue_after(connection, table, last_numbers.get(table.name, 0))
+    note_unknown(connection)
     DatabaseId.renew(connection)
     if connection.dialect.name == "postgresql":
         renumber_restored(connection)

@@ -110,7 +110,7 @@ def sent_id(found: dict[str, Any]) -> str | None:
         message_id = found["messages"][0]["id"]
     except (LookupError, TypeError):
         return None
-    is_id = isinstance(message_id, str) and 0 < len(message_id) <= 255
+    is_id = isinstance(message_id, str) and 0 < len(message_id) <= 255 and message_id.isprintable()
     return message_id if is_id else None
 
 

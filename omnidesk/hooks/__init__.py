@@ -1,0 +1,1 @@
+"""Hooks: the routes where providers send what happens on their channels."""

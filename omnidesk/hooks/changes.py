@@ -1,0 +1,69 @@
+"""What happens on a channel to messages, chats and people that are known already."""
+
+from omnidesk.channels.models import Channel
+from omnidesk.clients.identities import Identity
+from omnidesk.conversations.messages import NEEDS_TEXT, Message
+from omnidesk.conversations.models import Conversation
+from omnidesk.db import db
+from omnidesk.inbound.chats import Chat
+from omnidesk.providers.updates import IdChanged, MessageDeleted
+
+LOCK = {"key_share": True}
+
+
+def lock(message: Message) -> None:
+    """Wait for others who write in the conversation, lock the message, and read it anew."""
+    db.session.get(Conversation, message.conversation_id, with_for_update=LOCK)
+    db.session.refresh(message, with_for_update=LOCK)
+
+
+def edit_message(message: Message, content: str) -> None:
+    """Change the text of a message; nothing where that was deleted or would be empty."""
+    lock(message)
+    if message.deleted_at is None and (content.strip() or message.kind not in NEEDS_TEXT):
+        message.change(content=content)
+
+
+def delete_message(channel: Channel, deleted: MessageDeleted) -> None:
+    """Empty a message that was deleted on its channel; nothing where it is not known."""
+    found = Chat(channel.channel, deleted.chat_id).find(deleted.message_id)
+    if found and found[1]:
+        lock(found[1])
+        found[1].erase()
+
+
+def change_id(channel: Channel, changed: IdChanged) -> None:
+    """Let a client be known by another id, too, and go on in the chat that has it.
+
+    A conversation stays with its chat: elsewhere, other messages can have the ids of its messages.
+    """
+    Identity.lock_all()
+    known = Identity.of(channel.channel, changed.old)
+    if known and Identity.of(channel.channel, changed.new) is None:
+        new = {"channel": channel.channel, "external_user_id": changed.new}
+        db.session.add(Identity(client_id=known.client_id, **new))
+    old, new_chat = (Chat(channel.channel, chat_id) for chat_id in changed)
+    conversation = active(old)
+    if conversation is None:
+        return
+    conversation.change(active=False)
+    db.session.flush()
+    if active(new_chat) is None:
+        db.session.add(continued(conversation, new_chat))
+
+
+def active(chat: Chat) -> Conversation | None:
+    """Return the active conversation of a chat, locked, or None."""
+    found = chat.conversations().where(Conversation.active)
+    return db.session.scalar(found.with_for_update(key_share=True))
+
+
+def continued(conversation: Conversation, chat: Chat) -> Conversation:
+    """Return a new conversation in a chat, with whom and by whom another one was."""
+    assigned_to = None if conversation.has_no_assignee() else conversation.assigned_to
+    return Conversation.new(
+        client_id=conversation.client_id,
+        handled_by_bot=conversation.handled_by_bot,
+        assigned_to=assigned_to,
+        **chat._asdict(),
+    )
