@@ -151,12 +151,14 @@ def test_a_webhook_that_was_moved_meanwhile_is_left_alone(app: Any, monkeypatch:
     monkeypatch.setattr(READ, slowly)
     make_deliveries()
 
-    assert len(seqs(webhook)) == 1
+    assert seqs(webhook) == [newest() - 1, newest()]
+    assert [place.after_seq for place in positions()] == [newest()]
 
 
 def in_other_context(app: Flask) -> None:
-    """Make deliveries as another worker would."""
+    """Make deliveries as another worker would, after one more change."""
     with app.app_context():
+        make_client()
         make_deliveries()
 
 

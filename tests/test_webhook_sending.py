@@ -15,7 +15,8 @@ from omnidesk.webhooks.models import OLDEST_PENDING, Webhook
 from omnidesk.webhooks.queue import WebhookQueue
 from omnidesk.webhooks.sending import BATCH, JITTER, SCHEDULE
 from tests.conftest import Caller, make_client, reload
-from tests.receivers import Receiver, answer, receiver, redirect
+from tests.names import Names
+from tests.receivers import Receiver, answer, drip, hang, receiver, redirect
 from tests.webhooks import deliveries, make_due, make_webhook, told, work
 
 PATH = "/api/webhooks/1"
@@ -247,17 +248,22 @@ def test_what_a_dead_worker_had_is_sent_by_another(webhook: Webhook, there: Rece
     assert len(there.requests) == 2
 
 
-def test_who_has_lost_a_lease_notes_nothing(webhook: Webhook, there: Receiver) -> None:
+@pytest.mark.parametrize(("first", "then", "state"), [(200, 500, "sent"), (500, 200, "pending")])
+def test_who_has_lost_a_lease_notes_nothing(
+    webhook: Webhook, there: Receiver, first: int, then: int, state: str
+) -> None:
     slow = WebhookQueue(Event())
     slow.step()
     (batch,) = slow.claim(webhook.webhook_id, 1)
     make_due()
+    there.otherwise = answer(first)
     work()
-    there.otherwise = answer(500)
+    there.otherwise = answer(then)
 
     slow.send(batch)
 
-    assert [delivery.state for delivery in deliveries(webhook)] == ["sent", "sent"]
+    assert {delivery.state for delivery in deliveries(webhook)} == {state}
+    assert {delivery.attempts for delivery in deliveries(webhook)} <= {0, 1}
 
 
 def test_many_are_claimed_together_and_shared_among_threads(webhook: Webhook) -> None:
@@ -343,3 +349,32 @@ def test_what_waits_for_a_worker_is_known_and_not_what_waits_for_a_receiver(
     assert waiting == [True, True, False, False]
     make_client()
     assert waits()
+
+
+def test_a_name_that_gets_a_private_address_later_is_not_connected_to(
+    admin: Caller, there: Receiver, names: Names
+) -> None:
+    names.found = [["93.184.215.14"]]
+    url = f"http://moves.example:{there.port}/hook"
+    new = {"url": url, "types": ["client.*"]}
+    assert admin.post("/api/webhooks", json=new).status_code == 201
+    make_client()
+
+    names.found = [["10.0.0.1"]]
+    work()
+
+    (delivery,) = deliveries(db.session.get_one(Webhook, 1))
+    assert delivery.error == "moves.example has an address that is not public."
+    assert there.connections == 0
+
+
+@pytest.mark.parametrize("behaviour", [hang, drip])
+def test_a_receiver_that_takes_too_long_is_left(
+    webhook: Webhook, there: Receiver, monkeypatch: pytest.MonkeyPatch, behaviour: Any
+) -> None:
+    monkeypatch.setattr("omnidesk.webhooks.requests.MAX_SECONDS", 1.2)
+    there.will(behaviour)
+
+    work()
+
+    assert deliveries(webhook)[0].error == f"{there.url}: it took too long."

@@ -12,6 +12,7 @@ from omnidesk.db import db
 from omnidesk.http.idempotency import IdempotencyKey
 from omnidesk.http.rate_limits.storage import RateLimitWindow
 from omnidesk.operations import change_log, counts, text_index, upgrade_plan
+from omnidesk.webhooks.queue import prune_some
 
 
 @click.command(cls=DeskCommand)
@@ -83,11 +84,14 @@ def seed(tickets: int, comments: int, messages: int, events: int, random_seed: i
 def prune(change_log_days: int | None) -> None:
     """Delete idempotency keys older than a day, expired sessions and ended rate-limit windows.
 
-    On SQLite, the text index is merged, too.
+    Deliveries to webhooks go, too, when they were sent or have failed for 30 days. On SQLite, the
+    text index is merged.
     """
     keys, sessions = IdempotencyKey.prune(), UserSession.prune()
     RateLimitWindow.prune()
     db.session.commit()
+    while prune_some():
+        continue
     text_index.merge_all()
     click.echo(f"{keys} idempotency keys and {sessions} sessions were deleted.")
     if days := change_log_days or current_app.config["CHANGE_LOG_DAYS"]:

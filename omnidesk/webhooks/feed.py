@@ -12,7 +12,9 @@ from omnidesk.db.session import READ
 from omnidesk.db.statements import Statement
 from omnidesk.webhooks.event_types import LoggedChange
 from omnidesk.webhooks.models import Webhook
+from omnidesk.webhooks.reading import InTurn
 
+READ_TOGETHER = 10  # changes that are about to be sent: few, as each may be long
 AT_ONCE = 500  # changes that are read together
 COLUMNS: tuple[Any, ...] = (
     *(Change.seq, json_sql.JsonTime(Change.at).label("at"), Change.actor, Change.entity),
@@ -59,13 +61,16 @@ def changes_after(seq: int) -> list[LoggedChange]:
     return [LoggedChange(*row) for row in NEXT.fetch(after=seq)]
 
 
-CHANGE = Statement(select(*COLUMNS).where(Change.seq == bindparam("seq", type_=Integer())))
+SEQS = [bindparam(f"seq_{number}", type_=Integer()) for number in range(READ_TOGETHER)]
+CHANGES = InTurn(select(*COLUMNS).where(Change.seq.in_(SEQS)))
 
 
-def change_of(seq: int) -> LoggedChange | None:
-    """Return a change as it is now; None where the log no longer has it."""
-    found = CHANGE.fetch(seq=seq)
-    return LoggedChange(*found[0]) if found else None
+def changes_of(seqs: Sequence[int]) -> dict[int, LoggedChange]:
+    """Return those of at most ten changes that the log still has, as they are now, by their seq."""
+    missing = READ_TOGETHER - len(seqs)  # the statement is always the same
+    padded = [*seqs, *([seqs[0]] * missing)]
+    values = {f"seq_{number}": seq for number, seq in enumerate(padded)}
+    return {row[0]: LoggedChange(*row) for row in CHANGES.fetch(**values)}
 
 
 def changes_between(after_seq: int, to_seq: int) -> Sequence[LoggedChange]:

@@ -113,6 +113,7 @@ class Webhook(Versioned, Base):
             WebhookDelivery.webhook_id == self.webhook_id,
             WebhookDelivery.due_at.is_not(None),
             WebhookDelivery.lease.is_(None),
+            WebhookDelivery.attempts > 0,  # others are due already
         )
         db.session.execute(
             pending.values(as_new()), execution_options={"synchronize_session": False}

@@ -8,10 +8,10 @@ from flask import current_app
 from sqlalchemy import bindparam, case, select
 
 from omnidesk.db.clock import due_in
-from omnidesk.db.statements import Statement
 from omnidesk.egress import Answer, NoAnswer, NotConnected, Rules, connect
 from omnidesk.webhooks.deliveries import MAX_ERROR
 from omnidesk.webhooks.models import Webhook
+from omnidesk.webhooks.reading import InTurn
 from omnidesk.webhooks.signatures import headers
 
 MAX_SECONDS = 15.0  # for the connection, the request and the answer
@@ -74,7 +74,7 @@ class Target(NamedTuple):
             return Outcome(None, str(error)[:MAX_ERROR])
 
 
-TARGET = Statement(
+TARGET = InTurn(
     select(
         *(Webhook.active, Webhook.url, Webhook.format, Webhook.secret),
         case((Webhook.old_secret_until > due_in(0), Webhook.old_secret)),

@@ -3,7 +3,7 @@
 A batch ends at the first failure: a receiver that does not work is asked for one thing at a time.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from random import uniform
 from threading import Event
 from time import monotonic
@@ -18,8 +18,10 @@ from omnidesk.db.postgresql import within_deadline
 from omnidesk.db.statements import Statement
 from omnidesk.webhooks.bodies import standard_body
 from omnidesk.webhooks.deliveries import FAILED, SENT, WebhookDelivery, message_id
-from omnidesk.webhooks.feed import change_of
+from omnidesk.webhooks.event_types import LoggedChange
+from omnidesk.webhooks.feed import READ_TOGETHER, changes_of
 from omnidesk.webhooks.models import SLACK, Webhook
+from omnidesk.webhooks.reading import InTurn
 from omnidesk.webhooks.requests import Outcome, Target
 from omnidesk.webhooks.slack import slack_body
 
@@ -29,7 +31,7 @@ SCHEDULE = (5, 300, 1800, 2 * HOUR, 5 * HOUR, 10 * HOUR, 14 * HOUR, 20 * HOUR, 2
 JITTER = 0.1  # of each of them, more or less
 MAX_WAIT = 24.0 * HOUR
 BATCH = 50  # deliveries
-BATCH_SECONDS = 10.0  # after which none is begun any more, so that the lease lasts
+BATCH_SECONDS = 2.0  # after which what was sent is recorded: a crash repeats it
 MAX_DATABASE_WAIT = 10.0  # seconds for SQLite's write lock
 NOT_LOGGED = "The change log no longer has the change."
 
@@ -81,17 +83,27 @@ def attempt_all(batch: Batch, target: Target, stopping: Event) -> dict[int, Outc
     """Return what became of the deliveries, up to the first failure or as long as there is time."""
     outcomes: dict[int, Outcome] = {}
     give_up_at = monotonic() + BATCH_SECONDS
-    for delivery in batch.deliveries:
-        outcome = outcomes[delivery.delivery_id] = attempt(delivery, target)
+    for delivery, change in with_changes(batch.deliveries):
+        outcome = outcomes[delivery.delivery_id] = attempt(delivery, change, target)
         failed = not outcome.ok and outcome.error != NOT_LOGGED
         if failed or stopping.is_set() or monotonic() > give_up_at:
             break
     return outcomes
 
 
-def attempt(delivery: Row[Any], target: Target) -> Outcome:
-    """Send a delivery, made of its change as it is now; return what became of it."""
-    change = change_of(delivery.seq)
+def with_changes(
+    deliveries: Sequence[Row[Any]],
+) -> Iterator[tuple[Row[Any], LoggedChange | None]]:
+    """Yield deliveries with their changes, which are read shortly before."""
+    for first in range(0, len(deliveries), READ_TOGETHER):
+        some = deliveries[first : first + READ_TOGETHER]
+        changes = changes_of([delivery.seq for delivery in some])
+        for delivery in some:
+            yield delivery, changes.get(delivery.seq)
+
+
+def attempt(delivery: Row[Any], change: LoggedChange | None, target: Target) -> Outcome:
+    """Send a delivery; return what became of it."""
     if change is None:
         return Outcome(None, NOT_LOGGED)
     write = slack_body if target.format == SLACK else standard_body
@@ -171,7 +183,7 @@ def note_success_or_failure(webhook_id: int, outcomes: Mapping[int, Outcome]) ->
         db.session.flush()
 
 
-IS_FAILING = Statement(
+IS_FAILING = InTurn(
     select(Webhook.webhook_id).where(
         Webhook.webhook_id == bindparam("webhook_id"), Webhook.failing_since.is_not(None)
     )

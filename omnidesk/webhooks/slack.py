@@ -8,6 +8,7 @@ from sqlalchemy import Integer, bindparam, column, select, table
 
 from omnidesk.db.statements import Statement
 from omnidesk.webhooks.event_types import LoggedChange
+from omnidesk.webhooks.reading import InTurn
 
 MAX_TITLE = 200  # code points
 MAX_TEXT = 1_000
@@ -29,10 +30,10 @@ TIMES = ("_at", "_since", "_until")
 LEFT_OUT = {*TITLES.values(), "description", "meta", "turn", "unread_count", "read_up_to"}
 
 
-USER_NAME = Statement(
+USER_NAME = InTurn(
     select(USER.c.full_name).where(USER.c.user_id == bindparam("id", type_=Integer()))
 )
-SUBJECT = Statement(
+SUBJECT = InTurn(
     select(TICKET.c.subject).where(TICKET.c.ticket_id == bindparam("id", type_=Integer()))
 )
 
