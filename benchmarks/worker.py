@@ -45,6 +45,7 @@ class Plan(NamedTuple):
     posts: int
 
 
+STEP = 500  # conversations
 WHOLE, SMOKE = Plan(1_000, 100_000, 50, 50), Plan(20, 200, 3, 3)
 
 
@@ -65,7 +66,12 @@ class Desk:
             self.channel_id = save(Channel(**kind, settings=settings, secrets=secrets)).channel_id
 
     def fill(self, count: int) -> None:
-        """Store conversations with a queued message each."""
+        """Store conversations with a queued message each, a few in a transaction."""
+        for begun in range(0, count, STEP):
+            self.fill_some(min(STEP, count - begun))
+
+    def fill_some(self, count: int) -> None:
+        """Store some conversations in one transaction."""
         now = utcnow()
         with self.app.app_context():
             first = (
