@@ -90,7 +90,7 @@ class Desk:
         """Return how many deliveries are in each state."""
         with self.app.app_context():
             found = select(WebhookDelivery.state, func.count()).group_by(WebhookDelivery.state)
-            rows: Any = db.session.execute(found)
+            rows: Any = db.session.execute(found).all()
             return Counter(dict(rows))
 
     def errors(self, webhook_id: int) -> list[str | None]:
