@@ -16,7 +16,8 @@ from omnidesk.conversations.deliveries import Outbox
 from omnidesk.conversations.messages import Message
 from omnidesk.conversations.models import Conversation
 from omnidesk.db import db, utcnow
-from omnidesk.providers.outgoing import Pace, Sent, TryAgain
+from omnidesk.db.change_log import Change
+from omnidesk.providers.outgoing import Pace, Refused, Sent, TryAgain
 from omnidesk.worker import outbox, retries
 from omnidesk.worker.destinations import Destinations
 from omnidesk.worker.heartbeat import Heartbeat, Worker
@@ -240,6 +241,32 @@ def test_a_final_refusal_fails_at_once_and_the_next_message_is_sent(desk: Desk) 
 
     assert desk.delivery(first) == ("failed", "Forbidden: bot was blocked by the user")
     assert desk.delivery(second) == ("sent", None)
+
+
+def test_a_secret_that_a_provider_repeats_is_stored_nowhere(desk: Desk) -> None:
+    message_id = desk.post(desk.conversation())
+    desk.telegram.once(refused((403, f"Forbidden: {desk.telegram.token} is no bot here")))
+
+    desk.work()
+
+    assert desk.delivery(message_id) == ("failed", "Forbidden: *** is no bot here")
+    logged = [change.after for change in db.session.scalars(select(Change))]
+    assert not [text for text in logged if text and desk.telegram.token in text]
+
+
+def test_of_an_erased_clients_message_no_error_is_kept(desk: Desk) -> None:
+    conversation = desk.conversation()
+    message_id = desk.post(conversation, "Hello")
+    (claimed,) = desk.claim()
+    assert outbox.begin(claimed)
+    erase = f"/api/clients/{conversation.client_id}/erase"
+    name = desk.admin.get(f"/api/clients/{conversation.client_id}").json["full_name"]
+    assert desk.admin.post(erase, json={"full_name": name}).status_code == 200
+    db.session.remove()
+
+    desk.queue.note(claimed, Refused("Forbidden: Ada has blocked the bot"))
+
+    assert desk.delivery(message_id) == ("failed", None)
 
 
 def test_what_no_provider_sends_fails_with_the_reason(desk: Desk) -> None:

@@ -105,6 +105,13 @@ class Channel(Versioned, Base):
         variable = json.loads(self.secrets).get(name)
         return os.environ.get(variable) or None if variable else None
 
+    def without_secrets(self, text: str) -> str:
+        """Return a text without the channel's secrets, if a provider has repeated one."""
+        for name in json.loads(self.secrets):
+            if secret := self.secret(name):
+                text = text.replace(secret, "***")
+        return text
+
 
 # Whether messages are sent on it.
 SERVES = and_(Channel.active, Channel.type != literal_column(f"'{NONE}'"))

@@ -64,7 +64,7 @@ def ask(channel: Channel, rules: Rules) -> str | None:
                 request.headers, request.body, method=method, timeout=ANSWER_SECONDS
             )
     except (NotConfigured, NotConnected, NoAnswer) as error:
-        return without_secrets(channel, str(error))
+        return channel.without_secrets(str(error))
     return None if 200 <= answer.status < 300 else refusal(channel, answer)
 
 
@@ -74,15 +74,7 @@ def refusal(channel: Channel, answer: Answer) -> str:
     error = found.get("error")
     told = error.get("message") if isinstance(error, dict) else found.get("description")
     status = f"It answered with status {answer.status}"
-    return without_secrets(channel, f"{status}: {said(told)}" if told else f"{status}.")
-
-
-def without_secrets(channel: Channel, text: str) -> str:
-    """Return a text without the channel's secrets, if a provider has repeated one."""
-    for name in SETUPS[channel.type].secrets:
-        if secret := channel.secret(name):
-            text = text.replace(secret, "***")
-    return text
+    return channel.without_secrets(f"{status}: {said(told)}" if told else f"{status}.")
 
 
 def telegram_request(channel: Channel) -> Request:

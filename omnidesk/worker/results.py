@@ -1,7 +1,9 @@
 """What became of a message that was sent to a provider, stored."""
 
+from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
+from omnidesk.clients.models import Client
 from omnidesk.conversations.deliveries import CANCELLED, FAILED, QUEUED, SENDING, SENT, UNKNOWN
 from omnidesk.conversations.messages import Message
 from omnidesk.conversations.models import Conversation
@@ -30,7 +32,8 @@ def store(waiting: Waiting, outcome: Outcome) -> None:
     has_lease = LEASES.renew(waiting.conversation_id, waiting.lease)
     message = db.session.get(Message, waiting.message_id, with_for_update={"key_share": True})
     if message is not None:
-        note(message, waiting, outcome)
+        with db.session.no_autoflush:  # or the change log would have the error as it came
+            note(message, waiting, outcome)
         db.session.flush()
     if not has_lease:
         return
@@ -40,6 +43,17 @@ def store(waiting: Waiting, outcome: Outcome) -> None:
         LEASES.release(waiting.conversation_id, waiting.lease, delay, attempts=attempts)
     else:
         settle(waiting.conversation_id, waiting.lease)
+
+
+def shown_error(message: Message, waiting: Waiting) -> str | None:
+    """Return the error of a message without secrets; None where its client was erased."""
+    if message.delivery_error is None:
+        return None
+    theirs = select(Client.erasure).join(Conversation, Conversation.client_id == Client.client_id)
+    erasure = theirs.where(Conversation.conversation_id == message.conversation_id)
+    if db.session.scalar(erasure) is not None:
+        return None
+    return waiting.channel.without_secrets(message.delivery_error)
 
 
 def note(message: Message, waiting: Waiting, outcome: Outcome) -> None:
@@ -55,6 +69,7 @@ def note(message: Message, waiting: Waiting, outcome: Outcome) -> None:
     else:
         changed = message.note_delivery(UNKNOWN, outcome.reason)
     if changed:
+        message.delivery_error = shown_error(message, waiting)
         fields = {"message_id": message.message_id, "channel_id": waiting.channel.channel_id}
         log(str(message.delivery_state), message.delivery_error, **fields)
 
