@@ -7,8 +7,8 @@ bind = $(PYTHON) -c "import socket; socket.create_server(('127.0.0.1', $(PORT)))
 is_busy = $(shell $(bind) 2>&1 | grep 'Address already in use')
 serve = OMNIDESK_ENV=$${OMNIDESK_ENV:-development} PORT=$(PORT)
 
-# What ruff's S105, S108, S311 and S608 check too, where each exception has its reason.
-known = B105,B108,B311,B608
+# What ruff's S105, S108, S311, S606 and S608 check too, where each exception has its reason.
+known = B105,B108,B311,B606,B608
 
 # uv takes seconds where pip takes a minute; where it reaches no index, pip may, as it is set up.
 sync = $(bin)/uv pip install --quiet --system-certs --compile-bytecode --python $(1) -r $(2) || \
