@@ -21,6 +21,7 @@ from tests.conftest import (
     make_ticket,
     save,
 )
+from tests.webhooks import make_webhook
 
 
 def make_rows(user: Any) -> None:
@@ -31,6 +32,7 @@ def make_rows(user: Any) -> None:
     make_comment(ticket_id=1, user_id=user.user_id)
     make_message(make_conversation(client_id=1))
     make_channel()
+    make_webhook()
     save(ApiToken.new(user.user_id, "Relay", ["tickets:read"], None))
 
 

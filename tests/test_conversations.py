@@ -24,6 +24,7 @@ KEYS = [
     "turn",
     "handed_off_at",
     "handoff_reason",
+    "reply_until",
 ]
 MESSAGE_KEYS = [
     "message_id",
@@ -38,6 +39,7 @@ MESSAGE_KEYS = [
     "sent_at",
     "edited_at",
     "deleted_at",
+    "delivery",
 ]
 
 
