@@ -29,7 +29,7 @@ from tests.conftest import (
     make_user,
     on_sqlite,
 )
-from tests.test_backups import poor_role
+from tests.faults.test_backup_folder import poor_role
 from tests.test_caches import TICKET, Desk, assert_strangers, desk
 
 __all__ = ["desk", "poor_role"]

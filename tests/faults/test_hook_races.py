@@ -10,6 +10,7 @@ from sqlalchemy import text as text_
 from omnidesk.db import db
 from omnidesk.db.session import READ
 from tests.conftest import Caller, make_conversation, make_message, reload
+from tests.faults.test_inbound_races import messages
 from tests.hooks import make_channel, path_of, signed
 from tests.providers import telegram_updates as telegram
 from tests.providers.operator import Operator
@@ -17,7 +18,6 @@ from tests.providers.telegram import Telegram
 from tests.providers.whatsapp import WhatsApp
 from tests.providers.whatsapp_updates import User, echoes, notification, text, written_by
 from tests.servers import run_concurrently
-from tests.test_inbound_races import messages
 
 USERS = [User(f"1650555{number:04}", f"US.{number}") for number in range(4)]
 

@@ -16,8 +16,8 @@ from omnidesk.db import db
 from omnidesk.operations import upgrade_plan
 from omnidesk.sample_data import bulk
 from tests.conftest import on_postgresql, on_sqlite
+from tests.faults.test_migrations import empty
 from tests.test_cli import run
-from tests.test_migrations import empty
 
 __all__ = ["empty"]  # a fixture
 
