@@ -26,7 +26,7 @@ SETTINGS = {"api_base": "https://api.telegram.org"}
 SECRETS = {"bot_token": "CHANNEL_TELEGRAM_BOT_TOKEN"}
 
 
-class ChannelSettings(Schema):
+class ChannelSettingsInput(Schema):
     """What a channel's type is set up with; null stands for the default."""
 
     api_base = BaseUrlField(
@@ -49,7 +49,7 @@ class ChannelSettings(Schema):
     url = UrlField(allow_none=True, description="Webhook: where messages are sent to")
 
 
-class ChannelSecrets(Schema):
+class ChannelSecretsInput(Schema):
     """Of each secret the environment variable that has it; null for none."""
 
     access_token = SecretField(description="WhatsApp: the token of the system user")
@@ -66,12 +66,12 @@ class ChannelFields(Schema):
     """What can be changed of a channel."""
 
     settings = fields.Nested(
-        ChannelSettings,
+        ChannelSettingsInput,
         load_default=dict,
         metadata={"description": "What its type is set up with", "example": SETTINGS},
     )
     secrets = fields.Nested(
-        ChannelSecrets,
+        ChannelSecretsInput,
         load_default=dict,
         metadata={
             "description": "Of each secret the name of the environment variable that has it, which"

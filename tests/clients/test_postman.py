@@ -12,14 +12,32 @@ OPTIONS = (
     "folderStrategy=Tags,parametersResolution=Example,requestParametersResolution=Example,"
     "enableOptionalParameters=false"
 )
-# The client of the example has tickets, the session is another user's, the channel has another
-# type; a new password ends all sessions.
+# The client of the example has tickets, the session is another user's, the message is not sent from
+# here; what is deleted first is gone; a new password ends all sessions.
 REFUSED = {
     "DELETE /api/clients/{client_id}": 409,
     "DELETE /api/me/sessions/{session_id}": 404,
+    "GET /api/channels/{channel_id}/unsupported": 404,
     "GET /api/hooks/{channel_type}/{channel_id}": 404,
+    "GET /api/webhooks/{webhook_id}/deliveries": 404,
+    "POST /api/channels/{channel_id}/test": 404,
+    "POST /api/conversations/{conversation_id}/messages/{message_id}/retry": 409,
     "POST /api/hooks/{channel_type}/{channel_id}": 404,
     "POST /api/logout": 401,
+    "POST /api/webhooks/{webhook_id}/deliveries/{delivery_id}/retry": 404,
+    "POST /api/webhooks/{webhook_id}/replay": 404,
+    "POST /api/webhooks/{webhook_id}/rotate": 404,
+    "POST /api/webhooks/{webhook_id}/test": 404,
+}
+# Whether the hosts in their examples have an address depends on the machine.
+LOOKED_UP = {
+    f"{method} /api/{path}"
+    for method, path in (
+        ("POST", "channels"),
+        ("PATCH", "channels/{channel_id}"),
+        ("POST", "webhooks"),
+        ("PATCH", "webhooks/{webhook_id}"),
+    )
 }
 
 
@@ -50,5 +68,6 @@ def test_newman_is_answered_as_documented(desk: Desk, tmp_path: Path) -> None:
     assert answered.keys() == documented.keys()
     for name, status in answered.items():
         assert str(status) in documented[name]["responses"], name
-    assert {name: status for name, status in answered.items() if status >= 400} == REFUSED
+    certain = {name: answered[name] for name in answered.keys() - LOOKED_UP}
+    assert {name: status for name, status in certain.items() if status >= 400} == REFUSED
     assert list(answered)[-1] == "POST /api/logout"
