@@ -31,7 +31,8 @@ class Run:
         assert flask(settings, "init-db").returncode == 0
         with self.log.open("wb") as out:
             self.process = subprocess.Popen(
-                [ROOT / "deploy/run"],
+                # Whoever runs the tests in the background may let them ignore Ctrl-C.
+                ["env", "--default-signal=INT", ROOT / "deploy/run"],
                 env=environ(settings),
                 stdout=out,
                 stderr=out,

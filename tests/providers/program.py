@@ -1,6 +1,7 @@
 """Run a stand-in as a program, for somebody who tries the desk without a provider."""
 
 import argparse
+import signal
 import sys
 from typing import Any, Protocol
 
@@ -21,6 +22,8 @@ def run(make: Making, **attributes: Any) -> None:
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--hook", default="", help="where updates are sent to")
     arguments = parser.parse_args()
+    # Who starts a program in the background may let it ignore Ctrl-C.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     with make(arguments.port) as standin:
         for name, value in {**attributes, "hook": arguments.hook}.items():
             setattr(standin, name, value)
