@@ -67,11 +67,18 @@ class Desk:
                 stderr=log,
             )
 
+    def started(self) -> int:
+        """Return how many workers have started."""
+        log = self.folder / "worker.log"
+        return log.read_text().count("The worker has started.") if log.exists() else 0
+
     @contextmanager
     def worker(self) -> Iterator[subprocess.Popen[bytes]]:
         """Run a worker; end it by SIGTERM."""
+        before = self.started()
         running = self.start_worker()
         try:
+            wait_until(lambda: self.started() > before)  # a signal before that ends it at once
             yield running
         finally:
             running.terminate()

@@ -109,6 +109,8 @@ class Desk:
     def worker(self, **settings: str) -> Iterator[subprocess.Popen[bytes]]:
         """Run a worker as an operator does; end it by SIGTERM."""
         log = self.folder / "worker.log"
+        log.touch()
+        before = started(log)
         with log.open("ab") as out:
             running = subprocess.Popen(
                 [BIN / "flask", "--app", "wsgi", "worker"],
@@ -118,6 +120,7 @@ class Desk:
                 stderr=out,
             )
         try:
+            wait_until(lambda: started(log) > before)  # a signal before that ends it at once
             yield running
         finally:
             running.send_signal(signal.SIGCONT)
@@ -128,6 +131,11 @@ class Desk:
     def settle(self) -> None:
         """Return when nothing is left to send."""
         wait_until(lambda: self.count(Outbox) == 0, 60)
+
+
+def started(log: Path) -> int:
+    """Return how many workers have started, as their log tells."""
+    return log.read_text().count("The worker has started.")
 
 
 class DyingWorkers:
