@@ -12,7 +12,6 @@ from sqlalchemy import (
     String,
     UniqueConstraint,
     bindparam,
-    case,
     func,
     select,
     tuple_,
@@ -21,10 +20,19 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
-from omnidesk.db import Base, Filters, RuleViolation, Versioned, db, enum_type, json_sql, utcnow
+from omnidesk.db import (
+    Base,
+    Filters,
+    RuleViolation,
+    Versioned,
+    db,
+    enum_type,
+    feed_positions,
+    json_sql,
+    utcnow,
+)
 from omnidesk.db.change_log import ONE, Change, CommitOrder
 from omnidesk.db.clock import due_in
-from omnidesk.db.database_id import DatabaseId
 from omnidesk.db.postgresql import advisory_lock
 from omnidesk.db.statements import Statement
 from omnidesk.webhooks.deliveries import WebhookDelivery, as_new
@@ -85,7 +93,7 @@ class Webhook(Versioned, Base):
             raise RuleViolation("webhook_id", TOO_MANY, conflict=True)
         row = cls(types=as_json(types), slot=free[0], secret=new_secret(), **fields)
         row.inactive_since = None if row.active else utcnow()
-        row.after_seq = db.session.scalars(newest_position()).one()
+        row.after_seq = db.session.scalars(feed_positions.latest()).one()
         return row
 
     @classmethod
@@ -159,14 +167,6 @@ def as_json(types: Iterable[str]) -> str:
     """Return names of types as a JSON array, each once."""
     asked = {*types}
     return orjson.dumps([name for name in (*GROUPS, *NAMES) if name in asked]).decode()
-
-
-def newest_position() -> Select[int]:
-    """Select the seq of the last change in the feed, or where the feed starts if that is later."""
-    order = CommitOrder.of(Change).desc(), Change.seq.desc()
-    newest = select(Change.seq).where(Change.is_settled()).order_by(*order).limit(ONE)
-    found, start = func.coalesce(newest.scalar_subquery(), 0), DatabaseId.feed_start()
-    return select(case((found > start, found), else_=start))
 
 
 EXISTS = Statement(

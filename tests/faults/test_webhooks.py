@@ -23,6 +23,7 @@ from omnidesk.webhooks.sending import BATCH
 from omnidesk.worker.loop import THREADS
 from tests import postgres
 from tests.conftest import KEY, Caller, dispose_engines, make_app, make_client, make_user
+from tests.faults.workers import started, wait_until
 from tests.receivers import Receiver, answer, cut, drip, hang, receiver, redirect
 from tests.servers import ROOT, environ
 from tests.webhooks import make_webhook
@@ -67,23 +68,19 @@ class Desk:
                 stderr=log,
             )
 
-    def started(self) -> int:
-        """Return how many workers have started."""
-        log = self.folder / "worker.log"
-        return log.read_text().count("The worker has started.") if log.exists() else 0
-
     @contextmanager
     def worker(self) -> Iterator[subprocess.Popen[bytes]]:
         """Run a worker; end it by SIGTERM."""
-        before = self.started()
+        log = self.folder / "worker.log"
+        before = started(log)
         running = self.start_worker()
         try:
-            wait_until(lambda: self.started() > before)  # a signal before that ends it at once
+            wait_until(lambda: started(log) > before, 30)  # a signal before that ends it at once
             yield running
         finally:
             running.terminate()
             assert running.wait(40) == 0
-        assert "Traceback" not in (self.folder / "worker.log").read_text()
+        assert "Traceback" not in log.read_text()
 
     def end_leases(self) -> None:
         """Let all that waits be due now, as if time had passed."""
@@ -140,14 +137,6 @@ def there() -> Iterator[Receiver]:
         yield running
 
 
-def wait_until(is_so: Callable[[], bool], seconds: float = 30) -> None:
-    """Return when something is so; raise AssertionError if that takes too long."""
-    give_up_at = time.monotonic() + seconds
-    while not is_so():
-        assert time.monotonic() < give_up_at
-        time.sleep(0.05)
-
-
 def ids(there: Receiver) -> Counter[str]:
     """Return how often each change has arrived."""
     return Counter(request.headers["webhook-id"] for request in list(there.requests))
@@ -169,7 +158,7 @@ def test_workers_that_are_killed_forget_nothing_and_make_nothing_twice(
     for _ in range(KILLS):
         before = len(there.requests)
         running = desk.start_worker()
-        wait_until(lambda before=before: len(there.requests) > before)  # type: ignore[misc]
+        wait_until(lambda before=before: len(there.requests) > before, 30)  # type: ignore[misc]
         time.sleep(chance.random() * 0.2)
         running.send_signal(signal.SIGKILL)
         running.wait()
@@ -177,7 +166,7 @@ def test_workers_that_are_killed_forget_nothing_and_make_nothing_twice(
     stopping.set()
     writer.join()
     with desk.worker():
-        wait_until(lambda: newest(desk) == position(desk) and not desk.states()["pending"])
+        wait_until(lambda: newest(desk) == position(desk) and not desk.states()["pending"], 30)
 
     arrived = ids(there)
     assert {int(name.rpartition("_")[2]) for name in arrived} == clients(desk)
@@ -213,7 +202,7 @@ def test_two_workers_tell_of_each_change_once(desk: Desk, there: Receiver) -> No
     with desk.worker(), desk.worker():
         for _ in range(20):
             desk.add_clients(5)
-        wait_until(lambda: desk.states() == {"sent": 200})
+        wait_until(lambda: desk.states() == {"sent": 200}, 30)
 
     assert set(ids(there).values()) == {1}
     assert len(there.requests) == 200
@@ -251,7 +240,7 @@ def test_a_receiver_that_dies_is_told_when_it_is_there_again(desk: Desk, there: 
         there.wait_for(3)
         there.stop()
         desk.add_clients(3)
-        wait_until(lambda: desk.shown(1)["failing_since"] is not None)
+        wait_until(lambda: desk.shown(1)["failing_since"] is not None, 30)
         there.start()
         wait_until(lambda: desk.states() == {"sent": 6}, 60)
 
@@ -267,8 +256,8 @@ def test_what_receivers_say_is_done(desk: Desk, there: Receiver) -> None:
             desk.webhook(other)
         with desk.worker():
             desk.add_clients(1)
-            wait_until(lambda: None not in [desk.errors(n)[:1] or None for n in (1, 2, 3)])
-            wait_until(lambda: all(desk.errors(n)[0] for n in (1, 2, 3)))
+            wait_until(lambda: None not in [desk.errors(n)[:1] or None for n in (1, 2, 3)], 30)
+            wait_until(lambda: all(desk.errors(n)[0] for n in (1, 2, 3)), 30)
 
     assert there.requests == []
     assert desk.shown(1)["inactive_reason"] == "It answered 410: it wants to be told nothing more."

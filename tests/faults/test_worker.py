@@ -35,6 +35,7 @@ from tests.conftest import (
 )
 from tests.faults.dying_worker import STEPS
 from tests.faults.test_clock import set_clock
+from tests.faults.workers import started, wait_until
 from tests.providers.habits import HANG, SERVE, answer, slow
 from tests.providers.operator import SECRET, Operator
 from tests.providers.serving import Request
@@ -109,7 +110,6 @@ class Desk:
     def worker(self, **settings: str) -> Iterator[subprocess.Popen[bytes]]:
         """Run a worker as an operator does; end it by SIGTERM."""
         log = self.folder / "worker.log"
-        log.touch()
         before = started(log)
         with log.open("ab") as out:
             running = subprocess.Popen(
@@ -120,7 +120,7 @@ class Desk:
                 stderr=out,
             )
         try:
-            wait_until(lambda: started(log) > before)  # a signal before that ends it at once
+            wait_until(lambda: started(log) > before, 20)  # a signal before that ends it at once
             yield running
         finally:
             running.send_signal(signal.SIGCONT)
@@ -131,11 +131,6 @@ class Desk:
     def settle(self) -> None:
         """Return when nothing is left to send."""
         wait_until(lambda: self.count(Outbox) == 0, 60)
-
-
-def started(log: Path) -> int:
-    """Return how many workers have started, as their log tells."""
-    return log.read_text().count("The worker has started.")
 
 
 class DyingWorkers:
@@ -175,14 +170,6 @@ class DyingWorkers:
         """Return the next number that is printed: a worker's, or how it has ended."""
         assert self.process.stdout
         return int(self.process.stdout.readline())
-
-
-def wait_until(is_so: Callable[[], bool], seconds: float = 20) -> None:
-    """Return when something is so; raise AssertionError if that takes too long."""
-    give_up_at = time.monotonic() + seconds
-    while not is_so():
-        assert time.monotonic() < give_up_at
-        time.sleep(0.05)
 
 
 @pytest.fixture(scope="module", params=DATABASES)
@@ -255,11 +242,11 @@ def test_a_worker_that_freezes_beyond_its_lease_sends_nothing_twice(
     desk.post(chat, "two")
     with DyingWorkers(desk, "SIGSTOP") as frozen, DyingWorkers(desk, "SIGKILL") as others:
         stopped = frozen.begin(step)
-        wait_until(lambda: is_stopped(stopped))
+        wait_until(lambda: is_stopped(stopped), 20)
         other = others.begin("none")
-        wait_until(lambda: "two" in desk.operator.texts("ada"))
+        wait_until(lambda: "two" in desk.operator.texts("ada"), 20)
         os.kill(stopped, signal.SIGCONT)
-        wait_until(lambda: set(desk.states().values()) == {state})
+        wait_until(lambda: set(desk.states().values()) == {state}, 20)
         for number in (stopped, other):
             os.kill(number, signal.SIGTERM)
         assert (frozen.read(), others.read()) == (0, 0)
@@ -319,7 +306,7 @@ def test_a_receiver_that_comes_back_gets_everything(desk: Desk) -> None:
     for number in range(20):
         desk.post(desk.conversation(f"chat-{number}"), f"text {number}")
     with desk.worker():
-        wait_until(lambda: "refused" in (desk.folder / "worker.log").read_text())
+        wait_until(lambda: "refused" in (desk.folder / "worker.log").read_text(), 20)
         desk.operator.listen()
         desk.operator.wait_for(20, timeout=60)
         desk.settle()
@@ -361,7 +348,7 @@ def test_a_clock_that_is_set_loses_nothing(
         operator.always(answer(503))
         desk.post(chat, "before")
         with desk.worker():
-            wait_until(lambda: "503" in (desk.folder / "worker.log").read_text())
+            wait_until(lambda: "503" in (desk.folder / "worker.log").read_text(), 20)
             set_clock(hours)
             operator.always(SERVE)
             desk.post(chat, "after")
