@@ -6,12 +6,12 @@ from datetime import datetime
 from operator import itemgetter
 from typing import Any, NamedTuple
 
-from sqlalchemy import case, insert, select, update
+from sqlalchemy import case, select, update
 
 from omnidesk.clients.models import Client
 from omnidesk.comments.models import Comment
 from omnidesk.db import db, utcnow
-from omnidesk.db.inserts import insert_all
+from omnidesk.db.inserts import insert_all, insert_values
 from omnidesk.imports.conversations import add_messages, check_messages
 from omnidesk.imports.rows import Row
 from omnidesk.imports.schemas import (
@@ -71,7 +71,7 @@ def add_tickets(_: str, rows: Sequence[Row]) -> list[int]:
     ]
     if tagged:  # in the order of the tags, which is how all imports lock their counts
         tagged.sort(key=itemgetter("tag", "ticket_id"))
-        db.session.execute(insert(TicketTag), tagged)
+        insert_values(TicketTag, tagged)
     return ids
 
 

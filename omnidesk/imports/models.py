@@ -3,10 +3,11 @@
 from collections.abc import Iterable, Mapping
 from hashlib import sha256
 
-from sqlalchemy import Index, String, bindparam, insert, select, update
+from sqlalchemy import Index, String, bindparam, select, update
 from sqlalchemy.orm import Mapped, mapped_column
 
 from omnidesk.db import Base, db, enum_type
+from omnidesk.db.inserts import insert_values
 
 ENTITIES = ("client", "ticket", "comment", "conversation", "message")
 
@@ -44,7 +45,7 @@ class SourceRow(Base):
         common = {"source": source, "entity": entity}
         rows = [common | {"external_id": name, "row_id": row_id} for name, row_id in ids.items()]
         if rows:
-            db.session.execute(insert(cls), rows)
+            insert_values(cls, rows)
 
     @classmethod
     def forget(cls, entity: str, row_ids: Iterable[int]) -> None:

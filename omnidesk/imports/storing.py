@@ -1,7 +1,6 @@
 """Rows of a source stored once each, however they come: over HTTP or from a file."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 from sqlalchemy.exc import IntegrityError
 
@@ -15,18 +14,16 @@ from omnidesk.imports.references import resolve
 from omnidesk.imports.rows import CREATED, UNCHANGED, Row
 
 
-def store_rows(kind: Kind, source: str, sent: Iterable[Any]) -> list[Row]:
-    """Store the JSON values that are rows of a source; return what has become of each.
+def store_rows(kind: Kind, source: str, rows: Iterable[Row]) -> None:
+    """Store the loaded rows of a source, and note what has become of each.
 
     The caller commits. Others who import rows of the same source wait until then.
     """
-    rows = [Row.load(kind.schema, value) for value in sent]  # before the transaction begins
     loaded = [row for row in rows if not row.errors]
     if loaded:
         with logging_as("imported"):
             advisory_lock(f"import {source}")
             store(kind, source, loaded)
-    return rows
 
 
 def store(kind: Kind, source: str, rows: Sequence[Row]) -> None:

@@ -14,6 +14,7 @@ from omnidesk.imports.request_schemas import (
     MessagesImport,
     TicketsImport,
 )
+from omnidesk.imports.rows import Row
 from omnidesk.imports.storing import store_rows
 
 MAX_VALUES = 20_000  # of a body with many rows
@@ -66,7 +67,9 @@ def import_rows(name: str, query: dict[str, bool], data: dict[str, Any]) -> dict
 
     The transaction that this would leave is rolled back with the request.
     """
-    rows = store_rows(KINDS[name], data["source"], data["rows"])
+    kind = KINDS[name]
+    rows = [Row.load(kind.schema, sent) for sent in data["rows"]]  # before the transaction begins
+    store_rows(kind, data["source"], rows)
     errors = {position: row.errors for position, row in enumerate(rows) if row.errors}
     if errors and query["atomic"]:
         raise http_error(400, {"rows": errors})

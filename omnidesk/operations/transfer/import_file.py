@@ -4,8 +4,8 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, tzinfo
-from functools import partial
 from itertools import islice
 from pathlib import Path
 from time import sleep
@@ -30,7 +30,7 @@ from omnidesk.operations.transfer.texts import typed
 FORMATS = ("csv", "ndjson", *SYSTEMS)
 BATCH = 200  # rows of a transaction
 ANALYZED_AFTER = (2, 10, 50, 250, 1250, 6250)  # batches
-PAUSE = 0.01  # seconds between two of them, for others to write
+PAUSE = {"sqlite": 0.01, "postgresql": 0}  # seconds between two, where others wait to write
 REFUSED = ("line", "external_id", "field", "reason")  # the columns of the file of refused rows
 
 
@@ -138,16 +138,15 @@ def import_file(work: Import, refused: Path) -> Counter[str]:
     """
     counts = Counter(dict.fromkeys(STATUSES, 0))
     refused.unlink(missing_ok=True)
-    with work.file as file:
-        records = work.records()
-        with click.progressbar(length=file.size, label=work.entity, file=sys.stderr) as bar:
-            for number, batch in enumerate(batches(work, records), start=1):
-                rows = store_batch(work, batch)
-                if number in ANALYZED_AFTER:
-                    analyze()
-                counts.update(row.status for row in rows)
-                list_refused(refused, zip(batch, rows, strict=True))
-                bar.update(file.position - bar.pos)
+    showing = click.progressbar(length=work.file.size, label=work.entity, file=sys.stderr)
+    with work.file, showing as bar:
+        for number, batch in enumerate(ahead(batches(work)), start=1):
+            store_batch(work, batch)
+            if number in ANALYZED_AFTER:
+                analyze()
+            counts.update(row.status for row in batch.rows)
+            list_refused(refused, zip(batch.records, batch.rows, strict=True))
+            bar.update(batch.end - bar.pos)
     return counts
 
 
@@ -162,36 +161,51 @@ def analyze() -> None:
         db.session.remove()
 
 
-def batches(work: Import, records: Iterator[Record]) -> Iterator[list[Record]]:
+class Batch(NamedTuple):
+    """The records of a transaction, the rows that they are, and where in the file they end."""
+
+    records: list[Record]
+    rows: list[Row]
+    end: int
+
+
+def batches(work: Import) -> Iterator[Batch]:
     """Yield the records for each transaction; raise ClickException for another encoding."""
+    records = work.records()
     try:
         while batch := [*islice(records, BATCH)]:
-            yield batch
+            yield Batch(batch, [load(work, record) for record in batch], work.file.position)
     except UnicodeDecodeError:
         file = work.file
         why = f"{file.path} is not in {file.encoding}: name its --encoding."
         raise click.ClickException(why) from None
 
 
-def store_batch(work: Import, batch: list[Record]) -> list[Row]:
-    """Store records in one transaction; return what has become of each."""
-    prepare = partial(typed, work.kind.schema, zone=work.zone)
-    good = iter(
-        store_rows(
-            work.kind, work.source, [prepare(each.values) for each in batch if not each.fault]
-        )
-    )
+def ahead(found: Iterator[Batch]) -> Iterator[Batch]:
+    """Yield batches, each of which is read while the database stores the one before."""
+    with ThreadPoolExecutor(1) as reader:
+        following = reader.submit(next, found, None)
+        while batch := following.result():
+            following = reader.submit(next, found, None)
+            yield batch
+
+
+def store_batch(work: Import, batch: Batch) -> None:
+    """Store rows in one transaction, and note what has become of each."""
+    store_rows(work.kind, work.source, batch.rows)
     if work.dry_run:
         db.session.rollback()
     else:
         db.session.commit()
     db.session.remove()
-    sleep(PAUSE)
-    return [fault_of(record) if record.fault else next(good) for record in batch]
+    sleep(PAUSE[db.engine.name])
 
 
-def fault_of(record: Record) -> Row:
-    """Return the refused row that a record without values is."""
+def load(work: Import, record: Record) -> Row:
+    """Return the row that a record is; a refused one where it has no values."""
+    if not record.fault:
+        schema = work.kind.schema
+        return Row.load(schema, typed(schema, record.values, zone=work.zone))
     name = record.values.get("external_id")
     row = Row(name if isinstance(name, str) else None)
     row.refuse({"_schema": [record.fault]})
