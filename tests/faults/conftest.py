@@ -1,8 +1,9 @@
-"""A desk on SQLite whose files can be broken."""
+"""A desk on SQLite whose files can be broken, and new databases of both kinds."""
 
 import os
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 import requests
 
 from omnidesk import migrations
+from tests import postgres
 from tests.conftest import KEY, Caller, dispose_engines, make_app, make_user
 from tests.servers import gunicorn
 
@@ -77,6 +79,17 @@ class Desk:
     def log(self) -> str:
         """Return what the server has logged."""
         return (self.folder / "gunicorn.log").read_text()
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def database(request: Any) -> Iterator[Callable[[Path], str]]:
+    """A function that returns the URL of a new database."""
+    with ExitStack() as stack:
+        if request.param == "sqlite":
+            yield lambda folder: f"sqlite:///{folder}/desk.db"
+        else:
+            server = stack.enter_context(postgres.running(("fsync=off", "max_connections=200")))
+            yield lambda _: postgres.new_database(server)
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,6 @@ from omnidesk.webhooks.deliveries import WebhookDelivery
 from omnidesk.webhooks.models import Webhook
 from omnidesk.webhooks.sending import BATCH
 from omnidesk.worker.loop import THREADS
-from tests import postgres
 from tests.conftest import KEY, Caller, dispose_engines, make_app, make_client, make_user
 from tests.faults.workers import started, wait_until
 from tests.receivers import Receiver, answer, cut, drip, hang, receiver, redirect
@@ -106,17 +105,6 @@ class Desk:
     def shown(self, webhook_id: int) -> Any:
         """Return a webhook as admins see it."""
         return self.admin.get(f"/api/webhooks/{webhook_id}").json
-
-
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def database(request: Any) -> Iterator[Callable[[Path], str]]:
-    """A function that returns the URL of a new database."""
-    with ExitStack() as stack:
-        if request.param == "sqlite":
-            yield lambda folder: f"sqlite:///{folder}/desk.db"
-        else:
-            server = stack.enter_context(postgres.running(("fsync=off", "max_connections=200")))
-            yield lambda _: postgres.new_database(server)
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
@@ -46,7 +46,6 @@ from tests.servers import BIN, ROOT, environ
 __all__ = ["set_clock"]  # a fixture
 
 KILLS = 100
-DATABASES = ("sqlite", "postgresql")
 
 
 class Desk:
@@ -170,17 +169,6 @@ class DyingWorkers:
         """Return the next number that is printed: a worker's, or how it has ended."""
         assert self.process.stdout
         return int(self.process.stdout.readline())
-
-
-@pytest.fixture(scope="module", params=DATABASES)
-def database(request: Any) -> Iterator[Callable[[Path], str]]:
-    """A function that returns the URL of a new database."""
-    with ExitStack() as stack:
-        if request.param == "sqlite":
-            yield lambda folder: f"sqlite:///{folder}/desk.db"
-        else:
-            server = stack.enter_context(postgres.running(("fsync=off", "max_connections=200")))
-            yield lambda _: postgres.new_database(server)
 
 
 @pytest.fixture
