@@ -218,7 +218,7 @@ def report_database(server: Any) -> None:
 
 
 def pre_fork(server: Any, worker: Any) -> None:
-    """Give a worker a place among those that share their metrics."""
+    """Assign a worker a place among those that share their metrics."""
     taken = (other.metrics_place for other in server.WORKERS.values())
     worker.metrics_place = shared_metrics.take_place(taken)
 

@@ -52,7 +52,7 @@ class ReleasedSchema(ResponseSchema):
 @blp.arguments(ReleaseSchema)
 @blp.response(200, ReleasedSchema)
 def release_user(data: dict[str, Any], user_id: int) -> dict[str, int]:
-    """Give all that a user has to do to another user or to nobody, as an admin"""
+    """Reassign all that a user has to do to another user or to nobody, as an admin"""
     if db.session.get(User, user_id) is None:
         raise http_error(404)
     if data["to"] == user_id:
@@ -64,7 +64,7 @@ def release_user(data: dict[str, Any], user_id: int) -> dict[str, int]:
 
 
 def give(assigned: Assigned, user_id: int, to: int | None) -> int:
-    """Give the open rows of a user to another one or nobody; return how many there were."""
+    """Reassign the open rows of a user to another one or nobody; return how many there were."""
     entity, key = assigned.entity, assigned.entity.primary_key()
     mine = select(key).where(entity.assigned_to == user_id, assigned.is_open).order_by(key)
     locked = mine.with_for_update(key_share=True)  # in one order, as others lock several rows

@@ -414,7 +414,7 @@ def take_over(caller: Caller, chat: Conversation) -> Any:
 
 
 def give_to_people(caller: Caller, chat: Conversation) -> Any:
-    """Give the conversation to people."""
+    """Hand the conversation over to people."""
     body = {"handled_by_bot": False}
     return caller.patch(f"/api/conversations/{chat.conversation_id}", json=body)
 

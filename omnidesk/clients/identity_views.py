@@ -28,7 +28,7 @@ def list_identities(filters: dict[str, Any], client_id: int) -> PreparedSelect:
 @blp.created(IdentitySchema, "get_identity")
 @blp.alt_response(200, schema=IdentitySchema, example=IdentitySchema.example(), success=True)
 def create_identity(data: dict[str, Any], client_id: int) -> Identity:
-    """Give a client an identity; one of another client is moved"""
+    """Add an identity to a client; one of another client is moved"""
     Identity.lock_all()
     db.get_or_404(Client, client_id, with_for_update={"key_share": True})
     return Identity.give(client_id, **data)

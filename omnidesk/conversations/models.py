@@ -189,7 +189,7 @@ class Conversation(Assignable, Sending, Turns, Versioned, Base):
         return not db.session.scalar(active)
 
     def hand_off(self, reason: str | None, note: str | None, author: dict[str, Any]) -> None:
-        """Give it from the bot to people, with a note to them; nothing where they have it."""
+        """Hand it over from the bot to people, with a note to them; nothing where they have it."""
         if not self.hand_over(to_bot=False):
             return
         self.handed_off_at, self.handoff_reason = utcnow(), reason

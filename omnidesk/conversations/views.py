@@ -85,14 +85,14 @@ def take_over_conversation(conversation: Conversation) -> None:
 @blp.arguments(Handoff)
 @blp.changed(Conversation, ConversationSchema)
 def hand_off_conversation(conversation: Conversation, data: dict[str, Any]) -> None:
-    """Give a conversation from a bot to people"""
+    """Hand a conversation over from a bot to people"""
     conversation.hand_off(**data, author=author())
 
 
 @blp.post("/conversations/<id:conversation_id>/return")
 @blp.changed(Conversation, ConversationSchema)
 def return_conversation(conversation: Conversation) -> None:
-    """Give a conversation back to the bot"""
+    """Return a conversation to the bot"""
     conversation.hand_over(to_bot=True)
 
 

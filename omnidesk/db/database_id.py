@@ -74,7 +74,7 @@ class DatabaseId(Base):
 
     @classmethod
     def renew(cls, connection: Connection) -> None:
-        """Give this copy of the database a new id."""
+        """Set a new id of this copy of the database."""
         new = {"id": secrets.token_hex(8), "copy": this_copy(connection)}
         connection.execute(update(cls).values(**new))
 

@@ -60,7 +60,7 @@ class Leases:
         return self.set(key, token, due_at=due_in(LEASE_SECONDS))
 
     def release(self, key: int, token: str, seconds: float, **values: Any) -> bool:
-        """Give a row back, due in so many seconds; return whether the token still had it."""
+        """Release a row, due in so many seconds; return whether the token still had it."""
         return self.set(key, token, lease=None, due_at=due_in(seconds), **values)
 
     def set(self, key: int, token: str, **values: Any) -> bool:

@@ -126,7 +126,7 @@ def outgoing_of(message: Message, chat_id: str | None) -> Outgoing:
 
 
 def settle(conversation_id: int, lease: str) -> None:
-    """Give a conversation back; if it has nothing more to send, delete its row of the outbox.
+    """Release a conversation; if it has nothing more to send, delete its row of the outbox.
 
     The caller has changed the row, and so has locked it: a message that is stored meanwhile waits
     for it, and makes the row anew.

@@ -24,7 +24,7 @@ REFUSED = {
 
 
 def chunks(size: int) -> Iterator[bytes]:
-    """Give a body in pieces, which requests sends as chunks."""
+    """Yield a body in pieces, which requests sends as chunks."""
     for _ in range(size // 65_536):
         yield b" " * 65_536
 

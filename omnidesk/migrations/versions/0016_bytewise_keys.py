@@ -10,7 +10,7 @@ KEYS = (("app_user", "username", 64), ("app_user", "email", 254), ("counter", "n
 
 
 def upgrade() -> None:
-    """Give them the collation "C", as SQLite has it; their indexes are built anew."""
+    """Set their collation to "C", as SQLite has it; their indexes are built anew."""
     if op.get_bind().dialect.name == "postgresql":
         for table, column, length in KEYS:
             op.alter_column(table, column, type_=sa.String(length, collation="C"))

@@ -70,7 +70,7 @@ UNREAD = "CASE WHEN {row}.sender = 'client' AND {row}.read_at IS NULL THEN 'unre
 
 
 def upgrade() -> None:
-    """Give inserts their own triggers."""
+    """Create triggers for inserts alone."""
     for logged in LOGGED:
         change_log_v3.watch_inserts(logged)
     counters_v3.watch_inserts("app_user", "'users'")

@@ -105,7 +105,7 @@ def newest_seq_of(url: URL) -> int:
 
 
 def swap(connection: Connection, url: URL, new: URL) -> str:
-    """Give the new database the name of the old one at once; return the old one's new name."""
+    """Rename the new database to the name of the old one at once; return the old one's new name."""
     kept = url.set(database=beside(url, f"_{utcnow():%Y%m%dt%H%M%Sz}"))
     old_name, new_name, kept_name = (quoted(connection, each) for each in (url, new, kept))
     try:

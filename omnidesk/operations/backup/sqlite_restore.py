@@ -117,7 +117,7 @@ def fill(partial: PartialFile, file: Path, beyond: int) -> None:
 
 
 def keep_owner(partial: PartialFile, database: Path) -> None:
-    """Give the new file the owner of the old one, or of the folder, where that is allowed."""
+    """Set the owner of the new file to that of the old one, or of the folder, where allowed."""
     like = database if database.exists() else database.parent
     found = like.stat()
     with suppress(PermissionError):
@@ -127,7 +127,7 @@ def keep_owner(partial: PartialFile, database: Path) -> None:
 
 
 def put_aside(database: Path, old: sqlite3.Connection | None) -> Path:
-    """Give the old file a second name, with all that is in its `-wal`; return it."""
+    """Link the old file under a second name, with all that is in its `-wal`; return it."""
     kept = database.with_name(f"{database.name}.{utcnow():{backups.TIME}}")
     if old:
         old.execute("PRAGMA journal_mode=DELETE")  # which leaves nothing beside it

@@ -57,7 +57,7 @@ def is_at(path: Path, descriptor: int) -> bool:
 
 
 def put_in_place(partial: PartialFile, path: Path) -> None:
-    """Give a file that is complete its name, in the place of what has it, durably."""
+    """Rename a file that is complete to its name, in the place of what has it, durably."""
     os.fsync(partial.descriptor)
     partial.path.replace(path)
     sync_folder(path.parent)

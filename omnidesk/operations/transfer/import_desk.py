@@ -171,7 +171,7 @@ def finish(connection: Connection, last_numbers: dict[str, int]) -> None:
 
 
 def continue_after(connection: Connection, table: Table, number: int) -> None:
-    """Give out numbers after this one and after the greatest that there is.
+    """Let new numbers come after this one and after the greatest that there is.
 
     That of a row that was deleted is not given out again.
     """
