@@ -326,6 +326,11 @@ def make_conversation(**fields: Any) -> Conversation:
     return save(Conversation(**(defaults | fields)))
 
 
+def nested(depth: int) -> dict[str, Any]:
+    """Return so many JSON objects in each other."""
+    return {"a": nested(depth - 1)} if depth > 1 else {}
+
+
 def make_message(conversation: Conversation, **fields: Any) -> Message:
     """Store a message in a conversation."""
     return save(conversation.new_message(**({"sender": "client", "content": "Hello"} | fields)))

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import Caller
+from tests.conftest import Caller, nested
 from tests.hooks import Hook, messages
 
 DATA: dict[str, Any] = {"external_chat_id": "ada", "external_message_id": "1", "content": "Hello"}
@@ -19,6 +19,10 @@ DATA: dict[str, Any] = {"external_chat_id": "ada", "external_message_id": "1", "
         (
             DATA | {"meta": {"a": [1, "\0", 1e400]}},
             ("client", "text", "Hello", '{"a":[1,"\ufffd",null]}'),
+        ),
+        (
+            DATA | {"meta": {"a": 2**63, "b": nested(20)}},
+            ("client", "text", "Hello", '{"b":' + '{"a":' * 19 + "null" + "}" * 20),
         ),
         (DATA | {"kind": "note"}, ("client", "unsupported", "Hello", None)),
         (DATA | {"kind": []}, ("client", "unsupported", "Hello", None)),

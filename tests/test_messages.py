@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import Caller, make_conversation, make_message
+from tests.conftest import Caller, make_conversation, make_message, nested
 
 
 def address(conversation: Any) -> str:
@@ -57,6 +57,10 @@ def test_only_a_text_needs_a_text(admin: Caller, kind: str) -> None:
         ("meta", {"content": "x", "meta": {"a": ["\0"]}}),
         ("meta", {"content": "x", "meta": {"\ud800": 1}}),
         ("meta", {"content": "x", "meta": {"a": float("inf")}}),
+        ("meta", {"content": "x", "meta": {"a": [2**63]}}),
+        ("meta", {"content": "x", "meta": {"a": -(10**400)}}),
+        ("meta", {"content": "x", "meta": nested(21)}),
+        ("meta", {"content": "x", "meta": nested(500)}),
         ("sent_at", {"content": "x", "sent_at": "yesterday"}),
         ("turn", {"content": "x", "turn": -1}),
         ("turn", {"content": "x", "turn": "1"}),
@@ -77,12 +81,22 @@ def test_a_message_with_another_fault_is_refused(
     assert admin.get(address(conversation)).json == []
 
 
-def test_as_much_meta_as_fits_is_kept(admin: Caller) -> None:
-    meta = {"a": "x" * 4088}
+@pytest.mark.parametrize("meta", [{"a": "x" * 4088}, {"a": [2**63 - 1, 1e300]}, nested(20)])
+def test_as_much_meta_as_fits_is_kept_and_shown_everywhere(
+    admin: Caller, meta: dict[str, Any]
+) -> None:
+    conversation = make_conversation(external_chat_id="ada")
+    message = {"content": "Hello", "external_message_id": "1", "meta": meta}
+    chat = {"channel": conversation.channel, "external_chat_id": "ada"}
 
-    answer = admin.post(address(make_conversation()), json={"content": "x", "meta": meta})
+    answer = admin.post("/api/inbound", json=message | chat)
 
-    assert (answer.status_code, answer.json["meta"]) == (201, meta)
+    assert (answer.status_code, answer.json["message"]["meta"]) == (201, meta)
+    for path in (address(conversation), "/api/messages?q=hello&include=match"):
+        assert admin.get(path).json[0]["meta"] == meta
+    exported = admin.get(f"/api/clients/{conversation.client_id}/export").text.splitlines()
+    rows = [line["row"] for line in map(json.loads, exported) if line["entity"] == "message"]
+    assert [row["meta"] for row in rows] == [meta]
 
 
 def test_a_note_is_for_staff_alone(agent: Caller, anybody: Caller) -> None:

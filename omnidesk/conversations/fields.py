@@ -1,6 +1,7 @@
 """The field of what is known of a message beside its text."""
 
 import json
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -8,42 +9,51 @@ from marshmallow import fields
 
 from omnidesk.conversations.messages import MAX_META
 from omnidesk.http.fields import DocumentedField
+from omnidesk.providers.parts import MAX_META_DEPTH, UNSTORABLE, is_integer
 
 
 class MetaField(DocumentedField, fields.Dict):
-    """A JSON object of at most `MAX_META` bytes, loaded as its text without white space."""
+    """A JSON object of at most `MAX_META` bytes, loaded as its text without white space.
+
+    Every reader of JSON takes it: its integers have 64 bits, and few values are in each other.
+    """
 
     default_error_messages = {
         "length": f"At most {MAX_META} bytes of JSON.",
         "characters": "NUL and lone surrogates are not allowed.",
-        "number": "A number is too large, or values are nested too deep.",
+        "number": "A number is too large.",
+        "depth": f"More than {MAX_META_DEPTH} arrays and objects are in each other.",
     }
 
     def _deserialize(self, value: object, *args: Any, **kwargs: Any) -> Any:
         if not isinstance(value, dict):
             raise self.make_error("invalid")
-        try:
-            text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-            if any("\0" in part for part in texts(value)):
-                raise self.make_error("characters")
-            length = len(text.encode())
-        except UnicodeEncodeError:
-            raise self.make_error("characters") from None
-        except (ValueError, RecursionError):
-            raise self.make_error("number") from None
-        if length > MAX_META:
+        for depth, part in parts(value):
+            if fault := fault_of(part, depth):
+                raise self.make_error(fault)
+        text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+        if len(text.encode()) > MAX_META:
             raise self.make_error("length")
         return text
 
 
-def texts(value: Any) -> Iterator[str]:
-    """Yield all texts in a JSON value, the names in its objects included."""
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, dict):
-        for name, item in value.items():
-            yield name
-            yield from texts(item)
-    elif isinstance(value, list):
-        for item in value:
-            yield from texts(item)
+def parts(value: Any, depth: int = 1) -> Iterator[tuple[int, Any]]:
+    """Yield all values in a JSON value, and the names in its objects, each with its depth."""
+    yield depth, value
+    if isinstance(value, dict):
+        for name in value:
+            yield depth, name
+    if isinstance(value, dict | list):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from parts(item, depth + 1)
+
+
+def fault_of(part: Any, depth: int) -> str | None:
+    """Return the name of what is wrong with a value at a depth, its own items aside."""
+    if isinstance(part, dict | list):
+        return "depth" if depth > MAX_META_DEPTH else None
+    if isinstance(part, str):
+        return "characters" if UNSTORABLE.search(part) else None
+    if isinstance(part, float):
+        return None if math.isfinite(part) else "number"
+    return None if part is None or isinstance(part, bool) or is_integer(part) else "number"

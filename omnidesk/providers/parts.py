@@ -14,6 +14,7 @@ MAX_NAME = 120  # code points of a client's name
 MAX_ID_LENGTH = 255  # code points
 MAX_META = 4096  # bytes of JSON
 MAX_META_TEXT = 500  # code points of a text in it
+MAX_META_DEPTH = 20  # of its arrays and objects in each other: few readers of JSON take any depth
 MAX_INTEGER = 2**63
 MAX_MESSAGE_ID = 2**31 - 1
 UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
@@ -94,17 +95,19 @@ def seconds(value: Part, name: str) -> datetime | None:
 
 def picked(value: Part, *names: str) -> Part:
     """Return the members of these names, as far as they can be stored."""
-    return {name: plain(value[name]) for name in names if name in value}
+    return {name: plain(value[name], MAX_META_DEPTH - 1) for name in names if name in value}
 
 
-def plain(value: Any) -> Any:
+def plain(value: Any, depth: int = MAX_META_DEPTH) -> Any:
     """Return a JSON value with what cannot be stored replaced, and long texts cut."""
     if isinstance(value, str):
         return storable(value, MAX_META_TEXT)
+    if isinstance(value, dict | list) and not depth:
+        return None
     if isinstance(value, dict):
-        return {plain(name): plain(item) for name, item in value.items()}
+        return {plain(name): plain(item, depth - 1) for name, item in value.items()}
     if isinstance(value, list):
-        return [plain(item) for item in value]
+        return [plain(item, depth - 1) for item in value]
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     return value if isinstance(value, bool) or is_integer(value) else None
