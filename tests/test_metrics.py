@@ -78,6 +78,13 @@ def test_others_get_401(measured: Flask, header: str | None) -> None:
     assert answer.headers["WWW-Authenticate"].startswith("Bearer")
 
 
+def test_only_those_without_the_token_are_limited(app_with: Any) -> None:
+    app = app_with(METRICS_TOKEN=TOKEN, RATE_LIMIT_ANONYMOUS="3 per minute")
+
+    assert [scrape(app, "wrong").status_code for _ in range(5)] == [401] * 3 + [429] * 2
+    assert [scrape(app).status_code for _ in range(5)] == [200] * 5
+
+
 def test_an_access_token_is_not_enough(measured: Flask, admin: Caller) -> None:
     assert scrape(measured, admin.token).status_code == 401
 

@@ -1,11 +1,8 @@
 """The routes where providers send updates, and the list of those that were not understood."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 from flask import Response, current_app, request
-from werkzeug.exceptions import HTTPException
 
 from omnidesk.channels.models import Channel, UnsupportedUpdate
 from omnidesk.db import utcnow
@@ -17,6 +14,7 @@ from omnidesk.hooks.unsupported import matching
 from omnidesk.http import Blueprint, PreparedSelect
 from omnidesk.http.errors import http_error
 from omnidesk.http.parsing import read_body
+from omnidesk.http.rate_limits import strangers_counted
 from omnidesk.providers.whatsapp.signature import is_token
 
 HOOK = "/hooks/<channel_type>/<id:channel_id>"
@@ -77,13 +75,3 @@ def signed_body() -> bytes:
     """Return the whole body; raise 400 or 413."""
     request.max_content_length = MAX_BODY
     return read_body(request)
-
-
-@contextmanager
-def strangers_counted() -> Iterator[None]:
-    """Count the request by its address where it is refused inside; raise 429 for too many."""
-    try:
-        yield
-    except HTTPException:
-        current_app.extensions["rate_limits"].count_request(None, request.remote_addr)
-        raise

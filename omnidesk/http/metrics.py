@@ -20,6 +20,7 @@ from omnidesk.db.statements import Statement
 from omnidesk.db.usage import measure
 from omnidesk.http.blueprint import Blueprint
 from omnidesk.http.errors import http_error, invalid_token
+from omnidesk.http.rate_limits import strangers_counted
 from omnidesk.http.request_metrics import MeasuredRequests, RequestMetrics
 
 MAX_WAIT = 2  # seconds that a scrape waits for PostgreSQL
@@ -34,19 +35,24 @@ COUNTS = Statement(select(*[Counter.value(name).label(f"count_{name}") for name 
 
 
 class MetricsBlueprint(Blueprint):
-    """The route, which needs the token of the settings and counts towards no limit."""
+    """The route, which needs the token of the settings; with it, a request counts nowhere."""
 
     def _authorize(self) -> None:
-        """Raise 401 without the token."""
+        """Raise 401 without the token, or 429 for too many such requests."""
         g.user = None
-        if request.method == "OPTIONS":
-            return
-        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-        if scheme.lower() != "bearer":
-            raise http_error(401)
-        wanted: str = current_app.config["METRICS_TOKEN"]
-        if not compare_digest(token.encode(errors="replace"), wanted.encode()):
-            raise invalid_token()
+        if request.method != "OPTIONS":
+            with strangers_counted():
+                require_token(request.headers.get("Authorization", ""))
+
+
+def require_token(header: str) -> None:
+    """Raise 401 unless an Authorization header has the token of the settings."""
+    scheme, _, token = header.partition(" ")
+    if scheme.lower() != "bearer":
+        raise http_error(401)
+    wanted: str = current_app.config["METRICS_TOKEN"]
+    if not compare_digest(token.encode(errors="replace"), wanted.encode()):
+        raise invalid_token()
 
 
 blp = MetricsBlueprint("metrics", url_prefix="")

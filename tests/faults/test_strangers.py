@@ -2,6 +2,7 @@
 
 import json
 import os
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import requests
 
 from omnidesk import migrations
 from tests.conftest import Caller, on_sqlite
+from tests.hooks import make_channel
 from tests.servers import gunicorn
 
 PREFLIGHT = {"Origin": "http://localhost:3000", "Access-Control-Request-Method": "GET"}
@@ -34,6 +36,11 @@ COUNTED = [
     ("GET", "/api/summary"),
     ("POST", "/api/tickets"),
     ("POST", "/api/login"),
+    ("POST", "/api/hooks/whatsapp/1"),
+    ("GET", "/api/hooks/whatsapp/1"),
+    ("HEAD", "/api/hooks/whatsapp/1"),
+    ("PUT", "/api/hooks/whatsapp/1"),
+    ("OPTIONS", "/api/hooks/whatsapp/1"),
 ]
 
 
@@ -132,6 +139,11 @@ def get(path: str, **headers: str) -> tuple[str, str, dict[str, Any]]:
     return "GET", path, {"headers": headers}
 
 
+def update(hook: str, **headers: str) -> tuple[str, str, dict[str, Any]]:
+    """Return the longest body that a hook reads, which its provider has not signed."""
+    return "POST", f"/api/hooks/{hook}", {"data": "0" * 3 * MEBIBYTE, "headers": headers}
+
+
 DEAR: dict[str, tuple[str, str, dict[str, Any]]] = {
     "passwords": login({"username": NAME, "password": "x" * 1000}),
     "one password": login({"username": "user", "password": "x" * 1000}),
@@ -149,6 +161,18 @@ DEAR: dict[str, tuple[str, str, dict[str, Any]]] = {
     "the document": get("/api/openapi.json"),
     "a large file": get("/api/docs/assets/swagger-ui-bundle.js"),
     "preflights": ("OPTIONS", "/api/tickets", {"headers": PREFLIGHT}),
+    "updates of WhatsApp": update("whatsapp/1", **{"X-Hub-Signature-256": "sha256=wrong"}),
+    "updates of Telegram": update("telegram/2", **{"X-Telegram-Bot-Api-Secret-Token": "x" * 8000}),
+    "updates of a program": update(
+        "webhook/3",
+        **{
+            "webhook-id": "1",
+            "webhook-timestamp": str(int(time.time())),
+            "webhook-signature": " ".join([f"v1,{'A' * 43}="] * 160),
+        },
+    ),
+    "updates of nobody": update("whatsapp/9"),
+    "questions of WhatsApp": get(f"/api/hooks/whatsapp/1?hub.verify_token={'x' * 7000}"),
 }
 
 
@@ -171,6 +195,8 @@ def test_no_stranger_costs_much_processor_time(
         "GUNICORN_CMD_ARGS": f"--pid {tmp_path}/pid",
     }
     seconds = {}
+    for channel_type in ("whatsapp", "telegram", "webhook"):
+        make_channel(channel_type)
     with gunicorn(production, tmp_path) as address:
         for number, (name, (method, path, asked)) in enumerate(DEAR.items()):
             headers = {"X-Forwarded-For": f"203.0.113.{number}"} | asked.get("headers", {})

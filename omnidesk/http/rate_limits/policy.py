@@ -1,11 +1,13 @@
 """Which requests are counted, by what, and how many are too many."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from ipaddress import IPv6Address, IPv6Network
 from time import time
 from typing import Any, NamedTuple
 
 import limits
-from flask import Flask, request
+from flask import Flask, current_app, request
 from limits import RateLimitItem
 from werkzeug.exceptions import HTTPException, TooManyRequests
 
@@ -93,6 +95,16 @@ class RateLimits:
         note_usage(limit, window.remaining, window.ends_at)
         if not accepted:
             raise too_many_requests(window.ends_at)
+
+
+@contextmanager
+def strangers_counted() -> Iterator[None]:
+    """Count the request by its address where it is refused inside; raise 429 for too many."""
+    try:
+        yield
+    except HTTPException:
+        current_app.extensions["rate_limits"].count_request(None, request.remote_addr)
+        raise
 
 
 def too_many_requests(ends_at: float) -> HTTPException:
