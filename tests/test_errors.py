@@ -48,20 +48,22 @@ def test_a_row_with_too_large_a_number_is_404_for_every_method(agent: Caller) ->
     assert agent.post(path, json={"content": "Hello"}).status_code == 404
 
 
-@pytest.mark.parametrize("host", ["evil.example", "b\u00fccher.example", "a b", ""])
+@pytest.mark.parametrize("host", ["evil.example", "EVIL.example:8000", "[::1]", "a_b", ""])
 def test_no_host_changes_an_answer(agent: Caller, host: str) -> None:
     make_client()
     address = agent.post("/api/tickets", json={"client_id": 1, "subject": "Help"}).location
-    wsgi = {"HTTP_HOST": host.encode().decode("latin1")}
 
-    answer = agent.get(address, environ_overrides=wsgi)
+    answer = agent.get(address, environ_overrides={"HTTP_HOST": host})
 
     assert answer.status_code == 200
     assert host not in str(answer.headers) or not host
 
 
-def test_a_host_with_a_part_of_more_than_63_characters_is_refused(agent: Caller) -> None:
-    answer = agent.get("/api/tickets", environ_overrides={"HTTP_HOST": "x" * 300})
+@pytest.mark.parametrize("host", ["x" * 300, "b\u00fccher.example", "a b", "a/b", "a:1:2"])
+def test_what_is_no_host_is_refused(agent: Caller, host: str) -> None:
+    wsgi = {"HTTP_HOST": host.encode().decode("latin1")}
+
+    answer = agent.get("/api/tickets", environ_overrides=wsgi)
 
     assert (answer.status_code, answer.json) == (400, {"detail": "Bad Request"})
 

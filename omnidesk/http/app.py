@@ -12,7 +12,7 @@ from omnidesk.http.middleware import HeadersAndLog
 from omnidesk.http.parsing import StrictRequest
 from omnidesk.http.proxies import Proxies
 from omnidesk.http.rate_limits import RateLimits, storage
-from omnidesk.http.targets import is_malformed
+from omnidesk.http.targets import has_no_host, is_malformed
 
 
 def init_app(app: Flask) -> None:
@@ -44,8 +44,7 @@ class JsonProvider(DefaultJSONProvider):
 def check_target() -> None:
     """Refuse a request to no host, to another server's address, or to a malformed path."""
     environ = request.environ
-    no_host = "HTTP_HOST" not in environ and environ["SERVER_PROTOCOL"] == "HTTP/1.1"
-    if no_host or is_malformed(environ):
+    if has_no_host(environ) or is_malformed(environ):
         current_app.extensions["rate_limits"].count_request(None, request.remote_addr)
         raise http_error(400)
 

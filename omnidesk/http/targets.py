@@ -6,6 +6,16 @@ from urllib.parse import unquote
 
 OUTSIDE = "omnidesk.outside"  # in the WSGI environment: the path is not below SCRIPT_NAME
 MALFORMED = re.compile("%(?![0-9A-Fa-f]{2})|%00")
+# A name, or an address in brackets, and a port (RFC 3986, section 3.2).
+HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[\w.~!$&'()*+,;=%-]*)(:[0-9]*)?", re.ASCII)
+
+
+def has_no_host(environ: dict[str, Any]) -> bool:
+    """Return whether a request lacks a Host, or has one that is none (RFC 9112, section 3.2)."""
+    host = environ.get("HTTP_HOST")
+    if host is None:
+        return bool(environ["SERVER_PROTOCOL"] == "HTTP/1.1")
+    return HOST.fullmatch(host) is None
 
 
 def is_malformed(environ: dict[str, Any]) -> bool:

@@ -5,7 +5,7 @@ import re
 import pytest
 import requests
 
-from tests.conftest import on_sqlite
+from tests.conftest import Caller, on_sqlite
 from tests.security.conftest import TICKET, Desk, ascii_json
 from tests.security.test_matrix import MATRIX
 from tests.servers import RawConnection
@@ -106,6 +106,11 @@ GET = b"GET %s HTTP/1.1\r\nHost: a\r\n%s\r\n"
     [
         (b"GET /healthz HTTP/1.1\r\n\r\n", b"400"),
         (b"GET /healthz HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", b"400"),
+        (b"GET /healthz HTTP/1.1\r\nHost: a b\r\n\r\n", b"400"),
+        (b"GET /healthz HTTP/1.1\r\nHost: a/b\r\n\r\n", b"400"),
+        (b"GET /healthz HTTP/1.1\r\nHost: a@b\r\n\r\n", b"400"),
+        (b"GET /healthz HTTP/1.1\r\nHost: [::1]x\r\n\r\n", b"400"),
+        (b"GET /healthz HTTP/1.1\r\nHost: a:8000:1\r\n\r\n", b"400"),
         (b"GET http://evil.example/healthz HTTP/1.1\r\nHost: a\r\n\r\n", b"400"),
         (GET % (b"/" + b"x" * 9000, b""), b"414"),
         (GET % (b"/healthz", b"X: " + b"x" * 9000 + b"\r\n"), b"431"),
@@ -123,6 +128,11 @@ def test_an_invalid_request_is_400(desk: Desk, request_: bytes, status: bytes) -
 
     assert received.startswith(b"HTTP/1.1 " + status), received
     assert b'{"detail":"' in received
+
+
+@pytest.mark.parametrize("host", ["[::1]:8000", "127.0.0.1:8000", "DESK.example.", "a_b:"])
+def test_a_host_may_have_any_form_of_a_host(anybody: Caller, host: str) -> None:
+    assert anybody.get("/api/tickets", headers={"Host": host}).status_code == 200
 
 
 def test_two_requests_in_one_go_are_answered_in_order(desk: Desk) -> None:
