@@ -28,8 +28,8 @@ class MetaField(DocumentedField, fields.Dict):
     def _deserialize(self, value: object, *args: Any, **kwargs: Any) -> Any:
         if not isinstance(value, dict):
             raise self.make_error("invalid")
-        for depth, part in parts(value):
-            if fault := fault_of(part, depth):
+        for number, (depth, part) in enumerate(parts(value)):
+            if fault := "length" if number > MAX_META else fault_of(part, depth):
                 raise self.make_error(fault)
         text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
         if len(text.encode()) > MAX_META:

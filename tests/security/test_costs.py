@@ -19,6 +19,11 @@ def full(unit: str, before: str = "[", after: str = "]") -> str:
     return before + ",".join([unit] * count) + after
 
 
+def values(count: int, value: str) -> str:
+    """Return an array of a JSON value."""
+    return "[" + ",".join([value] * count) + "]"
+
+
 def fields(count: int, name: str = "field-{:06}") -> str:
     """Return an object with so many fields that nobody knows."""
     return "{" + ",".join(f'"{name.format(n)}":0' for n in range(count)) + "}"
@@ -38,6 +43,19 @@ BODIES: dict[str, tuple[str, Callable[[], str]]] = {
     ),
     "rows": ("post /api/imports/tickets", lambda: inside("rows", full("{}"))),
     "values": ("post /api/imports/tickets", lambda: inside("rows", full("0"))),
+    "tags of rows": (
+        "post /api/imports/tickets",
+        lambda: inside("rows", "[" + ",".join([inside("tags", values(900, '"x"'))] * 99) + "]"),
+    ),
+    "unknown in rows": (
+        "post /api/imports/tickets",
+        lambda: inside("rows", "[" + ",".join([fields(190)] * 100) + "]"),
+    ),
+    "types": ("post /api/webhooks", lambda: inside("types", full('"x"'))),
+    "settings": ("post /api/channels", lambda: inside("settings", fields(45_000))),
+    "secrets": ("post /api/channels", lambda: inside("secrets", fields(45_000))),
+    "meta": ("post /api/inbound", lambda: inside("meta", fields(45_000))),
+    "deep meta": ("post /api/inbound", lambda: inside("meta", '{"a":' * 500 + "{}" + "}" * 500)),
     "unknown": ("post /api/tickets", lambda: fields(45_000)),
     "nested unknown": ("patch /api/tickets", lambda: inside("set", fields(45_000))),
     "long names": ("post /api/tickets", lambda: fields(30, "x" * 30_000 + "{}")),
