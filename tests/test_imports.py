@@ -286,8 +286,9 @@ def test_a_row_that_the_api_would_refuse_is_refused(admin: Caller, case: str) ->
     assert taken["status"] == "created"
 
 
-def test_a_row_that_is_no_object_is_refused(admin: Caller) -> None:
-    found = results(admin, "clients", 7, CLIENT)
+@pytest.mark.parametrize("row", [7, None, "x", []])
+def test_a_row_that_is_no_object_is_refused(admin: Caller, row: Any) -> None:
+    found = results(admin, "clients", row, CLIENT)
 
     assert [result["status"] for result in found] == ["refused", "created"]
     assert (found[0]["external_id"], list(found[0]["errors"])) == (None, ["_schema"])

@@ -32,7 +32,8 @@ class SourceField(TextField):
 class UnloadedRow(fields.Nested):
     """A row that is loaded by itself later, so that one that is refused does not stop others."""
 
-    def _deserialize(self, value: Any, *_: Any, **__: Any) -> Any:
+    def deserialize(self, value: Any, *_: Any, **__: Any) -> Any:
+        """Return any JSON value as it is."""
         return value
 
 
