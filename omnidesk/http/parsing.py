@@ -51,12 +51,14 @@ def load_json(schema: ma.Schema, max_bytes: int | None = None, max_values: int =
 
 
 def check_content_type() -> None:
-    """Raise 415 unless the body is JSON in UTF-8 without a content coding, or a merge patch."""
+    """Raise 415 unless the body is JSON in UTF-8, or a merge patch, and is not compressed."""
     environ = request.environ
     coding = environ.get("HTTP_CONTENT_ENCODING", "").strip().lower()
+    transfer = environ.get("HTTP_TRANSFER_ENCODING", "chunked").strip().lower()
     types = (JSON_TYPE, MERGE_PATCH_TYPE) if environ["REQUEST_METHOD"] == "PATCH" else (JSON_TYPE,)
     mimetype, charset = parse_content_type(environ.get("CONTENT_TYPE", ""))
-    if mimetype not in types or charset not in ("utf-8", "utf8") or coding not in ("", "identity"):
+    is_compressed = coding not in ("", "identity") or transfer != "chunked"
+    if mimetype not in types or charset not in ("utf-8", "utf8") or is_compressed:
         raise http_error(415)
 
 

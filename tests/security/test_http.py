@@ -135,6 +135,19 @@ def test_a_host_may_have_any_form_of_a_host(anybody: Caller, host: str) -> None:
     assert anybody.get("/api/tickets", headers={"Host": host}).status_code == 200
 
 
+def test_a_body_in_a_transfer_coding_is_415(desk: Desk) -> None:
+    head = b"POST /api/tickets HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
+    bearer = f"Authorization: {desk.agent.headers['Authorization']}\r\n".encode()
+    coded = b"Transfer-Encoding: gzip, chunked\r\nConnection: close\r\n\r\n2\r\n{}\r\n0\r\n\r\n"
+
+    with RawConnection(desk.address) as connection:
+        connection.send(head + bearer + coded)
+        received = connection.receive()
+
+    assert received.startswith(b"HTTP/1.1 415 "), received
+    assert received.endswith(b'{"detail":"Unsupported Media Type"}')
+
+
 def test_two_requests_in_one_go_are_answered_in_order(desk: Desk) -> None:
     post = b"POST /api/tickets HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
     body = ascii_json(TICKET)
