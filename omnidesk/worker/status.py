@@ -10,6 +10,7 @@ from omnidesk.db import utcnow
 from omnidesk.db.statements import Statement
 from omnidesk.worker.heartbeat import Worker
 
+CONNECTIONS = 27  # to the database, that a worker opens at most: see docs/operations.md
 ALIVE = timedelta(seconds=6 * Worker.INTERVAL)  # since the last heartbeat
 WORKERS = Statement(
     select(func.count()).where(Worker.seen_at > bindparam("since", type_=Worker.seen_at.type))

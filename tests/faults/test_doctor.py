@@ -281,6 +281,9 @@ def test_an_index_that_is_gone_is_found_and_its_cure_mends_it(desk: Flask) -> No
 @on_postgresql
 def test_too_few_connections_are_found(app_with: Any, desk: Flask, healthy: dict[str, Any]) -> None:
     assert found(app_with(**healthy, WEB_CONCURRENCY=20)) == [("connections", FAULT)]
+    assert found(app_with(**healthy, WEB_CONCURRENCY=6)) == []
+    run_worker(5)
+    assert found(app_with(**healthy, WEB_CONCURRENCY=6)) == [("connections", FAULT)]
 
 
 @on_postgresql

@@ -20,6 +20,7 @@ from omnidesk.operations.doctor.findings import FAULT, WARNING, Finding
 from omnidesk.operations.text_index import SEARCHED
 from omnidesk.users import passwords
 from omnidesk.users.models import User
+from omnidesk.worker.status import CONNECTIONS, workers_alive
 
 MAX_SKEW = 1.0  # seconds between the clocks of the database and of this machine
 MAX_USERS = 200  # whose passwords are tried: each takes a fiftieth of a second
@@ -108,13 +109,14 @@ def server_version() -> Any:
 
 
 def connections() -> Iterator[Finding]:
-    """Find that PostgreSQL allows fewer connections than the workers may open."""
+    """Find that PostgreSQL allows fewer connections than this server and workers may open."""
     if db.engine.name != "postgresql":
         return
     config, allowed = current_app.config, scalar(text(ALLOWED))
-    needed = config["WEB_CONCURRENCY"] * (2 * config["THREADS"] + 5) + OTHERS
+    server = config["WEB_CONCURRENCY"] * (2 * config["THREADS"] + 5)
+    needed = server + workers_alive() * CONNECTIONS + OTHERS
     if needed > allowed:
-        problem = f"The server may need {needed} connections, and PostgreSQL allows {allowed}."
+        problem = f"{needed} connections may be needed, and PostgreSQL allows {allowed}."
         cure = "Raise max_connections or the limit of the role, or lower WEB_CONCURRENCY."
         yield Finding("connections", FAULT, problem, cure)
 
