@@ -132,11 +132,12 @@ def test_a_changed_demo_is_made_anew(app_with: Any, database_url: str, tmp_path:
     url = new_url(database_url, tmp_path)
     app = app_with(DATABASE_URL=url)
     first = run(app, "init-db", "--demo", "--reset")
-    run(app, "seed", "--tickets", "50")
+    seeded = run(app, "seed", "--tickets", "50", "--messages", "1200")
 
     again = run(app, "init-db", "--demo", "--reset")
 
     assert (first.exit_code, again.exit_code) == (0, 0), first.output + again.output
+    assert seeded.exit_code == 0, seeded.output
     assert "Rows by table: none." in first.output
     assert "ticket 56" in again.output
     assert "app_user 23" in again.output

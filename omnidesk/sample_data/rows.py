@@ -179,7 +179,7 @@ def conversations(ids: range, rng: Random, time: TimeOf, clients: range, users: 
             "conversation_id": number,
             "client_id": client_id,
             "channel": channel,
-            "external_chat_id": f"{channel}-{number}",
+            "external_chat_id": f"seed-{number}",
             "active": number % 10 != 0,
             "handled_by_bot": number % 5 == 0,
             "created_at": time(number),
