@@ -117,13 +117,14 @@ def walk(caller: Caller, url: str, between: Callable[[], Any] = lambda: None) ->
     raise AssertionError(url)
 
 
-def walk_back(caller: Caller, url: str) -> list[Any]:
+def walk_back(caller: Caller, url: str, between: Callable[[], Any] = lambda: None) -> list[Any]:
     """Go to the last page, follow the links back to the first and give all rows."""
     while url:
         answer = caller.get(url)
         url = links(answer).get("next", "")
     found = answer.json
     while url := links(answer).get("prev", ""):
+        between()
         answer = caller.get(url)
         found = answer.json + found
     return list(found)
@@ -346,6 +347,31 @@ def test_a_misspelt_parameter_is_told_the_right_one(agent: Caller) -> None:
     errors = agent.get("/api/tickets?stauts=abierto").json["errors"]
 
     assert errors == {"stauts": ["Unknown field. Did you mean 'status'?"]}
+
+
+@pytest.mark.parametrize(
+    ("query", "messages"),
+    [
+        ("users?xyz=1&zyx=1", ["Unknown field. Must be one of: limit, offset, cursor, user_id, "]),
+        ("users?role=boss", ["Must be one of: admin, empleado."]),
+        ("tickets?include=clients", ["Must be one of: client, assignee, etag, match."]),
+        ("clients?include=client", ["Must be one of: etag."]),
+        ("clients?include=", ["Must be one of: etag."]),
+        ("clients?include=etag,etag", ["Too many: at most 1."]),
+        ("tickets?assigned_to=you", ["Not a valid integer.", "Or one of: me, none."]),
+        ("tickets?client_id=me", ["Not a valid integer."]),
+        ("clients?active=yes", ["Must be one of: true, 1, false, 0."]),
+        ("events?overlaps=", ["Must be one of: true, 1, false, 0."]),
+    ],
+)
+def test_a_parameter_with_a_fault_is_told_what_is_allowed(
+    agent: Caller, query: str, messages: list[str]
+) -> None:
+    answer = agent.get(f"/api/{query}")
+
+    assert answer.status_code == 400
+    found = next(iter(answer.json["errors"].values()))
+    assert [text[: len(message)] for text, message in zip(found, messages, strict=True)] == messages
 
 
 @pytest.mark.parametrize("path", LISTS)

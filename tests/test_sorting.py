@@ -189,7 +189,7 @@ ONE_OF = "Must be one of: -updated_at, updated_at, waiting_since, -waiting_since
         ("tickets", "sort=due_at,priority,updated_at", "At most two, separated by a comma."),
         ("tickets", "sort=due_at,-due_at", "Given more than once: due_at."),
         ("tickets", "sort=due_at,due_at", "Given more than once: due_at."),
-        ("tickets", "overdue=yes", "Not a valid boolean."),
+        ("tickets", "overdue=yes", "Must be one of: true, 1, false, 0."),
         ("conversations", "sort=client_id", ONE_OF),
         ("conversations", "sort=-updated_at,-updated_at", ONE_OF),
     ],

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from flask import g
-from marshmallow import fields
+from marshmallow import ValidationError, fields
 from marshmallow.validate import Range
 from sqlalchemy import Enum
 
@@ -36,6 +36,7 @@ class BooleanParameter(BooleanField):
     """A boolean in a query string: `true`, `1`, `false` or `0`."""
 
     words = {"true": True, "1": True, "false": False, "0": False}
+    default_error_messages = {"invalid": "Must be one of: true, 1, false, 0."}
 
 
 class IntegerParameter(DocumentedField, fields.Integer):
@@ -80,10 +81,18 @@ class ManyParameter(DocumentedField, fields.Field[Any]):
         texts = value.split(",")
         if len(texts) > self.max_values:
             raise self.make_error("many", limit=self.max_values)
-        known = self.words
-        loaded = (known[text] if text in known else self.item.deserialize(text) for text in texts)
-        found = [*dict.fromkeys(loaded)]
+        found = [*dict.fromkeys(map(self.load_one, texts))]
         return found if len(found) > 1 else found[0]
+
+    def load_one(self, text: str) -> Any:
+        """Return the value that a text stands for; raise ValidationError with what is allowed."""
+        if text in self.words:
+            return self.words[text]
+        try:
+            return self.item.deserialize(text)
+        except ValidationError as error:
+            words = [f"Or one of: {', '.join(self.words)}."] if self.words else []
+            raise ValidationError([*error.messages, *words]) from None
 
 
 class EnumsParameter(ManyParameter):
@@ -131,20 +140,23 @@ def sort_pattern(value: str, values: Iterable[str]) -> str:
     return f"{value}(,({'|'.join(others)}))?" if others else value
 
 
-class IncludeField(TextField):
-    """Names of related rows, separated by commas, loaded in their order: by default a schema's."""
+class IncludeField(ManyParameter):
+    """Names of related rows, loaded as a tuple in their order: by default a schema's."""
+
+    default_error_messages = {"many": "Too many: at most {limit}."}
 
     def __init__(self, schema: Any, *names: str) -> None:
         self.names = names or tuple(schema.related)
-        name = f"({'|'.join(self.names)})"
+        self.max_values = len(self.names)
         super().__init__(
-            pattern=f"{name}(,{name})*",
-            max_length=len(",".join(self.names)),
+            EnumField(Enum(*self.names, name="include")),
+            "|".join(self.names),
             description=f"Related rows to show: {', '.join(f'`{name}`' for name in self.names)}",
         )
 
-    def _deserialize(self, value: object, *args: Any, **kwargs: Any) -> Any:
-        found = super()._deserialize(value, *args, **kwargs).split(",")
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
+        found = super()._deserialize(value, *args, **kwargs)
+        found = found if isinstance(found, list) else [found]
         return tuple(name for name in self.names if name in found)
 
 

@@ -23,12 +23,16 @@ CURSOR_TEXT = r"\.[^\x00-\x20\x7f-\xa0]{1,50}"
 
 
 def unknown_fields(names: list[str], known: list[str]) -> dict[str, list[str]]:
-    """Return an error for each unknown name, with the known name that was probably meant."""
-    errors = {}
+    """Return an error for each unknown name, with the known name that was probably meant.
+
+    The first for which there is none has all that are known.
+    """
+    errors, others = {}, f" Must be one of: {', '.join(known)}." if known else ""
     for position, name in enumerate(names):
         compared = known if position < MAX_HINTS else []
         near = get_close_matches(name[:64], compared, n=1, cutoff=0.75)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
+        hint = f" Did you mean {near[0]!r}?" if near else others
+        others = others if near else ""
         errors[name] = [f"Unknown field.{hint}"]
     return errors
 
