@@ -13,7 +13,7 @@ from omnidesk.db import db
 from omnidesk.tickets.models import PRIORITIES, Ticket
 from omnidesk.tickets.tags import TicketTag
 from tests.conftest import Caller, make_client
-from tests.test_lists import MOST, looking_at, walk
+from tests.test_lists import MOST, looking_at, walk, walk_back
 from tests.test_sorting import FILTERS, PROPERTY, ROWS, SORT, fits, in_order, store
 
 TIMES = [datetime(year, 1, 1, tzinfo=UTC) for year in (2020, 2021, 2190)]
@@ -49,9 +49,12 @@ def test_tickets_that_stand_still_are_shown_once_while_others_move(
     moves = changes(len(rows), Random(seed))  # noqa: S311 - repeatable
 
     with looking_at(most):
-        found = [row["ticket_id"] for row in walk(agent, path, lambda: next(moves))]
+        forwards = walk(agent, path, lambda: next(moves))
+        back = walk_back(agent, path, lambda: next(moves))
 
-    assert [ticket_id for ticket_id in found if ticket_id in still] == still
+    for found in (forwards, back):
+        shown = [row["ticket_id"] for row in found]
+        assert [ticket_id for ticket_id in shown if ticket_id in still] == still
 
 
 def changes(count: int, rng: Random) -> Iterator[None]:
