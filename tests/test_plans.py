@@ -288,6 +288,18 @@ def test_late_rows_are_not_looked_for_among_the_early(plans: list[str], agent: C
 
 
 @pytest.mark.usefixtures("calendar")
+@pytest.mark.parametrize("name", ["created_by", "ticket_id"])
+def test_events_of_several_are_not_looked_for_among_all(
+    plans: list[str], agent: Caller, name: str
+) -> None:
+    answer = agent.get(f"/api/events?{name}=2,3&limit=5")
+
+    assert [row["event_id"] for row in answer.json] == [*range(OLD + 1, OLD + 6)]
+    assert [name, "start_time", "event_id"] in used_indexes("calendar_event", plans), plans[-1]
+    assert removed_rows("calendar_event", plans) <= 5, plans[-1]
+
+
+@pytest.mark.usefixtures("calendar")
 def test_what_goes_on_is_not_looked_for_among_what_is_over(plans: list[str], agent: Caller) -> None:
     new = {"title": "x", "start_time": utcnow(), "end_time": utcnow() + timedelta(days=9)}
     db.session.execute(insert(Event), [new] * NEW)

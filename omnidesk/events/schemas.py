@@ -3,7 +3,7 @@
 from omnidesk.events.models import Event
 from omnidesk.http import PatchSchema, Related, ResponseSchema, RowEtag, Schema, TimePageQuery
 from omnidesk.http.fields import ANY_TEXT, IdField, TextField, TimeField
-from omnidesk.http.parameters import BooleanParameter, IdParameter, IncludeField
+from omnidesk.http.parameters import BooleanParameter, IdsParameter, IncludeField
 from omnidesk.tickets.schemas import RelatedTicket
 from omnidesk.users.schemas import RelatedUser
 
@@ -82,7 +82,7 @@ class EventQuery(TimePageQuery):
     overlaps = BooleanParameter(
         description="`true`: also events that only overlap the window from `start` to before `end`"
     )
-    ticket_id = IdParameter(description="Only events about this ticket")
-    client_id = IdParameter(description="Only events about tickets of this client")
-    created_by = IdParameter(description="Only events that this user made")
+    ticket_id = IdsParameter(description="Only events about these tickets, such as `7,100`")
+    client_id = IdsParameter(description="Only events about tickets of these clients")
+    created_by = IdsParameter(description="Only events that these users made")
     include = IncludeField(EventSchema)
