@@ -37,7 +37,7 @@ INCLUDED = {
     "/api/tickets": {"client": CLIENT, "assignee": USER},
     "/api/events": {"ticket": TICKET, "creator": USER},
     "/api/tickets/1/comments": {"user": USER},
-    "/api/conversations": {"client": CLIENT, "last_message": MESSAGE},
+    "/api/conversations": {"client": CLIENT, "assignee": USER, "last_message": MESSAGE},
 }
 PAIRS = [(path, name) for path, names in INCLUDED.items() for name in names]
 # What the row that other rows are included in is read with, and what they are read with.
@@ -59,7 +59,7 @@ def desk(agent: Caller) -> None:
     ticket_id = make_ticket(client_id, assigned_to=user_id).ticket_id
     make_event(ticket_id=ticket_id, created_by=user_id)
     make_comment(ticket_id=ticket_id, user_id=user_id)
-    conversation = make_conversation(client_id=client_id)
+    conversation = make_conversation(client_id=client_id, assigned_to=user_id)
     make_message(conversation)
     make_message(conversation, sender="bot", content="How can I help?")
     make_ticket(client_id)
@@ -167,6 +167,8 @@ def test_a_public_list_shows_strangers_nothing_that_is_not_public(
     [
         ("/api/tickets?include=client", "/api/clients/1"),
         ("/api/conversations?include=client", "/api/clients/1"),
+        ("/api/conversations?include=assignee", "/api/users/2"),
+        ("/api/conversations/1/messages?include=user", "/api/users/2"),
         ("/api/tickets?include=assignee", "/api/users/2"),
         ("/api/events?include=creator", "/api/users/2"),
         ("/api/tickets/1/comments?include=user", "/api/users/2"),

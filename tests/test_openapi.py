@@ -179,3 +179,22 @@ def test_the_document_can_be_written_to_a_file(
     assert run.returncode == 0, run.stderr
     servers = [{"url": "http://127.0.0.1:8123/desk"}]
     assert json.loads(written.read_text()) == document | {"servers": servers}
+
+
+def test_a_list_whose_rows_can_be_changed_can_show_their_tags(document: Any) -> None:
+    paths = document["paths"]
+    lists = [
+        path.rpartition("/{")[0].replace("/comments", "/tickets/{ticket_id}/comments")
+        for path, item in paths.items()
+        if path.endswith("}") and "patch" in item
+    ]
+
+    shown = [
+        parameter["schema"]["pattern"]
+        for path in lists
+        for parameter in paths[path]["get"]["parameters"]
+        if parameter.get("name") == "include"
+    ]
+
+    assert len(shown) == len(lists) > 7
+    assert all("etag" in pattern for pattern in shown)

@@ -7,7 +7,7 @@ from marshmallow.validate import Range
 from sqlalchemy import Enum
 
 from omnidesk.db import MAX_ID
-from omnidesk.http import PageQuery, PatchSchema, ResponseSchema, Schema
+from omnidesk.http import PageQuery, PatchSchema, ResponseSchema, RowEtag, Schema
 from omnidesk.http.error_schemas import ErrorSchema
 from omnidesk.http.fields import (
     ANY_TEXT,
@@ -21,7 +21,7 @@ from omnidesk.http.fields import (
     TextField,
     TimeField,
 )
-from omnidesk.http.parameters import EnumsParameter, IdParameter
+from omnidesk.http.parameters import EnumsParameter, IdParameter, IncludeField
 from omnidesk.webhooks.deliveries import STATES, WebhookDelivery
 from omnidesk.webhooks.event_types import GROUPS, NAMES
 from omnidesk.webhooks.models import FORMATS, Webhook
@@ -105,6 +105,14 @@ class WebhookSchema(ResponseSchema, WebhookFields):
             *("webhook_id", "url", "types", "format", "active", "description"),
             *("inactive_reason", "inactive_since", "failing_since", "warning", "created_at"),
         )
+
+    related = {"etag": RowEtag()}
+
+
+class WebhookQuery(PageQuery):
+    """What a list of webhooks shows."""
+
+    include = IncludeField(WebhookSchema)
 
 
 class NewWebhookSchema(WebhookSchema):

@@ -8,7 +8,7 @@ from flask import Response, current_app
 
 from omnidesk.db import RuleViolation, db
 from omnidesk.egress import ForbiddenUrl, Rules, check_url
-from omnidesk.http import Blueprint, PageQuery, PreparedSelect
+from omnidesk.http import Blueprint, PreparedSelect
 from omnidesk.http.errors import http_error
 from omnidesk.webhooks.deliveries import WebhookDelivery
 from omnidesk.webhooks.feed import feed_start
@@ -23,6 +23,7 @@ from omnidesk.webhooks.schemas import (
     WebhookDeliveryQuery,
     WebhookDeliverySchema,
     WebhookPatch,
+    WebhookQuery,
     WebhookSchema,
     WebhookTestSchema,
 )
@@ -75,7 +76,7 @@ def require_logged(after_seq: int) -> None:
 
 @blp.get("/webhooks")
 @blp.admin_only
-@blp.arguments(PageQuery, location="query")
+@blp.arguments(WebhookQuery, location="query")
 @blp.page(WebhookSchema)
 def list_webhooks(filters: dict[str, Any]) -> PreparedSelect:
     """List the webhooks, oldest first, as an admin"""
