@@ -3,11 +3,13 @@
 import re
 import unicodedata
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from omnidesk.db import db
 from tests.conftest import (
     Caller,
     make_client,
@@ -19,6 +21,7 @@ from tests.conftest import (
 )
 from tests.test_finding import PROPERTY
 from tests.test_lists import MOST, looking_at, walk, walk_back
+from tests.test_words import random_texts
 
 VOCABULARY = ["El", "camión", "CAMION", "está", "roto", "Niño", "ni", "nino's", "ro-to", "42"]
 TEXTS = [
@@ -187,3 +190,23 @@ def test_a_query_without_words_or_with_too_many_is_refused(
     answer = agent.get(f"{path}?q={query}")
 
     assert (answer.status_code, [*answer.json["errors"]]) == (400, ["q"])
+
+
+@pytest.mark.parametrize("path", ["tickets", "messages", "clients", "search"])
+def test_a_query_is_told_that_it_has_no_word(agent: Caller, path: str) -> None:
+    answer = agent.get(f"/api/{path}", query_string={"q": "\U0001f525 %"})
+
+    assert answer.status_code == 400
+    assert answer.json["errors"] == {"q": ["There is no word in it: no letter and no digit."]}
+
+
+@pytest.mark.slow
+def test_any_text_is_answered(agent: Caller) -> None:
+    make_message(make_conversation(), content=make_ticket().subject)
+    paths = ("tickets", "messages", "clients", "users", "search")
+    asked = random_texts(10_000 if db.engine.name == "sqlite" else 1_000)
+
+    for number, text in enumerate(asked):
+        query = quote(text.encode(errors="surrogatepass"))
+        answer = agent.get(f"/api/{paths[number % 5]}?q={query}")
+        assert answer.status_code in (200, 400), text

@@ -17,6 +17,7 @@ from omnidesk.http.errors import http_error
 from omnidesk.http.fields import BooleanField, Column, DocumentedField, EnumField, TextField
 
 MAX_VALUES = 100  # of a filter
+NO_WORD = "There is no word in it: no letter and no digit."
 ME = "me"  # stands for the caller's own id
 
 
@@ -163,6 +164,8 @@ class IncludeField(ManyParameter):
 class SearchField(TextField):
     """Words to look for, loaded as a tuple of their folded forms."""
 
+    default_error_messages = {"blank": NO_WORD}
+
     def _deserialize(self, value: object, *args: Any, **kwargs: Any) -> Any:
         words = search_words(super()._deserialize(value, *args, **kwargs))
         if not words:
@@ -173,7 +176,7 @@ class SearchField(TextField):
 class QueryField(TextField):
     """Words and phrases to look for, loaded as a `SearchQuery`."""
 
-    default_error_messages = {"many": "At most {limit} words."}
+    default_error_messages = {"blank": NO_WORD, "many": "At most {limit} words."}
 
     def __init__(self, description: str, **kwargs: Any) -> None:
         super().__init__(max_length=MAX_QUERY, description=description, **kwargs)
