@@ -9,7 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from omnidesk.db import db
+from omnidesk.db import db, utcnow
+from omnidesk.tickets.lists import SORTED_BY
+from omnidesk.tickets.models import PRIORITIES
 from tests.conftest import (
     Caller,
     make_client,
@@ -131,7 +133,9 @@ def test_a_ticket_is_found_first_by_its_number(agent: Caller, query: str, limit:
         make_ticket(subject=subject)
     url = f"/api/tickets?q={query}"
 
-    assert [row["ticket_id"] for row in walk(agent, f"{url}&limit={limit}")] == [3, 5, 4, 1]
+    for follow in (walk, walk_back):
+        rows = follow(agent, f"{url}&limit={limit}")
+        assert [row["ticket_id"] for row in rows] == [3, 5, 4, 1]
     assert [row["ticket_id"] for row in agent.get(f"{url}&offset=1").json] == [5, 4, 1]
     counted = agent.get(f"{url}&limit=2", headers={"Prefer": "count=exact"})
     assert counted.headers["X-Total-Count"] == "4"
@@ -139,6 +143,26 @@ def test_a_ticket_is_found_first_by_its_number(agent: Caller, query: str, limit:
     assert agent.get(f"{url}&ticket_id=4,5").json[0]["ticket_id"] == 5
     assert agent.get(f"{url}&include=client,match").json[0]["match"] is None
     assert agent.get("/api/search?q=3").json["tickets"][0]["ticket_id"] == 3
+
+
+@pytest.mark.parametrize("sign", ["", "-"])
+@pytest.mark.parametrize("sort", [*SORTED_BY, "priority,-due_at", "due_at,updated_at"])
+@pytest.mark.parametrize("most", [2, 20])
+def test_a_ticket_is_found_first_by_its_number_in_every_order(
+    agent: Caller, sign: str, sort: str, most: int
+) -> None:
+    for number in range(6):
+        due_at = utcnow() if number % 2 else None
+        make_ticket(subject="Room 3", priority=PRIORITIES[number % 3], due_at=due_at)
+    order = f"sort={sign}{sort}"
+
+    with looking_at([most] * 5):
+        url = f"/api/tickets?q=3&limit=2&{order}"
+        forwards, back = walk(agent, url), walk_back(agent, url)
+
+    rows = agent.get(f"/api/tickets?q=room&{order}").json
+    assert forwards == sorted(rows, key=lambda row: row["ticket_id"] != 3)
+    assert back == forwards
 
 
 @pytest.mark.parametrize("query", ["9999999999", "2147483648", "0", "#12345678901", "٣", "3 rooms"])

@@ -19,7 +19,6 @@ from sqlalchemy import (
     union_all,
 )
 
-from omnidesk.db import MAX_ID
 from omnidesk.db.change_log import CommitOrder
 from omnidesk.http.cursors import AFTER, BEFORE, write_back_cursor, write_cursor
 from omnidesk.http.parts import Part
@@ -192,11 +191,17 @@ class PageRows(NamedTuple):
     last_change: str | None = None
     resume: str | None = None
 
-    def headed_by(self, row: str, limit: int) -> Self:
-        """Return the rows of a first page after another row. They are ordered by an id, falling."""
-        before_all = orjson.dumps([MAX_ID]).decode()
-        rows, positions = [row, *self.rows[:limit]], [before_all, *self.positions[:limit]]
-        return self._replace(rows=rows, positions=positions)
+    def headed_by(self, row: str, page: Page) -> Self:
+        """Return the rows of a page of a list whose first is another row, which it may show."""
+        before_all = orjson.dumps([key.first for key in self.keys]).decode()
+        if page.backwards:
+            if self.resume is not None or len(self.rows) > page.limit:
+                return self
+            rows, positions = [*self.rows, row], [*self.positions, before_all]
+            return self._replace(rows=rows, positions=positions)
+        rows, positions = [row, *self.rows], [before_all, *self.positions]
+        resume = self.resume if len(rows) <= page.limit else None
+        return self._replace(rows=rows, positions=positions, resume=resume)
 
     def neighbours(self, page: Page, *, endless: bool = False) -> Links:
         """Return what leads to the pages beside this one, as `Page.neighbours` does."""

@@ -72,11 +72,12 @@ class PreparedSelect:
 
     def page(self, schema: type[Schema], page: Page) -> PageRows:
         """Return the rows of a page, and one more where there are more; raise 400 for a cursor."""
-        if self.top and not page.cursor and (top := self.top.page(schema, Page(1))).rows:
-            if not page.offset:
-                return self.others(schema, page).headed_by(top.rows[0], page.limit)
-            page = page._replace(offset=page.offset - 1)
-        return self.others(schema, page)
+        may_begin = page.backwards or not page.cursor
+        top = self.top.page(schema, Page(1)).rows if self.top and may_begin else []
+        if top and page.offset and not page.cursor:
+            return self.others(schema, page._replace(offset=page.offset - 1))
+        rows = self.others(schema, page)
+        return rows.headed_by(top[0], page) if top else rows
 
     def others(self, schema: type[Schema], page: Page) -> PageRows:
         """Return the same without the row that comes first, if there is one."""

@@ -18,8 +18,10 @@ from sqlalchemy import (
 )
 from sqlalchemy.sql import operators
 
+from omnidesk.db import MAX_ID
 from omnidesk.db.change_log import CommitOrder
 
+FIRST_TIME, LAST_TIME = "1970-01-01", "2200-01-01"  # of all that are accepted
 VALUE = "value"  # what is known of a sort key of which nothing else is
 COMPARISONS = {operators.eq, operators.lt, operators.le, operators.gt, operators.ge}
 
@@ -41,6 +43,15 @@ class SortKey(NamedTuple):
         """Return the values in their order, if the key is a rank."""
         is_rank = isinstance(self.column, Case)
         return [value for value, _rank in self.column.whens] if is_rank else []
+
+    @property
+    def first(self) -> int | str:
+        """Return the first value that the key can have in its order, of an id one before it."""
+        if self.ranked:
+            return len(self.ranked) - 1 if self.descending else 0
+        if self.is_id:
+            return MAX_ID if self.descending else 0
+        return LAST_TIME if self.descending else FIRST_TIME
 
     def clause(self, *, backwards: bool) -> Any:
         """Return the ORDER BY clause in the list's own direction, or in the other."""

@@ -24,7 +24,7 @@ def select_tickets(filters: dict[str, Any]) -> PreparedSelect:
     if query is None:
         return PreparedSelect(matching, filters, **shape)
     sought, shape["comments"] = filters | words_filters(query), may_read("comments")
-    if query.number is None or "sort" in shape or not may_have(filters, query.number):
+    if query.number is None or not may_have(filters, query.number):
         return PreparedSelect(matching, sought, **shape)
     found = PreparedSelect(matching, sought | {"other_than": query.number}, **shape)
     found.top = PreparedSelect(matching, filters | {"ticket_id": query.number}, **shape)
