@@ -250,6 +250,21 @@ def test_tickets_are_not_sorted_where_an_index_has_them_in_order(
             assert not re.search(r" ticket .*\nUSE TEMP B-TREE", plan), plan
 
 
+@pytest.mark.usefixtures("desk")
+@pytest.mark.parametrize("sort", ["due_at,-updated_at", "-due_at,updated_at"])
+def test_tickets_that_are_not_due_have_an_index_of_their_own(
+    plans: list[str], agent: Caller, sort: str
+) -> None:
+    if db.engine.name == "sqlite":
+        forget_statistics()
+
+    answer = agent.get(f"/api/tickets?limit=5&sort={sort}")
+
+    assert len(answer.json) == 5
+    unsorted = r"CO-ROUTINE .*\nSEARCH|Limit .*\n *-> +Index Scan( Backward)?"
+    assert re.search(f"({unsorted}) .*ix_ticket_not_due", plans[-1]), plans[-1]
+
+
 # PostgreSQL knows how few candidates there are.
 @on_sqlite
 @pytest.mark.usefixtures("desk")

@@ -31,12 +31,14 @@ class Part(NamedTuple):
 
     def own_order(self) -> Iterator[SortKey]:
         """Yield what orders the rows among themselves, as an index has it."""
+        *_, before_id, row_id = (None, *self.keys)
         for key, known in zip(self.keys, self.known, strict=True):
             if known == VALUE:
                 yield key._replace(nulls_last=False)
-            elif known is None:
-                # The same for all, but by its name PostgreSQL finds the index.
-                yield SortKey(key.column, self.keys[-1].descending)
+            elif known is None and key is before_id:
+                # The same for all, but by its name PostgreSQL finds the index that has it before
+                # the id. By any other name, it would find one that has not what follows.
+                yield SortKey(key.column, row_id.descending)
 
     def beyond(
         self, place: tuple[Hashable, ...], values: list[Any], *, backwards: bool
