@@ -214,7 +214,7 @@ def test_each_metric_of_the_dashboard_and_the_manual_exists(app_with: Any, tmp_p
     expressions = " ".join(
         target["expr"] for panel in dashboard["panels"] for target in panel["targets"]
     )
-    manual = (ROOT / "docs/operations.md").read_text()
+    manual = (ROOT / "docs/operations/monitoring.md").read_text()
 
     served = set(re.findall(r"^(omnidesk_\w+)", scrape(app).text, re.MULTILINE))
 

@@ -14,7 +14,7 @@ from tests.servers import flask, gunicorn, run_concurrently
 
 LOGIN = {"username": "admin", "password": "secret"}
 CALLERS, CALLS = 16, 25  # so many callers, and so many calls of each
-MAX_CONNECTIONS = 2 * (2 * 4 + 5)  # of two workers of four threads, as docs/operations.md says
+MAX_CONNECTIONS = 2 * (2 * 4 + 5)  # of two workers: see docs/operations/postgresql.md
 
 
 class Desk(NamedTuple):
