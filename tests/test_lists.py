@@ -410,3 +410,26 @@ def test_a_304_runs_no_statement_of_the_list(agent: Caller) -> None:
 
     assert not [statement for statement in run if "FROM ticket" in statement]
     assert len(run) == 2
+
+
+@pytest.mark.parametrize(
+    ("path", "moved"),
+    [
+        ("/api/events?client_id=1", "/api/tickets/1"),
+        ("/api/messages?q=hello&client_id=1", "/api/conversations/1"),
+    ],
+)
+def test_a_list_whose_rows_are_found_by_others_changes_with_these(
+    agent: Caller, path: str, moved: str
+) -> None:
+    make_client()
+    make_client()
+    make_event(ticket_id=make_ticket(1).ticket_id)
+    make_message(make_conversation(client_id=1))
+    had = {"If-None-Match": agent.get(path).headers["ETag"]}
+    assert agent.get(path, headers=had).status_code == 304
+
+    agent.patch(moved, json={"client_id": 2})
+
+    answer = agent.get(path, headers=had)
+    assert (answer.status_code, answer.json) == (200, [])

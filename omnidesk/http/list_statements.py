@@ -14,7 +14,7 @@ from omnidesk.http.scans import Way, scanned_page
 from omnidesk.http.schemas import Schema
 from omnidesk.http.serialization import json_object, nests
 from omnidesk.http.sorting import SortKey, cursor_keys, sort_keys
-from omnidesk.http.sources import Source, entity_of
+from omnidesk.http.sources import Source, entity_of, found_by
 
 MAX_STATEMENTS = 1024  # that are kept of each kind; each is a few kilobytes
 
@@ -69,7 +69,8 @@ def page_statement(
     if shown is None:
         return PageStatement(rows, keys, None, None)
     relationships = source.relationships(entity)
-    others = [related.property.mapper.class_ for related in relationships]
+    shown_with = {related.property.mapper.class_ for related in relationships}
+    others = sorted((found_by(rows) | shown_with) - {entity}, key=str)
     # A feed of some entities is told by their changes; its filter has the name of the column.
     only = source.filters.items("entity") if entity is Change else []
     last = None if nests(schema) else Change.last(entity, *others, only=only)

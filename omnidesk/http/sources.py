@@ -3,7 +3,7 @@
 from collections.abc import Callable, Hashable
 from typing import Any, NamedTuple
 
-from sqlalchemy import BindParameter, Select, inspect
+from sqlalchemy import BindParameter, Select, Table, inspect
 from sqlalchemy.orm import contains_eager
 from sqlalchemy.sql.visitors import iterate
 
@@ -64,3 +64,10 @@ def entity_of(rows: Select[Any]) -> type[Base]:
     """Return the entity that a select returns the rows of."""
     entity: type[Base] = rows.column_descriptions[0]["entity"]
     return entity
+
+
+def found_by(rows: Select[Any]) -> set[type[Base]]:
+    """Return the entities whose changes can change which rows a select finds."""
+    tables = {part for part in iterate(rows) if isinstance(part, Table)}
+    entities = (mapper.class_ for mapper in Base.registry.mappers)
+    return {e for e in entities if e.__table__ in tables and e.logged_as}
