@@ -73,6 +73,11 @@ def event_with(name: str) -> Callable[[Caller], Any]:
     )
 
 
+def client_with_event(desk: Caller) -> Any:
+    """Return the id of the client of the earliest event that is about a ticket."""
+    return desk.get(f"{TICKETS}/{event_with('ticket_id')(desk)}")["client_id"]
+
+
 def deep(desk: Caller) -> str:
     """Return the link to the page after the middle of all tickets."""
     (newest,) = desk.get(f"{TICKETS}?limit=1")
@@ -173,6 +178,7 @@ PROBES = (
     Probe("events, overlapping a window", listing(EVENTS, overlaps="true", **WINDOW)),
     Probe("events, created_by", listing(EVENTS, 2, created_by=event_with("created_by"))),
     Probe("events, ticket_id", listing(EVENTS, 1, ticket_id=event_with("ticket_id"))),
+    Probe("events, client_id", listing(EVENTS, 1, client_id=client_with_event)),
     Probe(
         "events, created_by in a window",
         listing(EVENTS, 1, created_by=event_with("created_by"), start=event_with("start_time")),

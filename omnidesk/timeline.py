@@ -67,9 +67,9 @@ class Kind(NamedTuple):
 # Of entries with the same time, those of a later kind come first.
 KINDS = {
     "ticket": Kind(Ticket, TicketSchema, "created_at"),
-    "comment": Kind(Comment, CommentSchema, "created_at", Ticket),
+    "comment": Kind(Comment, CommentSchema, "created_at"),
     "message": Kind(Message, MessageSchema, "created_at", Conversation),
-    "event": Kind(Event, EventSchema, "start_time", Ticket),
+    "event": Kind(Event, EventSchema, "start_time"),
 }
 RANKS = {name: rank for rank, name in enumerate(KINDS)}
 KEYS = [
@@ -162,8 +162,8 @@ def count_statement(kinds: tuple[str, ...]) -> Statement:
 def page_statement(kinds: tuple[str, ...], shape: PageShape) -> PageStatement:
     """Return the statement of a page, as `http/list_statements.py` describes it.
 
-    Of each kind, and of each conversation and ticket that has rows of it, an index gives no more
-    rows than the page has. Then these are put in order.
+    Of each kind, and of messages for each conversation, an index gives no more rows than the page
+    has. Then these are put in order.
     """
     found = union_all(*(select(newest(name, shape).subquery()) for name in kinds)).subquery()
     page = sorted_keys(found, KEYS, shape, LIMIT).cte("page").prefix_with("MATERIALIZED")

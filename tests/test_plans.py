@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import insert, inspect, text, update
 
 from omnidesk.clients.models import Client
+from omnidesk.comments.models import Comment
 from omnidesk.conversations.messages import Message
 from omnidesk.conversations.models import Conversation
 from omnidesk.db import db, statements, utcnow
@@ -52,7 +53,7 @@ def plans(app: Any, monkeypatch: Any) -> list[str]:
 def new_tables(app: Any) -> None:
     """Tables and indexes as small as their rows: what others deleted would change the plans."""
     if db.engine.name == "postgresql":
-        tables = "ticket, ticket_tag, calendar_event, message, conversation, change"
+        tables = "ticket, ticket_tag, comment, calendar_event, message, conversation, change"
         db.session.execute(text(f"TRUNCATE {tables} CASCADE"))
         db.session.commit()
 
@@ -289,6 +290,7 @@ LATE_ROWS = (
     ("conversations?external_chat_id=chat-1", "conversation", ["external_chat_id", *LATEST]),
     ("events?created_by=2", "calendar_event", ["created_by", "start_time", "event_id"]),
     ("events?ticket_id=2", "calendar_event", ["ticket_id", "start_time", "event_id"]),
+    ("events?client_id=4", "calendar_event", ["client_id", "start_time", "event_id"]),
 )
 
 
@@ -343,6 +345,35 @@ def test_messages_of_a_client_are_not_looked_for_among_all(plans: list[str], age
         assert ["conversation_id", "created_at", "message_id"] in used_indexes("message", [plan])
         assert not re.search(r"SCAN message\b|Seq Scan on message\b", plan), plan
         assert removed_rows("message", [plan]) <= 5, plan
+
+
+OF_CLIENT = {
+    "comment": ["client_id", "created_at", "comment_id"],
+    "calendar_event": ["client_id", "start_time", "event_id"],
+}
+
+
+@pytest.mark.usefixtures("desk")
+def test_a_clients_tickets_are_not_asked_one_by_one(plans: list[str], agent: Caller) -> None:
+    time = utcnow() + timedelta(days=1)
+    call = {"title": "x", "start_time": time, "end_time": time}
+    said = {"user_id": agent.user.user_id, "body": "x", "created_at": time}
+    tickets = [{"ticket_id": n + 1} for n in range(OLD + NEW)]
+    db.session.execute(insert(Comment), [said | ticket for ticket in tickets])
+    db.session.execute(insert(Event), [call | ticket for ticket in tickets])
+    analyze()
+
+    first = agent.get("/api/clients/1/timeline?limit=5")
+    (link,) = re.findall('<([^>]*)>; rel="next"', first.headers["Link"])
+    second = agent.get(link)
+
+    events = [entry["event"]["event_id"] for entry in first.json + second.json]
+    assert events == [*range(OLD, OLD - 10, -1)]
+    for plan in (each for each in plans if "page" in each):
+        for table, columns in OF_CLIENT.items():
+            assert used_indexes(table, [plan]) == [columns], plan
+            assert not re.search(rf"SCAN {table}\b|Seq Scan on {table}\b", plan), plan
+            assert removed_rows(table, [plan]) <= 5, plan
 
 
 # PostgreSQL explains a comparison with true as if it were free, which it is not in a generic plan.

@@ -7,9 +7,13 @@ from collections.abc import Callable
 from typing import Any
 
 import requests
+from sqlalchemy import select
 
+from omnidesk.comments.models import Comment
 from omnidesk.db import Filters, db
 from omnidesk.db.change_log import Change
+from omnidesk.events.models import Event
+from omnidesk.tickets.models import Ticket
 from tests.conftest import (
     PASSWORD,
     Caller,
@@ -103,6 +107,55 @@ def test_comments_that_meet_changes_of_their_ticket_are_all_made(
         assert sorted(statuses) == [200, 200, 200, 200, 201, 201, 204]
     changes = ask("GET", f"{url}/history?limit=200", agent).json()
     assert version(ask("GET", url, agent)) == len(changes)
+
+
+def test_comments_and_events_go_with_their_ticket_to_another_client(
+    server: str, agent: Caller
+) -> None:
+    clients = [make_client().client_id for _ in range(2)]
+    tickets = [make_ticket(clients[0]).ticket_id for _ in range(2)]
+    first, second = (f"{server}/api/tickets/{ticket_id}" for ticket_id in tickets)
+    time = "2030-11-01T15:00:00Z"
+    call = {"title": "Call", "start_time": time, "end_time": time, "ticket_id": tickets[0]}
+    comment, new_event = ("POST", f"{first}/comments", {"body": "New"}), f"{server}/api/events"
+    for number in range(20):
+        edited, gone = (
+            server + ask(*comment[:2], agent, comment[2]).headers["Location"] for _ in "ab"
+        )
+        event = server + ask("POST", new_event, agent, call).headers["Location"]
+        here, there = clients[number % 2], clients[1 - number % 2]
+        both = {"ticket_ids": tickets, "set": {"client_id": there}}
+        calls: list[tuple[Any, ...]] = [
+            comment,
+            ("PATCH", edited, {"body": "Other"}),
+            ("DELETE", gone),
+            ("POST", new_event, call),
+            ("PATCH", event, {"ticket_id": tickets[1]}),
+            ("PATCH", event, {"title": "Other"}),
+            ("PATCH", first, {"client_id": there}),
+            ("PATCH", second, {"client_id": here}),
+            ("PATCH", f"{server}/api/tickets", both),
+        ]
+
+        def act(n: int, calls: list[tuple[Any, ...]] = calls) -> int:
+            method, url, *body = calls[n]
+            return int(ask(method, url, agent, *body).status_code)
+
+        statuses = run_concurrently(len(calls), act)
+
+        assert sorted(statuses) == [*[200] * 6, 201, 201, 204]
+        assert wrong_clients() == []
+
+
+def wrong_clients() -> list[Any]:
+    """Return the comments and events that have another client than their ticket."""
+    found: list[Any] = []
+    for entity in (Comment, Event):
+        theirs = select(Ticket.client_id).where(Ticket.ticket_id == entity.ticket_id)
+        wrong = entity.client_id.is_distinct_from(theirs.scalar_subquery())
+        found += db.session.scalars(select(entity).where(wrong))
+    db.session.rollback()
+    return found
 
 
 def test_of_ten_changes_with_one_etag_one_succeeds(server: str, agent: Caller) -> None:

@@ -117,6 +117,69 @@ def test_a_row_moves_to_the_timeline_of_another_client(agent: Caller) -> None:
     assert after == [before[0] - 3, before[1] + 3]
 
 
+def rows_of(caller: Caller, client_id: int) -> set[tuple[str, int]]:
+    """Return the kinds and ids of a client's rows, as the lists of each kind show them."""
+    lists = {
+        "ticket": [f"tickets?client_id={client_id}"],
+        "message": [
+            f"conversations/{chat['conversation_id']}/messages"
+            for chat in caller.get(f"/api/conversations?client_id={client_id}").json
+        ],
+    }
+    tickets = [row["ticket_id"] for row in caller.get(f"/api/{lists['ticket'][0]}").json]
+    lists["comment"] = [f"tickets/{ticket_id}/comments" for ticket_id in tickets]
+    lists["event"] = [f"events?ticket_id={ticket_id}" for ticket_id in tickets]
+    return {
+        (kind, row[f"{kind}_id"])
+        for kind, paths in lists.items()
+        for path in paths
+        for row in caller.get(f"/api/{path}").json
+    }
+
+
+MOVES: dict[str, tuple[str, str, Any]] = {
+    "a ticket": ("patch", "tickets/1", {"client_id": 2}),
+    "several tickets": ("patch", "tickets", {"ticket_ids": [3, 1], "set": {"client_id": 2}}),
+    "a merged client": ("post", "clients/1/merge", {"into": 2}),
+    "an event": ("patch", "events/1", {"ticket_id": 4}),
+    "an event that leaves its ticket": ("patch", "events/1", {"ticket_id": None}),
+    "an event that had no ticket": ("patch", "events/7", {"ticket_id": 4}),
+}
+
+
+@pytest.mark.usefixtures("rows")
+@pytest.mark.parametrize("what", MOVES)
+def test_what_moves_is_on_the_timeline_of_its_client(admin: Caller, what: str) -> None:
+    before = [rows_of(admin, client_id) for client_id in (1, 2)]
+    method, path, body = MOVES[what]
+
+    answer = getattr(admin, method)(f"/api/{path}", json=body)
+
+    after = [rows_of(admin, client_id) for client_id in (1, 2)]
+    assert (answer.status_code, after != before) == (200, True)
+    for client_id, rows in zip((1, 2), after, strict=True):
+        entries = admin.get(f"/api/clients/{client_id}/timeline").json
+        events = admin.get(f"/api/events?client_id={client_id}").json
+        assert {
+            (each["kind"], each[each["kind"]][f"{each['kind']}_id"]) for each in entries
+        } == rows
+        assert {("event", each["event_id"]) for each in events} == {
+            row for row in rows if row[0] == "event"
+        }
+
+
+@pytest.mark.usefixtures("rows")
+def test_comments_and_events_that_go_with_their_ticket_are_not_changed(agent: Caller) -> None:
+    paths = ["/api/comments/1", "/api/events/1"]
+    before = [agent.get(path).headers["ETag"] for path in paths]
+    changes = agent.get("/api/changes?entity=comment,event").json
+
+    agent.patch("/api/tickets/1", json={"client_id": 2})
+
+    assert [agent.get(path).headers["ETag"] for path in paths] == before
+    assert agent.get("/api/changes?entity=comment,event").json == changes
+
+
 @pytest.mark.usefixtures("rows")
 @pytest.mark.parametrize(
     ("scopes", "kinds"),

@@ -50,6 +50,10 @@ class Base(DeclarativeBase):
         (column,) = cls.__table__.primary_key
         return column
 
+    @classmethod
+    def lock_first(cls, _row_id: int, *_data: dict[str, Any]) -> None:
+        """Lock what others lock before a row, which is to be changed by this data or deleted."""
+
 
 def derive(_mapper: Any, _connection: Any, row: Base) -> None:
     """Set the columns of a changed row that hold what others make, where one of these changes."""

@@ -21,14 +21,15 @@ from sqlalchemy import (
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from omnidesk.db import Base, Filters, RuleViolation, Versioned
+from omnidesk.db.base import partial_index
 from omnidesk.db.folding import derived
 from omnidesk.db.scans import Divided, is_among
-from omnidesk.tickets.models import Ticket
+from omnidesk.tickets.models import Ticket, client_of_ticket, lock_ticket
 from omnidesk.users.models import User
 
 LENGTHS = (1, 24, 7 * 24, 31 * 24, 366 * 24)  # hours, each for events that are no longer
 MAX_LENGTH = timedelta(hours=LENGTHS[-1])
-COMPARED_OTHERWISE = ("start", "end", "earliest", "client_id")  # than by a column of the name
+COMPARED_OTHERWISE = ("start", "end", "earliest")  # than by a column of the name
 
 
 def longest_hours(start_time: datetime, end_time: datetime) -> int:
@@ -58,6 +59,7 @@ class Event(Versioned, Base):
         server_default=str(LENGTHS[-1]),
         sort_order=100,
     )
+    client_id: Mapped[int | None] = client_of_ticket()
 
     ticket: Mapped[Ticket | None] = relationship(viewonly=True, lazy="raise")
     creator: Mapped[User | None] = relationship(viewonly=True, lazy="raise")
@@ -71,8 +73,15 @@ class Event(Versioned, Base):
         Index(None, "longest_hours", "start_time", "end_time"),
         Index(None, "created_by", "start_time", "event_id"),
         Index(None, "ticket_id", "start_time", "event_id"),
+        partial_index("client_id IS NOT NULL", None, "client_id", "start_time", "event_id"),
         {"sqlite_autoincrement": True},
     )
+
+    @classmethod
+    def lock_first(cls, _event_id: int, *data: dict[str, Any]) -> None:
+        """Lock the ticket that the event is to be about, which a trigger locks otherwise."""
+        for ticket_id in filter(None, (fields.get("ticket_id") for fields in data)):
+            lock_ticket(ticket_id)
 
     @classmethod
     def new(cls, **fields: Any) -> Self:
@@ -98,13 +107,10 @@ class Event(Versioned, Base):
         """Select the events that meet the filters, earliest first.
 
         `start` and `end` are a window that the events start and end in, both inclusive, or that
-        they overlap. `client_id` is that of their tickets.
+        they overlap.
         """
         events = select(cls).order_by(cls.start_time, cls.event_id)
         events = events.where(*filters.conditions(cls, *COMPARED_OTHERWISE))
-        if "client_id" in filters:
-            asked = select(Ticket.ticket_id).where(filters.condition("client_id", Ticket.client_id))
-            events = events.where(cls.ticket_id.in_(asked))
         if overlaps:
             return cls.overlapping(events, filters)
         return events.where(*cls.within(filters))

@@ -194,7 +194,7 @@ class ResponseDecorators(SmorestBlueprint):  # type: ignore[misc]
         def decorator(view: View) -> View:
             @wraps(view)
             def change(*data: dict[str, Any], **path: Any) -> Response:
-                row = locked_row(entity, path.pop(entity.primary_key().name), schema, owner)
+                row = locked_row(entity, path.pop(entity.primary_key().name), schema, owner, *data)
                 with taken_shown(schema, row):
                     view(row, *data, **path)
                     db.session.commit()
@@ -236,8 +236,9 @@ class ResponseDecorators(SmorestBlueprint):  # type: ignore[misc]
         return decorator
 
 
-def locked_row(entity: type[Base], row_id: int, schema: type[Schema], owner: str | None) -> Any:
+def locked_row(entity: type[Base], row_id: int, schema: Any, owner: str | None, *data: Any) -> Any:
     """Return a row, locked until the transaction ends; raise 404, 403 or 412."""
+    entity.lock_first(row_id, *data)
     row: Any = db.session.get(entity, row_id, with_for_update={"key_share": True})
     if row is None:
         raise http_error(404)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Hashable
 from typing import Any, NamedTuple
 
-from sqlalchemy import BindParameter, Select, Table, inspect
+from sqlalchemy import BindParameter, Column, Select, Table, inspect
 from sqlalchemy.orm import contains_eager
 from sqlalchemy.sql.visitors import iterate
 
@@ -70,4 +70,7 @@ def found_by(rows: Select[Any]) -> set[type[Base]]:
     """Return the entities whose changes can change which rows a select finds."""
     tables = {part for part in iterate(rows) if isinstance(part, Table)}
     entities = (mapper.class_ for mapper in Base.registry.mappers)
-    return {e for e in entities if e.__table__ in tables and e.logged_as}
+    found = {e for e in entities if e.__table__ in tables and e.logged_as}
+    compared = [] if rows.whereclause is None else iterate(rows.whereclause)
+    infos = (part.info for part in compared if isinstance(part, Column))
+    return found | {info["copied_from"] for info in infos if "copied_from" in info}

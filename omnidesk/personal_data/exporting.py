@@ -87,7 +87,8 @@ def with_records(entity: type[Base], rows: Select[Any]) -> Iterator[tuple[str, S
 def columns(entity: type[Base]) -> list[Column[Any]]:
     """Return the columns that say something of a person, and are not made of others."""
     found = entity.__table__.columns
-    return [c for c in found if c.name not in OURS and "derived" not in c.info]
+    made = {"derived", "copied_from"}
+    return [c for c in found if c.name not in OURS and not made & c.info.keys()]
 
 
 def line(entity: str, row: Any) -> bytes:

@@ -14,7 +14,7 @@ from sqlalchemy import (
     select,
     text,
 )
-from sqlalchemy.orm import Mapped, mapped_column, relationship
+from sqlalchemy.orm import Mapped, MappedColumn, mapped_column, relationship
 
 from omnidesk.clients.models import Client
 from omnidesk.db import (
@@ -156,6 +156,17 @@ class Ticket(Assignable, Versioned, Base):
         """Load the columns that triggers have changed."""
         db.session.flush()
         db.session.refresh(self)
+
+
+def client_of_ticket() -> MappedColumn[int | None]:
+    """Return a column that triggers keep: the client of the ticket that a row refers to."""
+    return mapped_column(sort_order=112, info={"copied_from": Ticket})
+
+
+def lock_ticket(ticket_id: Any) -> None:
+    """Lock a ticket: before its comments and events, as whoever gives it to another client does."""
+    found = select(Ticket.ticket_id).where(Ticket.ticket_id == ticket_id)
+    db.session.execute(found.with_for_update(key_share=True))
 
 
 TICKET_EXISTS = Statement(

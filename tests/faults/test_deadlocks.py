@@ -99,6 +99,8 @@ def test_all_writes_at_once(desk: Desk) -> None:
     comment_at = desk.ask("POST", comments, {"body": "Called"}).headers["Location"]
     event_at = desk.ask("POST", "/api/events", event).headers["Location"]
     moved = [event, dict.fromkeys(("start_time", "end_time"), "2030-11-02T15:00:00Z")]
+    moves = [{"ticket_id": tickets[n]} for n in range(2)] + [{"ticket_id": None}]
+    other = desk.ask("POST", "/api/clients", {"full_name": "Eve"}).json()["client_id"]
     me, statuses = f"/api/users/{desk.user_id}", ("abierto", "en_progreso", "cerrado")
 
     def act(number: int) -> int:
@@ -113,6 +115,10 @@ def test_all_writes_at_once(desk: Desk) -> None:
             ("DELETE", f"/api/tickets/{ticket}/tags/{tag}"),
             ("POST", f"/api/tickets/{ticket}/comments", {"body": "Called back"}),
             ("PATCH", comment_at, {"body": f"Number {number}"}),
+            ("PATCH", f"/api/tickets/{ticket}", {"client_id": (55, other)[number % 2]}),
+            ("PATCH", "/api/tickets", {"ticket_ids": some, "set": {"client_id": other}}),
+            ("PATCH", event_at, moves[number % 3]),
+            ("POST", "/api/events", event | moves[number % 3]),
             ("POST", f"{place}/messages", {"sender": "client", "content": "Hello"}),
             ("POST", f"{place}/messages", {"content": "Hello"}),
             ("PATCH", place, {"handled_by_bot": number % 2 == 0}),

@@ -13,7 +13,7 @@ import pytest
 from alembic.migration import MigrationContext
 from alembic.operations import Operations
 from flask import Flask
-from sqlalchemy import inspect, select, text
+from sqlalchemy import func, inspect, select, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from omnidesk import migrations
@@ -524,6 +524,36 @@ def test_an_upgrade_finds_out_how_long_events_last_at_most(empty: Flask) -> None
     assert found == [longest_hours(start, end) for end in ends]
     updates = select(Change).filter_by(entity="event", op="updated")
     assert db.session.scalars(updates).all() == []
+
+
+ABOUT_TICKETS = """
+INSERT INTO ticket (client_id, subject, priority, status, created_at, updated_at)
+VALUES (1, 'a', 'alta', 'abierto', :now, :now), (1, 'b', 'alta', 'abierto', :now, :now);
+INSERT INTO comment (ticket_id, user_id, body, created_at)
+VALUES (1, 1, 'x', :now), (2, 1, 'x', :now);
+INSERT INTO calendar_event (title, start_time, end_time, ticket_id)
+VALUES ('a', :now, :now, 2), ('b', :now, :now, NULL);
+UPDATE ticket SET client_id = 2 WHERE ticket_id = 2
+"""
+
+
+def test_an_upgrade_copies_the_client_of_tickets_to_comments_and_events(empty: Flask) -> None:
+    migrations.upgrade("0035_faster_updates")
+    now = {"now": "2025-10-29 12:00:00.000000"}
+    before = (*OLD_ROWS.split(";")[:2], OTHER_CLIENT, *ABOUT_TICKETS.split(";"))
+    with db.engine.begin() as connection:
+        for statement in before:
+            connection.execute(text(statement), now if ":now" in statement else {})
+        logged = connection.scalar(select(func.count()).select_from(Change))
+
+    migrations.upgrade()
+
+    found = select(Comment.client_id, Comment.version).order_by(Comment.comment_id)
+    assert [tuple(row) for row in db.session.execute(found)] == [(1, 1), (2, 1)]
+    found = select(Event.client_id, Event.version).order_by(Event.event_id)
+    assert [tuple(row) for row in db.session.execute(found)] == [(2, 1), (None, 1)]
+    assert db.session.scalar(select(func.count()).select_from(Change)) == logged
+    db.session.rollback()
 
 
 OTHER_CLIENT = """
