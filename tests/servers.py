@@ -75,11 +75,13 @@ def gunicorn(
         yield f"http://127.0.0.1:{port}"
 
 
+# As many connections as in Debian's nginx.conf: where they are too few for its clients and what it
+# asks the server, nginx closes idle ones, which a client may be about to use.
 NGINX = """\
 daemon off;
 pid {folder}/nginx.pid;
 error_log {folder}/error.log;
-events {{ worker_connections 256; }}
+events {{ worker_connections 768; }}
 http {{
     access_log off;
     client_body_temp_path {folder}/body;
