@@ -51,6 +51,31 @@ def test_a_client_is_stored_with_its_own_date(admin: Caller) -> None:
     assert (client["external_id"], client["active"]) == ("c-1", False)
 
 
+LEAST: dict[str, dict[str, Any]] = {"clients": CLIENT, "tickets": TICKET, "messages": MESSAGE}
+FULL: dict[str, dict[str, Any]] = {
+    "clients": {"full_name": "Eve", "email": "eve@example.com", "phone": "+34600000000"},
+    "tickets": {"description": "Each page", "priority": "alta", "due_at": CREATED, "tags": ["vip"]},
+    "messages": {"sender": "bot", "kind": "image", "meta": {"size": 1}, "sent_at": CREATED},
+}
+
+
+@pytest.mark.parametrize("name", FULL)
+@pytest.mark.parametrize("first", ["the one with less", "the one with more"])
+def test_rows_of_one_request_may_have_different_fields(
+    admin: Caller, name: str, first: str
+) -> None:
+    client = {} if name == "clients" else {"client_id": make_client().client_id}
+    least = LEAST[name] | client
+    rows = [least, least | FULL[name] | {"external_id": "full"}]
+
+    stored = results(admin, name, *(rows if first == "the one with less" else rows[::-1]))
+
+    (row_id,) = (row["id"] for row in stored if row["external_id"] == "full")
+    path = "conversations/1/messages" if name == "messages" else name
+    shown = admin.get(f"/api/{path}/{row_id}").json
+    assert {field: shown[field] for field in FULL[name]} == FULL[name]
+
+
 def test_a_client_has_no_external_id_of_its_own_that_another_has(admin: Caller) -> None:
     results(admin, "clients", CLIENT)
 

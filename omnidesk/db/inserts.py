@@ -139,8 +139,9 @@ def insert_all(rows: Sequence[Base]) -> list[int]:
 def insert_values(entity: type[Base], rows: Sequence[dict[str, Any]]) -> None:
     """Insert rows, given by their columns, in the session's transaction.
 
-    PostgreSQL gets all of them as one JSON value: thousands of parameters take longer to write and
-    to read than the rows to insert.
+    All have the columns of the first: what another has besides would not be stored. PostgreSQL gets
+    them as one JSON value: thousands of parameters take longer to write and to read than the rows
+    to insert.
     """
     if db.engine.name != "postgresql":
         db.session.execute(insert(entity.__table__), rows)

@@ -36,8 +36,9 @@ class Part(NamedTuple):
             if known == VALUE:
                 yield key._replace(nulls_last=False)
             elif known is None and key is before_id:
-                # The same for all, but by its name PostgreSQL finds the index that has it before
-                # the id. By any other name, it would find one that has not what follows.
+                # It is null for all, but PostgreSQL uses an index that has it before the id only
+                # where the order names it. Elsewhere the name would keep it from the index of rows
+                # without a value, which has the keys that follow.
                 yield SortKey(key.column, row_id.descending)
 
     def beyond(
