@@ -1,4 +1,4 @@
-"""Who has what: a leaver's work is given to others, and the next ticket is taken."""
+"""Who has what: a leaver's work is given to others, and the next ticket is taken once."""
 
 from typing import Any
 
@@ -107,6 +107,36 @@ def test_the_oldest_of_the_highest_priority_is_taken_next(agent: Caller) -> None
         mine = {"assigned_to": agent.user.user_id, "updated_at": now.json["updated_at"]}
         assert now.json == was | mine
     assert (answers[4].status_code, answers[4].data) == (204, b"")
+
+
+@pytest.mark.parametrize("body", [None, b"no JSON", b"[" * 10_000])
+def test_a_request_for_the_next_ticket_that_is_sent_again_takes_no_second(
+    agent: Caller, body: bytes | None
+) -> None:
+    client_id = make_client().client_id
+    wanted, other = (make_ticket(client_id).ticket_id for _ in range(2))
+    key = {"Idempotency-Key": "a-click"}
+
+    first, again = (agent.post("/api/tickets/next", data=body, headers=key) for _ in range(2))
+
+    assert (first.status_code, first.json["ticket_id"]) == (200, wanted)
+    assert (again.status_code, again.data) == (200, first.data)
+    assert again.headers["ETag"] == first.headers["ETag"]
+    assert (again.headers["Idempotent-Replayed"], first.headers.get("Idempotent-Replayed")) == (
+        "true",
+        None,
+    )
+    assert agent.get(f"/api/tickets/{other}").json["assigned_to"] is None
+
+
+def test_that_there_was_no_next_ticket_is_answered_again_too(agent: Caller) -> None:
+    key = {"Idempotency-Key": "a-click"}
+
+    answers = [agent.post("/api/tickets/next", headers=key) for _ in range(2)]
+
+    assert [(answer.status_code, answer.data) for answer in answers] == [(204, b"")] * 2
+    assert [answer.content_type for answer in answers] == [answers[0].content_type] * 2
+    assert answers[1].headers["Idempotent-Replayed"] == "true"
 
 
 def test_agents_who_take_at_once_get_different_tickets(four_workers: str, agent: Caller) -> None:

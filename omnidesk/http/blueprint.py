@@ -12,8 +12,8 @@ from omnidesk.http.errors import http_error, insufficient_scope, status_name
 from omnidesk.http.etags import CONDITIONS, refuse_conditions
 from omnidesk.http.parsing import MAX_VALUES, load_json, load_query
 from omnidesk.http.request_log import USER_ID
-from omnidesk.http.responses import ResponseDecorators, View, example_of
-from omnidesk.http.schemas import Schema, unknown_fields
+from omnidesk.http.responses import ResponseDecorators, View
+from omnidesk.http.schemas import Schema, example_of, unknown_fields
 
 WITHOUT_ROW = "204 instead of 200, 201 with `Location` alone, 412 without `current`"
 

@@ -9,7 +9,7 @@ from functools import cache
 from typing import Any, Self
 
 import orjson
-from flask import Response, current_app, request
+from flask import Response, current_app, g, request
 from sqlalchemy import ForeignKey, Index, String, Text, bindparam, delete, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import OperationalError
@@ -31,6 +31,13 @@ HEADER = {
     "Sent again with the same body within a day, it is answered as before, with "
     "Idempotent-Replayed: true",
     "schema": {"type": "string", "pattern": f"^{KEY}$"},
+}
+REPLAYED = {
+    "Idempotent-Replayed": {
+        "description": "true where the request was answered before, under the same Idempotency-Key",
+        "schema": {"type": "string"},
+        "example": "true",
+    },
 }
 
 
@@ -115,19 +122,19 @@ def claim_statement(database: str) -> Any:
 
 
 def respond_once(
-    user_id: int, respond: Callable[[], Response], shown_once: str | None = None
+    respond: Callable[[], Response], *, body: bytes = b"null", shown_once: str | None = None
 ) -> Response:
     """Return the response that is kept under the request's key, or else a new one, and keep it.
 
-    Raises 422 for a key that was used with another body, 409 while its first request is still
-    running, and 400 for a key that is not well formed, or two. The field named `shown_once` is not
-    kept.
+    `body` is the request's JSON, if its view reads one. Raises 422 for a key that was used with
+    another body, 409 while its first request is still running, and 400 for a key that is not well
+    formed, or two. The field named `shown_once` is not kept.
     """
     key = request.headers["Idempotency-Key"]
     if not re.fullmatch(KEY, key):
         message = "Must be one key of 1 to 255 visible ASCII characters, without a comma."
         raise http_error(400, {"Idempotency-Key": [message]})
-    row = claim(user_id, key, fingerprint(request.get_data()))
+    row = claim(g.user.user_id, key, fingerprint(body))
     if row.status is not None:
         return row.replay()
     response = respond()

@@ -37,30 +37,16 @@ from omnidesk.http.fields import etag_of
 from omnidesk.http.idempotency import respond_once
 from omnidesk.http.lists import HEADERS, PREFER, ListRoute, list_response
 from omnidesk.http.queries import PreparedSelect
-from omnidesk.http.schemas import Schema
+from omnidesk.http.schemas import Schema, example_of
 from omnidesk.http.serialization import dump, insert_row
 
 View = Callable[..., Any]
 LOCATION = {
     "Location": {"description": "The new row's own address", "schema": {"type": "string"}},
 }
-CREATED = {
-    **ETAG,
-    **LOCATION,
-    "Idempotent-Replayed": {
-        "description": "true where the request was answered before, under the same Idempotency-Key",
-        "schema": {"type": "string"},
-        "example": "true",
-    },
-}
+CREATED = {**ETAG, **LOCATION, **idempotency.REPLAYED}
 
 current_user: Any = LocalProxy(lambda: g.user)  # None where no token is needed and none was sent
-
-
-def example_of(schema: Any) -> Any:
-    """Return an example of what a schema writes."""
-    example = schema.example()
-    return [example] if isinstance(schema, Schema) and schema.many else example
 
 
 class ResponseDecorators(SmorestBlueprint):  # type: ignore[misc]
@@ -163,8 +149,8 @@ class ResponseDecorators(SmorestBlueprint):  # type: ignore[misc]
                     if in_transaction():
                         db.session.commit()  # first of all, since others wait for it
                     return respond(*stored)
-                user_id: int = current_user.user_id
-                response = respond_once(user_id, lambda: respond(*store(*args, **path)), shown_once)
+                kept: dict[str, Any] = {"body": request.get_data(), "shown_once": shown_once}
+                response = respond_once(lambda: respond(*store(*args, **path)), **kept)
                 db.session.commit()
                 return response
 
@@ -173,6 +159,18 @@ class ResponseDecorators(SmorestBlueprint):  # type: ignore[misc]
             )
 
         return decorator
+
+    def done_once(self, view: View) -> View:
+        """Commit what the view did, once for each Idempotency-Key; for views without a body."""
+
+        @wraps(view)
+        def respond(**path: Any) -> Response:
+            has_key = "Idempotency-Key" in request.headers
+            response = respond_once(lambda: view(**path)) if has_key else view(**path)
+            db.session.commit()
+            return response
+
+        return self._mark(respond, accepts=[idempotency.HEADER], keyed=True)
 
     def _address(self, endpoint: str, row: Base) -> str:
         """Return the address of a row, which the blueprint's view serves, or `other.view`."""

@@ -73,6 +73,12 @@ class Schema(ma.Schema):
         }
 
 
+def example_of(schema: Any) -> Any:
+    """Return an example of what a schema writes, or an instance of one that may write several."""
+    example = schema.example()
+    return [example] if isinstance(schema, Schema) and schema.many else example
+
+
 class ResponseSchema(Schema):
     """The schema of a response: every key is always there, but for related rows."""
 

@@ -12,6 +12,8 @@ def take_next(user_id: int) -> Ticket | None:
     ticket = db.session.scalar(first_free())
     if ticket is not None:
         ticket.change(assigned_to=user_id)
+        db.session.flush()
+        db.session.refresh(ticket)  # a trigger has changed its updated_at
     return ticket
 
 

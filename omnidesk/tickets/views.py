@@ -9,6 +9,7 @@ from omnidesk.http import Blueprint, PreparedSelect, TextPageQuery, current_user
 from omnidesk.http.errors import http_error, insufficient_scope
 from omnidesk.http.etags import ETAG, json_response
 from omnidesk.http.fields import etag_of
+from omnidesk.http.idempotency import REPLAYED
 from omnidesk.http.serialization import dump
 from omnidesk.tickets import bulk
 from omnidesk.tickets.fields import TAG
@@ -100,12 +101,12 @@ def add_comment(ticket_ids: list[int], data: dict[str, Any]) -> bool:
 
 
 @blp.post("/tickets/next")
-@blp.response(200, TicketSchema, headers=ETAG)
+@blp.response(200, TicketSchema, headers={**ETAG, **REPLAYED})
 @blp.alt_response(204, description="No Content: somebody has each of them", success=True)
+@blp.done_once
 def take_next_ticket() -> Response:
     """Take the oldest ticket of the highest priority that nobody has"""
     ticket = take_next(current_user.user_id)
-    db.session.commit()
     if ticket is None:
         return Response(status=204)
     return json_response(dump(ticket, TicketSchema), etag_of(ticket.etag))
