@@ -6,11 +6,11 @@ from functools import cache
 from typing import Any
 
 from sqlalchemy import ForeignKey, Index, String, bindparam, case, select
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Mapped, composite, declared_attr, mapped_column
 
 from omnidesk.db import Base, db, enum_type, utcnow
 from omnidesk.db.clock import due_in
+from omnidesk.db.inserts import insert_or_conflict
 
 QUEUED, SENDING, UNKNOWN, SENT = "queued", "sending", "unknown", "sent"
 FAILED, DELIVERED, READ, CANCELLED = "failed", "delivered", "read", "cancelled"
@@ -100,8 +100,8 @@ def due_statement(database: str) -> Any:
     """Return the upsert of a row that is due now."""
     table = Outbox.__table__
     names = ("conversation_id", "channel_id")
-    insert = postgresql.insert if database == "postgresql" else sqlite.insert
-    new = insert(table).values(**{name: bindparam(name) for name in names}, due_at=NOW, attempts=0)
+    given: dict[str, Any] = {name: bindparam(name) for name in names}
+    new = insert_or_conflict(table, database).values(**given, due_at=NOW, attempts=0)
     free = table.c.lease.is_(None)
     return new.on_conflict_do_update(
         index_elements=[table.c.conversation_id],

@@ -13,6 +13,7 @@ from typing import Any
 
 import orjson
 from sqlalchemy import Engine, func, insert, literal_column, select, text
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql.dml import ReturningInsert
 
@@ -118,6 +119,11 @@ def columns_of(entity: type[Base]) -> dict[str, Callable[[Values], Any] | None]:
     """Return the columns of an entity by name, each with what makes its default, if anything."""
     defaults: dict[str, Any] = {column.name: column.default for column in entity.__table__.columns}
     return {name: default and default.arg for name, default in defaults.items()}
+
+
+def insert_or_conflict(table: Any, database: str) -> Any:
+    """Return an insert into a table as a database has it, which may say what to do ON CONFLICT."""
+    return {"sqlite": sqlite.insert, "postgresql": postgresql.insert}[database](table)
 
 
 def insert_all(rows: Sequence[Base]) -> list[int]:

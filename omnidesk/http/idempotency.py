@@ -11,11 +11,11 @@ from typing import Any, Self
 import orjson
 from flask import Response, current_app, g, request
 from sqlalchemy import ForeignKey, Index, String, Text, bindparam, delete, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Mapped, mapped_column
 
 from omnidesk.db import Base, db, utcnow
+from omnidesk.db.inserts import insert_or_conflict
 from omnidesk.http.errors import http_error
 from omnidesk.http.etags import json_response
 
@@ -23,7 +23,6 @@ from omnidesk.http.etags import json_response
 KEY = "[!-+.-~-]{1,255}"
 MAX_AGE = timedelta(hours=24)  # of a kept response
 LOCK_NOT_AVAILABLE = "55P03"  # a SQLSTATE of PostgreSQL
-INSERT: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 HEADER = {
     "in": "header",
     "name": "Idempotency-Key",
@@ -112,7 +111,7 @@ def claim_statement(database: str) -> Any:
     It returns a row where it inserts one.
     """
     table = IdempotencyKey.__table__
-    new = INSERT[database](table)
+    new = insert_or_conflict(table, database)
     unanswered = dict.fromkeys(("status", "headers", "body"))
     return new.on_conflict_do_update(
         index_elements=ROW_ID,

@@ -11,17 +11,16 @@ from functools import cache
 from typing import Any
 
 from sqlalchemy import bindparam, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from omnidesk.db import db
 from omnidesk.db.clock import due_in
 from omnidesk.db.database_id import DatabaseId
+from omnidesk.db.inserts import insert_or_conflict
 from omnidesk.webhooks.deliveries import PENDING, WebhookDelivery
 from omnidesk.webhooks.event_types import LoggedChange
 from omnidesk.webhooks.feed import AT_ONCE, Position, changes_after, positions
 from omnidesk.webhooks.models import Webhook, type_for
 
-INSERT: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 TABLE = Webhook.__table__
 MISSED = "It was not told of changes up to {}, which the change log no longer has."
 # Others that are locked are being changed, or moved by another worker: later.
@@ -105,5 +104,5 @@ def store(rows: Iterable[dict[str, Any]]) -> None:
 @cache
 def insert_new(database: str) -> Any:
     """Return the insert of deliveries that are due now."""
-    new = INSERT[database](WebhookDelivery.__table__).values(due_at=due_in(0))
+    new = insert_or_conflict(WebhookDelivery.__table__, database).values(due_at=due_in(0))
     return new.on_conflict_do_nothing(index_elements=["webhook_id", "seq"])

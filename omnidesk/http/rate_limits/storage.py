@@ -10,11 +10,11 @@ from flask import Flask
 from limits import RateLimitItem
 from limits.storage import Storage, storage_from_string
 from sqlalchemy import BigInteger, Index, String, bindparam, case, delete, event, select
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Mapped, mapped_column
 
 from omnidesk.db import Base, db
+from omnidesk.db.inserts import insert_or_conflict
 from omnidesk.db.session import RATE_LIMITS
 from omnidesk.db.sqlite import wait_for_lock, waiting_at_most
 from omnidesk.db.statements import Statement
@@ -79,8 +79,8 @@ class DatabaseStorage(Storage):
         now = int(time())
         with db.engines[RATE_LIMITS].connect() as connection:
             wait_for_lock(connection)
-            insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-            new = insert(RateLimitWindow).values(key=key, count=amount, ends_at=now + expiry)
+            insert = insert_or_conflict(RateLimitWindow, connection.dialect.name)
+            new = insert.values(key=key, count=amount, ends_at=now + expiry)
             ended = RateLimitWindow.ends_at <= now
             total = RateLimitWindow.count + new.excluded.count
             counted = new.on_conflict_do_update(
