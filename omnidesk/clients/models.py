@@ -19,7 +19,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from omnidesk.db import Base, Filters, Versioned, unique_where_given, utcnow
 from omnidesk.db.base import partial_index
 from omnidesk.db.folding import derived, email_key, phone_key
-from omnidesk.db.scans import Scan, seek
+from omnidesk.db.scans import Scan, few, seek
 from omnidesk.db.search import QUERY, by_words, text_index
 from omnidesk.db.statements import Statement
 from omnidesk.db.words import client_words, words_of
@@ -91,7 +91,7 @@ class Client(Versioned, Base):
         clients = select(cls).where(*filters.conditions(cls, *compared)).order_by(cls.client_id)
         for name in KEYS:
             if name in filters:
-                clients = clients.where(filters.condition(name, getattr(cls, f"{name}_key")))
+                clients = clients.where(few(filters.condition(name, getattr(cls, f"{name}_key"))))
         return seek(cls, clients, [by_words(cls, filters)])
 
 

@@ -1,13 +1,14 @@
 """Which conversations and messages a list finds."""
 
+from collections.abc import Iterator
 from typing import Any
 
 from sqlalchemy import Select, bindparam, exists, not_, select
 
 from omnidesk.conversations.messages import Message
-from omnidesk.conversations.models import ASKED, Conversation
+from omnidesk.conversations.models import ASKED, SORTS, STATE, Conversation
 from omnidesk.db import Filters
-from omnidesk.db.scans import Scan, seek
+from omnidesk.db.scans import Scan, few, seek
 from omnidesk.db.search import QUERY, by_words
 from omnidesk.db.statements import Statement
 from omnidesk.http import PreparedSelect
@@ -36,6 +37,8 @@ def searched(filters: Filters, *, notes: bool) -> Select[Any] | Scan:
 
 # Filters that are conditions of their own, and the order.
 SHAPE = ("sort", *ASKED)
+OF_FEW = ("external_chat_id", "client_id")  # filters that few conversations meet
+WITHIN_STATE = ("assigned_to", "channel", *STATE)
 # Whoever has left with conversations: with active ones, or with any.
 LEAVERS = Statement(
     select(User.user_id)
@@ -50,13 +53,48 @@ LEAVERS = Statement(
 )
 
 
+def matching(filters: Filters, *, sort: str = SORTS[0], **asked: bool) -> Select[Conversation]:
+    """Select the conversations that meet the filters, latest activity first or sorted.
+
+    Of `unread` and `waiting`, those that are asked for must be true, or false.
+    """
+    narrow = narrowest(filters)
+    conditions = filters.conditions(Conversation, *narrow)
+    conditions += [few(filters.condition(name, getattr(Conversation, name))) for name in narrow]
+    found = select(Conversation).where(*conditions)
+    for name, wanted in asked.items():
+        condition = getattr(Conversation, name)
+        found = found.where(condition if wanted else not_(condition))
+    return found.order_by(*ordered(sort, waiting=asked.get("waiting")))
+
+
+def narrowest(filters: Filters) -> list[str]:
+    """Return the one filter that fewest conversations meet, where SQLite would choose another."""
+    names = [name for name in OF_FEW if name in filters]
+    if not names and "assigned_to" in filters and "channel" in filters:
+        return ["assigned_to"]
+    return names[:1]
+
+
+def ordered(sort: str, *, waiting: bool | None) -> Iterator[Any]:
+    """Yield the ORDER BY clauses; where nobody is waiting, none is for how long."""
+    column: Any = getattr(Conversation, sort.removeprefix("-"))
+    descending = sort.startswith("-")
+    if waiting is not False or column is not Conversation.waiting_since:
+        clause = column.desc() if descending else column.asc()
+        yield clause.nulls_last() if column.nullable else clause
+    row_id: Any = Conversation.conversation_id
+    yield row_id.desc() if descending else row_id.asc()
+
+
 def select_conversations(filters: dict[str, Any]) -> PreparedSelect:
     """Return the conversations that meet the filters."""
     shape = {name: filters.pop(name) for name in SHAPE if name in filters}
     found = with_leavers(filters)
-    if shape or "assigned_to" in found:  # an index has these where it is known what is active
-        found = {"active": [True, False], **found}
-    return PreparedSelect(Conversation.matching, found, **shape)
+    if (shape or not found.keys().isdisjoint(WITHIN_STATE)) and found.keys().isdisjoint(OF_FEW):
+        # An index has these where it is known what is active, and whose turn it is.
+        found = {name: [True, False] for name in STATE} | found
+    return PreparedSelect(matching, found, **shape)
 
 
 def with_leavers(filters: dict[str, Any]) -> dict[str, Any]:

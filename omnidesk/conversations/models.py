@@ -1,6 +1,5 @@
 """Conversations with clients: who answers, since when they wait, and what nobody has read."""
 
-from collections.abc import Iterator
 from datetime import datetime
 from typing import Any, Self
 
@@ -10,11 +9,9 @@ from sqlalchemy import (
     ColumnElement,
     ForeignKey,
     Index,
-    Select,
     String,
     bindparam,
     literal_column,
-    not_,
     select,
     text,
 )
@@ -25,13 +22,23 @@ from omnidesk.clients.models import Client
 from omnidesk.conversations.messages import NOTE, Message
 from omnidesk.conversations.sending import Sending
 from omnidesk.conversations.turns import Turns
-from omnidesk.db import Base, Filters, RuleViolation, Versioned, db, utcnow
+from omnidesk.db import Base, RuleViolation, Versioned, db, utcnow
 from omnidesk.db.base import partial_index
 from omnidesk.db.statements import Statement
 from omnidesk.users.models import Assignable, User
 
 SORTS = ("-updated_at", "updated_at", "waiting_since", "-waiting_since")  # the first by default
+# What indexes have conversations by, so that those of a bot are not looked at for those of people.
+STATE = ("active", "handled_by_bot")
+FOUND_BY = {"state": STATE, "assigned_to": ("assigned_to", *STATE)}
+LATEST = ("updated_at", "conversation_id")
 ASKED = {"unread": "unread_count > 0", "waiting": "waiting_since IS NOT NULL"}
+# What partial indexes have, and in which order; `waiting_since` orders those who wait in others.
+ASKED_IN_ORDER = (
+    ("unread", "updated_at"),
+    ("unread", "waiting_since"),
+    ("waiting", "updated_at"),
+)
 # Whose chats are unique.
 ACTIVE_CHAT: dict[str, Any] = {
     "sqlite_where": text("active = 1 AND external_chat_id IS NOT NULL"),
@@ -93,23 +100,22 @@ class Conversation(Assignable, Sending, Turns, Versioned, Base):
                 "shown": True,
             },
         ),
-        Index(None, "updated_at", "conversation_id"),
-        Index(None, "client_id", "updated_at", "conversation_id"),
-        Index(None, "channel", "updated_at", "conversation_id"),
-        Index(None, "external_chat_id", "updated_at", "conversation_id"),
-        Index(None, "active", "updated_at", "conversation_id"),
-        Index(None, "handled_by_bot", "updated_at", "conversation_id"),
-        Index(None, "assigned_to", "active", "updated_at", "conversation_id"),
-        Index(None, "active", "waiting_since", "conversation_id"),
-        Index(None, "assigned_to", "active", "waiting_since", "conversation_id"),
+        Index(None, *LATEST),
+        Index(None, "client_id", *LATEST),
+        Index(None, "external_chat_id", *LATEST),
+        *(
+            Index(f"ix_conversation_{name}_{time}", *columns, time, "conversation_id")
+            for name, columns in FOUND_BY.items()
+            for time in ("updated_at", "waiting_since")
+        ),
+        Index("ix_conversation_channel_updated_at", "channel", *STATE, *LATEST),
         *(
             partial_index(
-                condition,
-                f"ix_conversation_{name}_{'_'.join(columns)}",
-                *(*columns, "updated_at", "conversation_id"),
+                *(ASKED[asked], f"ix_conversation_{name}_{asked}_{time}"),
+                *(*columns, time, "conversation_id"),
             )
-            for name, condition in ASKED.items()
-            for columns in (("active",), ("assigned_to", "active"))
+            for name, columns in FOUND_BY.items()
+            for asked, time in ASKED_IN_ORDER
         ),
         {"sqlite_autoincrement": True},
     )
@@ -133,28 +139,6 @@ class Conversation(Assignable, Sending, Turns, Versioned, Base):
     @classmethod
     def _waiting(cls) -> ColumnElement[bool]:
         return cls.waiting_since.is_not(None)
-
-    @classmethod
-    def matching(cls, filters: Filters, *, sort: str = SORTS[0], **asked: bool) -> Select[Self]:
-        """Select the conversations that meet the filters, latest activity first or sorted.
-
-        Of `unread` and `waiting`, those that are asked for must be true, or false.
-        """
-        found = select(cls).where(*filters.conditions(cls))
-        for name, wanted in asked.items():
-            condition = getattr(cls, name)
-            found = found.where(condition if wanted else not_(condition))
-        return found.order_by(*cls.order(sort, waiting=asked.get("waiting")))
-
-    @classmethod
-    def order(cls, sort: str, *, waiting: bool | None) -> Iterator[Any]:
-        """Yield the ORDER BY clauses; where nobody is waiting, none is for how long."""
-        column: Any = getattr(cls, sort.removeprefix("-"))
-        descending = sort.startswith("-")
-        if waiting is not False or column is not cls.waiting_since:
-            clause = column.desc() if descending else column.asc()
-            yield clause.nulls_last() if column.nullable else clause
-        yield cls.conversation_id.desc() if descending else cls.conversation_id.asc()
 
     @classmethod
     def new(cls, *, assigned_to: int | None = None, **fields: Any) -> Self:

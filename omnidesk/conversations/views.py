@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from omnidesk.conversations.finding import select_conversations
+from omnidesk.conversations.finding import matching, select_conversations
 from omnidesk.conversations.models import Conversation
 from omnidesk.conversations.schemas import (
     ConversationCreate,
@@ -36,7 +36,7 @@ def list_conversations(filters: dict[str, Any]) -> PreparedSelect:
 @blp.item(ConversationSchema)
 def get_conversation(conversation_id: int) -> PreparedSelect:
     """Show a conversation"""
-    return PreparedSelect(Conversation.matching, {"conversation_id": conversation_id})
+    return PreparedSelect(matching, {"conversation_id": conversation_id})
 
 
 @blp.post("/conversations")

@@ -72,6 +72,15 @@ def seek(entity: type[Base], rows: Select[Any], sought: Iterable[Sought]) -> Sel
     return Scan(entity, rows, and_(*conditions), found[0].candidates)
 
 
+def few(condition: ColumnElement[bool]) -> ColumnElement[bool]:
+    """Return a condition that few rows meet, so that they are found by it, whatever else is asked.
+
+    SQLite, which knows no figures of the rows, would prefer an index of two columns to one of this.
+    """
+    hint = func.likelihood(condition, literal_column("0.000001"))
+    return ByDialect(postgresql=condition, sqlite=hint)
+
+
 def is_among(row_id: Any, ids: GenerativeSelect) -> ColumnElement[bool]:
     """Return the condition that a row's id is one of those that a select finds first."""
     found = ids.scalar_subquery()

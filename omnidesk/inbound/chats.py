@@ -12,11 +12,12 @@ from omnidesk.clients.models import Client
 from omnidesk.conversations.messages import Message
 from omnidesk.conversations.models import Conversation
 from omnidesk.db import db, utcnow
+from omnidesk.db.scans import few
 
 # Built once: to build a select takes as long as to run it.
 OF_CHAT = (
     Conversation.channel == bindparam("channel"),
-    Conversation.external_chat_id == bindparam("external_chat_id"),
+    few(Conversation.external_chat_id == bindparam("external_chat_id")),
 )
 USUAL = (
     select(Conversation, Client)
@@ -50,7 +51,8 @@ class Chat(NamedTuple):
 
     def conversations(self) -> Select[Conversation]:
         """Select the conversations of the chat."""
-        return select(Conversation).filter_by(**self._asdict())
+        of_chat = few(Conversation.external_chat_id == self.external_chat_id)
+        return select(Conversation).where(Conversation.channel == self.channel, of_chat)
 
     def usual(self, user_id: str) -> tuple[Conversation, Client] | None:
         """Return the active conversation, locked, and its client, if the channel's user is that.

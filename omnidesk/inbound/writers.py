@@ -8,6 +8,7 @@ from omnidesk.clients.identities import Identity
 from omnidesk.clients.models import Client
 from omnidesk.db import db
 from omnidesk.db.folding import e164, e164_keys, email_key
+from omnidesk.db.scans import few
 from omnidesk.inbound.chats import Chat
 
 MAX_NAME = Client.full_name.type.length  # code points
@@ -67,13 +68,14 @@ class Writer(NamedTuple):
         None where there are several.
         """
         if self.email is not None:
-            same = self.active_clients().where(Client.email_key == email_key(self.email))
+            same = self.active_clients().where(few(Client.email_key == email_key(self.email)))
             if found := db.session.scalars(same.limit(2)).all():
                 return found[0] if len(found) == 1 else None
         number = e164(self.phone)
         if number is None:
             return None
-        candidates = self.active_clients().where(Client.phone_key.in_(e164_keys(number)))
+        has_number = few(Client.phone_key.in_(e164_keys(number)))
+        candidates = self.active_clients().where(has_number)
         alike = [each for each in db.session.scalars(candidates) if e164(each.phone) == number]
         return alike[0] if len(alike) == 1 else None
 

@@ -9,7 +9,6 @@ from sqlalchemy import (
     Select,
     and_,
     bindparam,
-    func,
     literal_column,
     or_,
     select,
@@ -18,9 +17,8 @@ from sqlalchemy import (
 from sqlalchemy.orm import aliased
 
 from omnidesk.db import Filters
-from omnidesk.db.change_log import ByDialect
 from omnidesk.db.filters import parameter_values
-from omnidesk.db.scans import Scan, Sought, seek
+from omnidesk.db.scans import Scan, Sought, few, seek
 from omnidesk.db.search import QUERY, by_words
 from omnidesk.db.statements import Statement
 from omnidesk.db.words import SearchQuery, words
@@ -62,7 +60,8 @@ def matching(
         tickets = tickets.where(table.ticket_id != bindparam("other_than"))
     tickets = tickets.where(*filters.conditions(table, *COMPARED_OTHERWISE))
     if "conversation_id" in filters:
-        tickets = tickets.where(in_conversation(filters))
+        # It has so few that all can be looked at.
+        tickets = tickets.where(few(filters.condition("conversation_id", Ticket.conversation_id)))
     conditions, by_time = by_times(filters, Ticket, table.ticket_id, order)
     sought = [words_of_ticket(filters, comments=comments), with_tags(tags, filters), *by_time]
     if overdue and order == "due_at":
@@ -72,17 +71,6 @@ def matching(
     elif overdue is not None:
         conditions.append(not_overdue(Ticket))
     return seek(Ticket, tickets.where(*conditions), sought)
-
-
-def in_conversation(filters: Filters) -> ColumnElement[bool]:
-    """Return the condition of tickets that came from a conversation.
-
-    It has so few that all can be looked at. SQLite is told so, or it would prefer an index of two
-    other filters.
-    """
-    found = filters.condition("conversation_id", Ticket.conversation_id)
-    few = func.likelihood(found, literal_column("0.000001"))
-    return ByDialect(postgresql=found, sqlite=few)
 
 
 def what_is_overdue() -> Sought:
