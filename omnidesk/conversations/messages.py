@@ -12,17 +12,20 @@ from sqlalchemy import (
     String,
     UniqueConstraint,
     and_,
+    any_,
     bindparam,
     literal_column,
     not_,
     select,
 )
+from sqlalchemy.dialects.postgresql import array
 from sqlalchemy.ext.hybrid import hybrid_property
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from omnidesk.conversations.deliveries import CANCELLED, OUTGOING, QUEUED, SENT, Delivered
 from omnidesk.db import Base, Filters, RuleViolation, Versioned, enum_type, utcnow
 from omnidesk.db.base import partial_index
+from omnidesk.db.change_log import ByDialect
 from omnidesk.db.search import text_index
 from omnidesk.db.words import words_of
 from omnidesk.users.models import User
@@ -132,8 +135,27 @@ class Message(Delivered, Versioned, Base):
     def by_others(cls, conversation_id: int, sender: str, user_id: int | None) -> Select[Self]:
         """Select what others than this writer wrote in a conversation, oldest first; no notes."""
         mine = and_(cls.sender == sender, cls.user_id.is_not_distinct_from(user_id))
-        found = select(cls).where(cls.conversation_id == conversation_id, not_(cls.is_note))
-        return found.where(not_(mine)).order_by(cls.message_id)
+        found = select(cls).where(cls.is_in(conversation_id), not_(cls.is_note), not_(mine))
+        return found.order_by(cls.conversation_id, cls.message_id)
+
+    @classmethod
+    def newest_id(cls, conversation_id: int) -> Select[int]:
+        """Select the id of the newest message in a conversation."""
+        found = select(cls.message_id).where(cls.is_in(conversation_id)).limit(1)
+        return found.order_by(cls.conversation_id.desc(), cls.message_id.desc())
+
+    @classmethod
+    def is_in(cls, conversation_id: int) -> ByDialect:
+        """Return the condition that a message is in a conversation.
+
+        Ordered by it and their ids, the messages are read off an index on PostgreSQL. If the
+        conversation were one value and not an array of it, PostgreSQL would order them by their
+        ids alone, and might look for them among the messages of all conversations.
+        """
+        return ByDialect(
+            postgresql=cls.conversation_id == any_(array([conversation_id])),
+            sqlite=cls.conversation_id == conversation_id,
+        )
 
     @classmethod
     def new(cls, **fields: Any) -> Self:

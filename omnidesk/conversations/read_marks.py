@@ -37,10 +37,8 @@ class ReadMarks:
                 return
         else:
             self.require_message(message_id, "from_message_id")
-        before = select(func.max(Message.message_id)).where(
-            Message.conversation_id == self.conversation_id, Message.message_id < message_id
-        )
-        last_before = db.session.scalar(before) or 0
+        newest = Message.newest_id(self.conversation_id)
+        last_before = db.session.scalar(newest.where(Message.message_id < message_id)) or 0
         self.mark(min(last_before, self.read_up_to or 0))
 
     def mark(self, read_up_to: int) -> None:
@@ -55,10 +53,8 @@ class ReadMarks:
 
     def last_of_client(self) -> int | None:
         """Return the id of the client's last message, or None."""
-        theirs = select(func.max(Message.message_id)).where(
-            Message.conversation_id == self.conversation_id, Message.by_client
-        )
-        return db.session.scalar(theirs)
+        newest = Message.newest_id(self.conversation_id)
+        return db.session.scalar(newest.where(Message.by_client))
 
     def require_message(self, message_id: int, field: str) -> None:
         """Raise RuleViolation on the field unless the message is in this conversation."""

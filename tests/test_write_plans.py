@@ -1,0 +1,84 @@
+"""How the databases find what a request reads before it writes: never among all messages."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from sqlalchemy import event, insert, text
+
+from omnidesk.conversations.messages import Message
+from omnidesk.db import db
+from tests.conftest import QUIETLY, Caller, make_conversation
+
+FEW, MANY = 25, 3000
+
+
+@pytest.fixture
+def plans(app: Any) -> Iterator[list[str]]:
+    """What the database says of how it runs each select in a transaction that writes."""
+    found: list[str] = []
+    explain = "EXPLAIN QUERY PLAN " if db.engine.name == "sqlite" else "EXPLAIN (ANALYZE) "
+
+    def record(_c: Any, cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
+        if re.match(r"SELECT .*\bFROM message\b", statement, re.DOTALL):
+            rows = cursor.connection.cursor().execute(explain + statement, parameters)
+            found.append("\n".join(str(row[-1]) for row in rows))
+
+    event.listen(db.engine, "before_cursor_execute", record)
+    yield found
+    event.remove(db.engine, "before_cursor_execute", record)
+
+
+@pytest.fixture
+def chat(app: Any) -> int:
+    """The id of a long conversation that has become quiet: as many messages of others are newer."""
+    is_postgresql = db.engine.name == "postgresql"
+    if is_postgresql:
+        db.session.execute(text("TRUNCATE message, conversation CASCADE"))
+        db.session.commit()
+    one, quiet, other = (make_conversation().conversation_id for _ in range(3))
+    senders = {one: "client", quiet: "bot", other: "client"}
+    if is_postgresql:
+        db.session.execute(text(QUIETLY))
+    half = MANY if is_postgresql else FEW
+    rows = [
+        {"conversation_id": number, "sender": senders[number], "content": "x"}
+        for number in [quiet, quiet] * half + [other, one] * half
+    ]
+    db.session.execute(insert(Message), rows)
+    db.session.execute(text("ANALYZE"))
+    db.session.commit()
+    return quiet
+
+
+def read_rows(plan: str) -> int:
+    """Return how many messages a plan of PostgreSQL's has read."""
+    found = re.findall(r"on message .*actual time=\S+ rows=(\d+)|Removed by Filter: (\d+)", plan)
+    return sum(int(rows or removed) for rows, removed in found)
+
+
+@pytest.mark.parametrize(
+    ("path", "fields"),
+    [
+        ("unread", {}),
+        ("unread", {"from_message_id": "last"}),
+        ("read", {"up_to_message_id": "last"}),
+        ("messages", {"content": "x", "after_message_id": "last"}),
+    ],
+)
+def test_a_quiet_conversation_is_not_looked_for_among_the_messages_of_all(
+    plans: list[str], chat: int, admin: Caller, path: str, fields: dict[str, Any]
+) -> None:
+    last = admin.get(f"/api/conversations/{chat}/messages?order=desc&limit=1").json[0]["message_id"]
+    body = {name: last if value == "last" else value for name, value in fields.items()}
+    plans.clear()
+
+    answer = admin.post(f"/api/conversations/{chat}/{path}", json=body)
+
+    assert answer.status_code in {200, 201}
+    assert plans
+    for plan in plans:
+        assert read_rows(plan) <= 1, plan
+        assert not re.search("SCAN message|TEMP B-TREE|Sort|Seq Scan on message", plan), plan
+        assert db.engine.name == "postgresql" or "conversation_id=?" in plan or "rowid=?" in plan
