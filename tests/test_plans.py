@@ -113,10 +113,11 @@ def analyze() -> None:
 
 def forget_statistics() -> None:
     """Let SQLite know no more of its rows than on a desk that nobody has analyzed."""
-    db.session.execute(text("DROP TABLE sqlite_stat1"))
+    db.session.execute(text("DROP TABLE IF EXISTS sqlite_stat1"))
     db.session.commit()
     # To explain a statement, a connection does not look whether it knows old statistics.
     statements.read_pool(db.engines[READ]).clear()
+    db.engine.dispose()
 
 
 ONE_VALUE = (
@@ -282,6 +283,42 @@ def test_no_more_than_the_candidates_are_looked_at(
     assert used_indexes("ticket", [plan]) == [], plan
     assert "SEARCH ticket USING INTEGER PRIMARY KEY" in plan
     assert not re.search(r"SCAN ticket\b", plan), plan
+
+
+@on_sqlite
+@pytest.mark.usefixtures("desk")
+@pytest.mark.parametrize(
+    ("query", "narrowest"),
+    [
+        ("client_id=2&sort=priority,due_at", "client_id"),
+        ("client_id=2&priority=alta,media&status=abierto", "client_id"),
+        ("client_id=2&assigned_to=2&sort=priority,-updated_at", "client_id"),
+        ("client_id=2,1&status=abierto&sort=due_at,-updated_at", "client_id"),
+        ("assigned_to=2&sort=priority,-updated_at", "assigned_to"),
+        ("assigned_to=2&priority=alta,media&sort=due_at", "assigned_to"),
+    ],
+)
+def test_tickets_of_one_client_or_user_are_not_looked_for_among_all(
+    plans: list[str], agent: Caller, query: str, narrowest: str
+) -> None:
+    forget_statistics()
+
+    answer = agent.get(f"/api/tickets?{query}&limit=5")
+
+    assert len(answer.json) == 5
+    assert {first for first, *_ in used_indexes("ticket", plans)} == {narrowest}, plans[-1]
+
+
+@on_sqlite
+@pytest.mark.usefixtures("desk")
+def test_tickets_of_two_priorities_are_in_the_order_of_priorities_without_a_sort(
+    plans: list[str], agent: Caller
+) -> None:
+    forget_statistics()
+
+    agent.get("/api/tickets?priority=media,alta&sort=priority,due_at&limit=5")
+
+    assert not re.search(r"SEARCH ticket .*\nUSE TEMP B-TREE", plans[-1]), plans[-1]
 
 
 LATE_ROWS = (

@@ -1,4 +1,4 @@
-"""How the databases find what a request reads before it writes: never among all messages."""
+"""How the databases find what a request reads before it writes: never among all rows."""
 
 import re
 from collections.abc import Iterator
@@ -9,7 +9,8 @@ from sqlalchemy import event, insert, text
 
 from omnidesk.conversations.messages import Message
 from omnidesk.db import db
-from tests.conftest import QUIETLY, Caller, make_conversation
+from tests.conftest import QUIETLY, Caller, make_conversation, on_sqlite
+from tests.test_plans import forget_statistics
 
 FEW, MANY = 25, 3000
 
@@ -21,7 +22,7 @@ def plans(app: Any) -> Iterator[list[str]]:
     explain = "EXPLAIN QUERY PLAN " if db.engine.name == "sqlite" else "EXPLAIN (ANALYZE) "
 
     def record(_c: Any, cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
-        if re.match(r"SELECT .*\bFROM message\b", statement, re.DOTALL):
+        if re.match(r"SELECT .*\bFROM (message|conversation|client)\b", statement, re.DOTALL):
             rows = cursor.connection.cursor().execute(explain + statement, parameters)
             found.append("\n".join(str(row[-1]) for row in rows))
 
@@ -77,8 +78,32 @@ def test_a_quiet_conversation_is_not_looked_for_among_the_messages_of_all(
     answer = admin.post(f"/api/conversations/{chat}/{path}", json=body)
 
     assert answer.status_code in {200, 201}
-    assert plans
-    for plan in plans:
+    of_messages = [plan for plan in plans if re.search(r"(SEARCH|SCAN|on) message\b", plan)]
+    assert of_messages
+    for plan in of_messages:
         assert read_rows(plan) <= 1, plan
         assert not re.search("SCAN message|TEMP B-TREE|Sort|Seq Scan on message", plan), plan
         assert db.engine.name == "postgresql" or "conversation_id=?" in plan or "rowid=?" in plan
+
+
+# PostgreSQL knows by its statistics how many rows have a value.
+@on_sqlite
+def test_a_chat_and_its_client_are_not_looked_for_among_all(
+    plans: list[str], admin: Caller
+) -> None:
+    forget_statistics()
+    said = {"channel": "web", "external_chat_id": "chat-1", "content": "x"}
+    client = {"email": "ada@example.com", "phone": "+573015550177"}
+
+    for number, other in enumerate([{"external_chat_id": "chat-2", "client": client}, {}, {}]):
+        body = said | {"external_message_id": str(number)} | other
+        assert admin.post("/api/inbound", json=body).status_code == 201
+
+    searched = r"SEARCH (?:conversation|client) USING .*\((.*)\)"
+    assert {*re.findall(searched, "\n".join(plans))} == {
+        "channel=? AND external_chat_id=?",
+        "external_chat_id=?",
+        "rowid=?",
+        "email_key=?",
+        "phone_key=?",
+    }

@@ -94,13 +94,14 @@ class Filters:
         for name, kind in self._kinds.items():
             yield from parameter_names(name, kind)
 
-    def branches(self, most: int) -> list["Filters"]:
+    def branches(self, most: int, *others: str) -> list["Filters"]:
         """Return filters without lists, which together find the same rows, each row once.
 
         An index has the rows of each in order, where those of a list would be sorted. Where there
-        would be more than `most`, the longest lists stay.
+        would be more than `most`, the longest lists stay, and so do those of `others`.
         """
-        lists = {name: kind for name, kind in self._kinds.items() if isinstance(kind, AnyOf)}
+        kinds = {name: kind for name, kind in self._kinds.items() if name not in others}
+        lists = {name: kind for name, kind in kinds.items() if isinstance(kind, AnyOf)}
         choices: dict[str, list[Item]] = {}
         for name in sorted(lists, key=lambda name: len(lists[name].nulls)):
             items = [Item(*pair) for pair in enumerate(lists[name].nulls)]

@@ -39,7 +39,9 @@ class Source(NamedTuple):
         Those of a scan leave its condition out.
         """
         whole = self.parts_for(self.filters)
-        branches = self.filters.branches(MAX_PARTS // len(whole))
+        # Each part has one value of a rank already.
+        ranked = [key.column.value.key for key in whole[0].keys if key.ranked]
+        branches = self.filters.branches(MAX_PARTS // len(whole), *ranked)
         return [part for some in branches for part in self.parts_for(some)] or whole
 
     def parts_for(self, filters: Filters) -> list[Part]:

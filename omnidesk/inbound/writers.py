@@ -2,13 +2,12 @@
 
 from typing import NamedTuple
 
-from sqlalchemy import Select, select
+from sqlalchemy import ColumnElement, select
 
 from omnidesk.clients.identities import Identity
 from omnidesk.clients.models import Client
 from omnidesk.db import db
 from omnidesk.db.folding import e164, e164_keys, email_key
-from omnidesk.db.scans import few
 from omnidesk.inbound.chats import Chat
 
 MAX_NAME = Client.full_name.type.length  # code points
@@ -67,22 +66,15 @@ class Writer(NamedTuple):
 
         None where there are several.
         """
-        if self.email is not None:
-            same = self.active_clients().where(few(Client.email_key == email_key(self.email)))
-            if found := db.session.scalars(same.limit(2)).all():
-                return found[0] if len(found) == 1 else None
+        same = self.email and active_clients(Client.email_key == email_key(self.email))
+        if same:
+            return same[0] if len(same) == 1 else None
         number = e164(self.phone)
         if number is None:
             return None
-        has_number = few(Client.phone_key.in_(e164_keys(number)))
-        candidates = self.active_clients().where(has_number)
-        alike = [each for each in db.session.scalars(candidates) if e164(each.phone) == number]
+        candidates = active_clients(Client.phone_key.in_(e164_keys(number)))
+        alike = [each for each in candidates if e164(each.phone) == number]
         return alike[0] if len(alike) == 1 else None
-
-    def active_clients(self) -> Select[Client]:
-        """Select the active clients, locked, in the order in which all lock them."""
-        clients = select(Client).where(Client.active).order_by(Client.client_id)
-        return clients.with_for_update(key_share=True)
 
     def new_client(self) -> Client:
         """Store and return a new client, whose name is what is best known of them."""
@@ -91,6 +83,16 @@ class Writer(NamedTuple):
         db.session.add(client)
         db.session.flush()
         return client
+
+
+def active_clients(condition: ColumnElement[bool]) -> list[Client]:
+    """Return the active ones of the clients who meet a condition, locked, in the order of ids.
+
+    The database is not asked who is active: SQLite would look at all who are.
+    """
+    found = select(Client).where(condition).order_by(Client.client_id)
+    clients = db.session.scalars(found.with_for_update(key_share=True))
+    return [client for client in clients if client.active]
 
 
 def locked(client_id: int) -> Client | None:

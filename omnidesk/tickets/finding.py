@@ -34,6 +34,7 @@ from omnidesk.tickets.tags import TicketTag
 from omnidesk.tickets.times import TIME_FILTERS, by_times
 
 OPEN = tuple(status for status in STATUSES if status != "cerrado")
+NARROW = ("conversation_id", "client_id", "assigned_to")  # the first has fewest tickets
 COMPARED_OTHERWISE = ("conversation_id", "tag", "now", "other_than", *QUERY, *TIME_FILTERS)
 
 
@@ -58,10 +59,9 @@ def matching(
         tickets = tickets.join(TicketTag).where(TicketTag.tag == first)
     if "other_than" in filters:
         tickets = tickets.where(table.ticket_id != bindparam("other_than"))
-    tickets = tickets.where(*filters.conditions(table, *COMPARED_OTHERWISE))
-    if "conversation_id" in filters:
-        # It has so few that all can be looked at.
-        tickets = tickets.where(few(filters.condition("conversation_id", Ticket.conversation_id)))
+    narrowest = [name for name in NARROW if name in filters][:1]
+    tickets = tickets.where(*filters.conditions(table, *COMPARED_OTHERWISE, *narrowest))
+    tickets = tickets.where(*(few(filters.condition(n, getattr(table, n))) for n in narrowest))
     conditions, by_time = by_times(filters, Ticket, table.ticket_id, order)
     sought = [words_of_ticket(filters, comments=comments), with_tags(tags, filters), *by_time]
     if overdue and order == "due_at":
