@@ -143,6 +143,18 @@ PROBES = (
     Probe(
         "client_id, by updated_at", listing(TICKETS, 5, client_id=busy_client, sort="-updated_at")
     ),
+    Probe(
+        "client_id, by priority and due_at",
+        listing(TICKETS, 5, client_id=busy_client, sort="priority,due_at"),
+    ),
+    Probe(
+        "assigned_to, by priority and updated_at",
+        listing(TICKETS, assigned_to=3, sort="priority,-updated_at"),
+    ),
+    Probe(
+        "priority, two, by priority and due_at",
+        listing(TICKETS, priority="media,baja", sort="priority,due_at"),
+    ),
     Probe("sorted by due_at and updated_at", listing(TICKETS, sort="due_at,-updated_at")),
     Probe("tag, by updated_at", listing(TICKETS, 2, tag="vip", sort="-updated_at")),
     Probe(
@@ -194,6 +206,14 @@ PROBES = (
         listing("/api/conversations", include="client,last_message"),
     ),
     Probe("conversations, active", listing("/api/conversations", active="true")),
+    Probe(
+        "conversations, active + handled_by_bot",
+        listing("/api/conversations", active="true", handled_by_bot="false"),
+    ),
+    Probe(
+        "conversations, channel + assigned_to",
+        listing("/api/conversations", 1, channel="web", assigned_to=3),
+    ),
     Probe("conversations, unread", listing("/api/conversations", 5, unread="true")),
     Probe(
         "conversations, who waits longest",
