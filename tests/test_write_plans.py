@@ -9,7 +9,7 @@ from sqlalchemy import event, insert, text
 
 from omnidesk.conversations.messages import Message
 from omnidesk.db import db
-from tests.conftest import QUIETLY, Caller, make_conversation, on_sqlite
+from tests.conftest import QUIETLY, Caller, make_client, make_conversation, make_ticket, on_sqlite
 from tests.test_plans import forget_statistics
 
 FEW, MANY = 25, 3000
@@ -22,7 +22,9 @@ def plans(app: Any) -> Iterator[list[str]]:
     explain = "EXPLAIN QUERY PLAN " if db.engine.name == "sqlite" else "EXPLAIN (ANALYZE) "
 
     def record(_c: Any, cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
-        if re.match(r"SELECT .*\bFROM (message|conversation|client)\b", statement, re.DOTALL):
+        if re.match(
+            r"SELECT .*\bFROM (message|conversation|client|ticket)\b", statement, re.DOTALL
+        ):
             rows = cursor.connection.cursor().execute(explain + statement, parameters)
             found.append("\n".join(str(row[-1]) for row in rows))
 
@@ -107,3 +109,17 @@ def test_a_chat_and_its_client_are_not_looked_for_among_all(
         "email_key=?",
         "phone_key=?",
     }
+
+
+@on_sqlite
+def test_the_next_ticket_is_not_looked_for_among_all_that_nobody_has(
+    plans: list[str], admin: Caller
+) -> None:
+    forget_statistics()
+    make_ticket(make_client().client_id)
+    plans.clear()
+
+    assert admin.post("/api/tickets/next").status_code == 200
+
+    first, *_ = plans[0].splitlines()
+    assert first == "SCAN ticket USING INDEX ix_ticket_free"

@@ -77,7 +77,17 @@ def few(condition: ColumnElement[bool]) -> ColumnElement[bool]:
 
     SQLite, which knows no figures of the rows, would prefer an index of two columns to one of this.
     """
-    hint = func.likelihood(condition, literal_column("0.000001"))
+    return likelihood(condition, "0.000001")
+
+
+def many(condition: ColumnElement[bool]) -> ColumnElement[bool]:
+    """Return a condition that most rows meet, so that SQLite finds none by it."""
+    return likelihood(condition, "0.99")
+
+
+def likelihood(condition: ColumnElement[bool], probability: str) -> ColumnElement[bool]:
+    """Return a condition, for SQLite with how probable it is."""
+    hint = func.likelihood(condition, literal_column(probability))
     return ByDialect(postgresql=condition, sqlite=hint)
 
 

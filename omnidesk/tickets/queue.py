@@ -3,6 +3,7 @@
 from sqlalchemy import Select, literal_column, select
 
 from omnidesk.db import db
+from omnidesk.db.scans import many
 from omnidesk.tickets.lists import CLOSED
 from omnidesk.tickets.models import RANK, Ticket
 
@@ -22,6 +23,6 @@ def first_free() -> Select[Ticket]:
 
     One that somebody else has locked, who is perhaps taking it, is passed over.
     """
-    free = select(Ticket).where(Ticket.assigned_to.is_(None), Ticket.status != CLOSED)
+    free = select(Ticket).where(many(Ticket.assigned_to.is_(None)), Ticket.status != CLOSED)
     first = free.order_by(literal_column(RANK), Ticket.ticket_id).limit(1)
     return first.with_for_update(skip_locked=True, key_share=True)
