@@ -5,6 +5,7 @@ from typing import Any
 
 from sqlalchemy import Column, select, update
 
+from omnidesk.clients.identities import Identity
 from omnidesk.clients.models import WAS_ERASED, Client
 from omnidesk.db import Base, RuleViolation, Versioned, db
 from omnidesk.db.constraints import defer_constraints
@@ -17,8 +18,10 @@ def merge(client_id: int, into: int) -> Client | None:
     """
     if client_id == into:
         raise RuleViolation("into", "Must be another client.")
-    # In the order of their ids, so that two merges do not wait for each other. New rows can refer
-    # to the one that stays meanwhile, and to the other one no more.
+    # One merge at a time: it also changes the clients who were merged into the emptied one before.
+    Identity.lock_all()
+    # In the order of their ids, as others lock several. New rows can refer to the one that stays
+    # meanwhile, and to the other one no more.
     found = {
         number: db.session.get(Client, number, with_for_update={"key_share": number == into})
         for number in sorted((client_id, into))

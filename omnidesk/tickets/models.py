@@ -125,6 +125,12 @@ class Ticket(Assignable, Versioned, Base):
         super().change(**fields, updated_at=utcnow())
 
     @classmethod
+    def lock_first(cls, ticket_id: int, *data: dict[str, Any]) -> None:
+        """Lock the client of a ticket that gets a comment beside other changes."""
+        if any("comment" in fields for fields in data):
+            lock_clients_of([ticket_id])
+
+    @classmethod
     def as_changed(cls) -> dict[str, Any]:
         """Return what an UPDATE of many rows sets beside what it changes."""
         return super().as_changed() | {"updated_at": utcnow()}
@@ -161,6 +167,17 @@ class Ticket(Assignable, Versioned, Base):
 def client_of_ticket() -> MappedColumn[int | None]:
     """Return a column that triggers keep: the client of the ticket that a row refers to."""
     return mapped_column(sort_order=112, info={"copied_from": Ticket})
+
+
+def lock_clients_of(ticket_ids: list[int]) -> None:
+    """Lock the clients of tickets before the tickets, if a comment and a request change these.
+
+    At the second change of a row PostgreSQL locks its client, too, and whoever merges or erases a
+    client locks it before its tickets. Others can have the same lock at the same time.
+    """
+    clients = select(Client.client_id).join(Ticket).where(Ticket.ticket_id.in_(ticket_ids))
+    lock = clients.with_for_update(of=Client, read=True, key_share=True)
+    db.session.execute(lock.order_by(Client.client_id))
 
 
 def lock_ticket(ticket_id: Any) -> None:

@@ -14,7 +14,7 @@ from omnidesk.http.serialization import dump
 from omnidesk.tickets import bulk
 from omnidesk.tickets.fields import TAG
 from omnidesk.tickets.finding import matching
-from omnidesk.tickets.models import Ticket
+from omnidesk.tickets.models import Ticket, lock_clients_of
 from omnidesk.tickets.queries import select_tickets
 from omnidesk.tickets.queue import take_next
 from omnidesk.tickets.schemas import (
@@ -71,15 +71,20 @@ def update_ticket(ticket: Ticket, data: dict[str, Any]) -> None:
 def update_tickets(data: dict[str, Any]) -> list[Ticket]:
     """Change up to a hundred tickets at once, all or none"""
     ids = data["ticket_ids"]
-    lock_tickets(ids)
+    lock_tickets(ids, data["set"])
     add_comment(ids, data["set"])
     changed = {ticket.ticket_id: ticket for ticket in bulk.change_all(ids, **data["set"])}
     db.session.commit()
     return [changed[ticket_id] for ticket_id in ids]
 
 
-def lock_tickets(ids: list[int]) -> None:
-    """Lock these tickets until the transaction ends; raise 400 where one does not exist."""
+def lock_tickets(ids: list[int], changes: dict[str, Any]) -> None:
+    """Lock these tickets until the transaction ends; raise 400 where one does not exist.
+
+    If they get a comment, their clients are locked first.
+    """
+    if "comment" in changes:
+        lock_clients_of(ids)
     found = bulk.lock(ids)
     missing = {n: ["No such row."] for n, ticket_id in enumerate(ids) if ticket_id not in found}
     if missing:

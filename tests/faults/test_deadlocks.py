@@ -145,3 +145,34 @@ def test_all_writes_at_once(desk: Desk) -> None:
     assert desk.deadlocks() == before
     connections = b"SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'"
     assert desk.fetch(connections) - 1 <= MAX_CONNECTIONS
+
+
+def test_clients_are_merged_while_their_tickets_change(desk: Desk) -> None:
+    before = desk.deadlocks()
+    for _ in range(10):
+        one, two, three = (
+            desk.ask("POST", "/api/clients", {"full_name": "Eve"}).json()["client_id"]
+            for _ in range(3)
+        )
+        tickets = [
+            desk.ask("POST", "/api/tickets", {"client_id": client, "subject": "x"}).json()
+            for client in (one, two, one, two)
+        ]
+        ids = [ticket["ticket_id"] for ticket in tickets]
+        writes: list[tuple[Any, ...]] = [
+            ("POST", f"/api/clients/{one}/merge", {"into": two}),
+            ("POST", f"/api/clients/{two}/merge", {"into": three}),
+            ("PATCH", f"/api/tickets/{ids[0]}", {"comment": "Called", "priority": "alta"}),
+            ("PATCH", f"/api/tickets/{ids[1]}", {"comment": "Called", "status": "cerrado"}),
+            ("PATCH", "/api/tickets", {"ticket_ids": ids, "set": {"comment": "Called"}}),
+            ("PATCH", "/api/tickets", {"ticket_ids": ids[::-1], "set": {"status": "cerrado"}}),
+            ("POST", f"/api/tickets/{ids[2]}/comments", {"body": "Called"}),
+            ("POST", f"/api/users/{desk.user_id}/release", {"to": None}),
+        ]
+
+        def act(number: int, writes: list[tuple[Any, ...]] = writes) -> int:
+            return desk.ask(*writes[number % len(writes)]).status_code
+
+        assert {*run_concurrently(24, act)} <= {200, 201, 409}
+        assert desk.ask("GET", f"/api/tickets?client_id={two}").json() == []
+    assert desk.deadlocks() == before
