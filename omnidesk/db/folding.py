@@ -150,13 +150,20 @@ def e164(phone: str | None) -> str | None:
 
 
 def e164_keys(number: str) -> list[str]:
-    """Return the `phone_key` of each way to write a number in E.164, as `+44 (0)20` for `+4420`.
+    """Return the `phone_key` of each usual way to write a number in E.164.
 
-    Other numbers can have the same.
+    These have what is dialled within the country, such as `+44 (0)20` for `+4420`, `+7 8 495` for
+    `+7495`, and `+54 11 15` for `+54911`. Other numbers can have the same.
     """
-    code = str(phonenumbers.parse(number, None).country_code)
-    digits = number.removeprefix("+")
-    return [digits, f"{code}0{digits.removeprefix(code)}"]
+    parsed = phonenumbers.parse(number, None)
+    code = parsed.country_code or 0
+    region = phonenumbers.region_code_for_country_code(code)
+    prefix = phonenumbers.ndd_prefix_for_region(region, True) or ""
+    whole = phonenumbers.national_significant_number(parsed)
+    form = phonenumbers.PhoneNumberFormat.NATIONAL
+    dialled = digits(phonenumbers.format_number(parsed, form))
+    ways = (whole, f"0{whole}", prefix + whole, dialled, dialled.removeprefix(prefix))
+    return [*dict.fromkeys(f"{code}{way}" for way in ways)]
 
 
 def derived(make: Callable[..., Any], names: Iterable[str], **kwargs: Any) -> MappedColumn[Any]:
