@@ -1,10 +1,10 @@
-"""Whoever merges clients, or erases one, waits for nobody who waits for them."""
+"""Requests that wait for rows that others have locked."""
 
 import threading
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from omnidesk.clients.models import Client
 from omnidesk.db import db
@@ -41,3 +41,26 @@ def test_a_comment_with_a_change_locks_the_client_before_the_ticket(
     changing.join()
 
     assert statuses == [200]
+
+
+@on_postgresql
+@pytest.mark.parametrize(("taken", "status"), [(False, 200), (True, 204)])
+def test_the_last_ticket_is_waited_for_while_others_change_it(
+    server: str, agent: Caller, taken: bool, status: int
+) -> None:
+    ticket_id = make_ticket().ticket_id
+    answers: list[Any] = []
+    take = threading.Thread(
+        target=lambda: answers.append(ask("POST", f"{server}/api/tickets/next", agent))
+    )
+
+    with db.engine.begin() as connection:
+        user_id = agent.user.user_id if taken else None
+        connection.execute(update(Ticket).values(assigned_to=user_id, subject="Changed"))
+        take.start()
+        wait_until_waiting(1)
+    take.join()
+
+    (answer,) = answers
+    assert answer.status_code == status
+    assert taken or answer.json()["ticket_id"] == ticket_id
