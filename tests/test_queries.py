@@ -8,6 +8,7 @@ from typing import Any
 import marshmallow as ma
 import orjson
 import pytest
+from flask import g
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import and_, select, update
@@ -15,7 +16,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, contains_eager, relationship
 
 from omnidesk.clients.models import Client
 from omnidesk.conversations.models import SORTS
-from omnidesk.db import Base, Filters, db
+from omnidesk.db import Base, Filters, db, utcnow
 from omnidesk.http import (
     PreparedSelect,
     ResponseSchema,
@@ -369,6 +370,29 @@ def test_a_filter_that_is_left_out_is_an_error_and_not_all_rows(app: Any) -> Non
         subjects(lambda _: matching(Filters()), priority="alta")
 
 
+def of_the_caller(_: Filters) -> Any:
+    """Select the tickets of whoever calls."""
+    return select(Ticket).where(Ticket.assigned_to == g.user_id).order_by(Ticket.ticket_id)
+
+
+def due_already(_: Filters) -> Any:
+    """Select the tickets that are due by now."""
+    return select(Ticket).where(Ticket.due_at < utcnow()).order_by(Ticket.ticket_id)
+
+
+@pytest.mark.parametrize(
+    ("build", "error"),
+    [(of_the_caller, "asks for the request"), (due_already, "compares with a time")],
+)
+def test_what_is_kept_for_all_callers_knows_neither_one_nor_the_time(
+    app: Any, build: Any, error: str
+) -> None:
+    g.user_id = make_user("emp1").user_id
+
+    with pytest.raises((TypeError, RuntimeError), match=f"{build.__name__} {error}"):
+        subjects(build)
+
+
 def test_a_filter_may_be_null_or_a_list(app: Any) -> None:
     user_id = make_user("emp1").user_id
     make_ticket(subject="one", assigned_to=user_id, priority="alta")
@@ -440,6 +464,16 @@ def follow(found: PreparedSelect, direction: str, page: Page) -> tuple[list[str]
 def test_an_order_in_which_nulls_might_come_first_is_an_error(app: Any, order: Any) -> None:
     with pytest.raises(TypeError, match="nulls last"):
         subjects(lambda _: select(Ticket).order_by(order))
+
+
+@pytest.mark.parametrize(
+    "order",
+    [(), (Ticket.status,), (Ticket.ticket_id, Ticket.status)],
+    ids=["none", "by status", "by id and status"],
+)
+def test_an_order_that_does_not_tell_rows_apart_is_an_error(app: Any, order: Any) -> None:
+    with pytest.raises(TypeError, match="primary key"):
+        subjects(lambda _: select(Ticket).order_by(*order))
 
 
 class Mirror(DeclarativeBase):

@@ -85,8 +85,13 @@ class SortKey(NamedTuple):
 
 
 def sort_keys(rows: Select[Any]) -> list[SortKey]:
-    """Return what a select is ordered by; together the columns must be unique."""
+    """Return what a select is ordered by; raise TypeError unless the last is of a primary key.
+
+    Rows with the same sort keys would be left out between two pages.
+    """
     keys = [sort_key(clause) for clause in rows._order_by_clauses]
+    if not keys or not getattr(keys[-1].column, "primary_key", False):
+        raise TypeError("the rows of a list must be ordered by their primary key in the end")
     return [key._replace(nulls_last=key.nulls_last and not has_value(rows, key)) for key in keys]
 
 

@@ -1,6 +1,8 @@
 """What the selects of a view are built from."""
 
 from collections.abc import Callable, Hashable
+from contextvars import Context
+from datetime import date
 from typing import Any, NamedTuple
 
 from sqlalchemy import BindParameter, Column, Select, Table, inspect
@@ -23,15 +25,26 @@ class Source(NamedTuple):
     include: tuple[str, ...] = ()  # names of relationships
 
     def select(self) -> Select[Any]:
-        """Build the select; raise TypeError where it leaves a filter out."""
-        found = self.build(self.filters, **dict(self.shape))
+        """Build the select; raise TypeError where it leaves a filter out, or has a time in it."""
+        found = self.call(self.filters)
         rows = found if isinstance(found, Select) else found.select()
         for relationship in self.relationships(entity_of(rows)):
             rows = rows.outerjoin(relationship).options(contains_eager(relationship))
-        used = {part.key for part in iterate(rows) if isinstance(part, BindParameter)}
+        parameters = [part for part in iterate(rows) if isinstance(part, BindParameter)]
+        name, used = self.build.__qualname__, {part.key for part in parameters}
         if missing := set(self.filters.parameter_names()) - used:
-            raise TypeError(f"{self.build.__qualname__} does not filter by {sorted(missing)}")
+            raise TypeError(f"{name} does not filter by {sorted(missing)}")
+        if any(isinstance(part.value, date) for part in parameters):
+            raise TypeError(f"{name} compares with a time, which must be the value of a filter")
         return rows
+
+    def call(self, filters: Filters) -> Select[Any] | Divided | Scan:
+        """Call the function, for which there is no request: what it builds serves all callers."""
+        try:
+            return Context().run(self.build, filters, **dict(self.shape))
+        except RuntimeError as error:  # Flask's
+            name = self.build.__qualname__
+            raise RuntimeError(f"{name} asks for the request, and only views may") from error
 
     def parts(self) -> list[Part]:
         """Return the parts of the list, without lists of values, which together have its rows.
@@ -46,14 +59,14 @@ class Source(NamedTuple):
 
     def parts_for(self, filters: Filters) -> list[Part]:
         """Return the parts for some filters, without the condition of a scan."""
-        found = self.build(filters, **dict(self.shape))
+        found = self.call(filters)
         if isinstance(found, Divided):
             return [part for rows in found.selects for part in parts(rows)]
         return parts(found.rows if isinstance(found, Scan) else found)
 
     def scan(self) -> Scan | None:
         """Build the scan, where rows must be looked at one by one."""
-        found = self.build(self.filters, **dict(self.shape))
+        found = self.call(self.filters)
         return found if isinstance(found, Scan) else None
 
     def relationships(self, entity: type[Base]) -> list[Any]:
