@@ -4,6 +4,7 @@ import io
 import sqlite3
 from typing import Any
 
+import flask
 import pytest
 from flask import Flask, Response, url_for
 from sqlalchemy import select, text
@@ -42,6 +43,7 @@ REQUESTS: list[dict[str, Any]] = [
     {},
     {"REQUEST_METHOD": "POST"},
     {"wsgi.url_scheme": "https"},
+    {"HTTP_CONNECTION": "Upgrade", "HTTP_UPGRADE": "websocket"},
     *({"SCRIPT_NAME": name} for name in ROOTS),
     *({"PATH_INFO": path} for path in PATHS),
     *({"QUERY_STRING": query} for query in QUERIES),
@@ -73,6 +75,7 @@ def test_a_path_that_werkzeug_would_alter_has_no_route(path: str) -> None:
     "setting",
     [
         {"SERVER_NAME": "desk.example.com"},
+        {"TRUSTED_HOSTS": []},
         {"TRUSTED_HOSTS": ["other.example.com"]},
         {"TRUSTED_HOSTS": ["desk.example.com"]},
     ],
@@ -84,6 +87,20 @@ def test_settings_of_flask_about_hosts_are_followed(setting: dict[str, Any]) -> 
         app.config |= setting
 
     assert adapter(ours, {}) == adapter(flasks, {})
+
+
+def test_what_a_request_class_and_a_map_say_of_hosts_is_followed() -> None:
+    class Trusting(flask.Request):
+        trusted_hosts = ["other.example.com"]
+
+    ours, flasks = App("ours"), Flask("flask's")
+    for app in (ours, flasks):
+        app.url_map.default_subdomain = "www"
+    assert adapter(ours, {}) == adapter(flasks, {})
+
+    for app in (ours, flasks):
+        app.request_class = Trusting
+    assert adapter(ours, {}) == adapter(flasks, {}) == 400
 
 
 def test_routes_may_depend_on_hosts_and_addresses_may_have_one() -> None:
@@ -141,6 +158,25 @@ def test_a_response_is_sent_as_flask_sends_it(arguments: dict[str, Any], method:
         both.append(sent(response_class(**given), method))
 
     assert both[0] == both[1]
+
+
+class Marked(WholeResponse):
+    """A response of somebody else's, which adds a header when it is sent."""
+
+    def get_wsgi_headers(self, environ: Any) -> Any:
+        """Return the headers to send."""
+        headers = super().get_wsgi_headers(environ)
+        headers["X-Marked"] = "yes"
+        return headers
+
+
+def test_a_response_whose_body_or_class_is_changed_is_sent_as_flask_sends_it() -> None:
+    changed = [response_class("x") for response_class in (WholeResponse, Response)]
+    for response in changed:
+        response.response, response.content_length = ["ñ"], 2
+
+    assert sent(changed[0]) == sent(changed[1])
+    assert ("X-Marked", "yes") in sent(Marked("x"))[1]
 
 
 def test_what_is_to_be_called_when_a_response_is_closed_is_called() -> None:

@@ -29,9 +29,11 @@ class WholeResponse(Response):
         headers = list(self.headers)
         values = {name.lower(): value for name, value in headers}
         is_whole = (
-            self.status_code in (200, 201)
+            type(self) is WholeResponse
+            and self.status_code in (200, 201)
             and environ["REQUEST_METHOD"] != "HEAD"
             and type(self.response) is list
+            and all(type(part) is bytes for part in self.response)
             and not self._on_close
             and "content-length" in values
             and PLAIN_LOCATION.fullmatch(values.get("location", "/"))
@@ -53,7 +55,7 @@ class App(Flask):
         """Return what matches the request's path, and builds addresses; raise NotFound."""
         if request is not None and is_altered(request.environ):
             raise NotFound
-        if request is None or self.needs_host():
+        if request is None or self.needs_host(request):
             return super().create_url_adapter(request)
         environ = request.environ
         host, path = environ.get("HTTP_HOST", ""), environ.get("PATH_INFO", "")
@@ -64,12 +66,15 @@ class App(Flask):
         method = environ["REQUEST_METHOD"]
         return MapAdapter(self.url_map, host, root, "", scheme, path, method, query)
 
-    def needs_host(self) -> bool:
-        """Return whether routes or settings depend on the host of a request."""
+    def needs_host(self, request: Request) -> bool:
+        """Return whether routes or settings depend on the host of a request, or its protocol."""
         config = self.config
         return bool(
             config["SERVER_NAME"]
-            or config["TRUSTED_HOSTS"]
+            or config["TRUSTED_HOSTS"] is not None
+            or request.trusted_hosts is not None
             or self.url_map.host_matching
+            or self.url_map.default_subdomain
             or self.subdomain_matching
+            or "HTTP_UPGRADE" in request.environ  # perhaps to a WebSocket
         )
