@@ -10,9 +10,10 @@ from typing import Any
 import flask
 import pytest
 from flask import Flask, Response, g
+from sqlalchemy.exc import OperationalError
 
 from omnidesk.http import Blueprint
-from tests.conftest import Caller, on_sqlite
+from tests.conftest import PASSWORD, Caller, on_sqlite
 from tests.security.test_matrix import MATRIX
 
 pytestmark = on_sqlite  # Flask knows no database
@@ -170,6 +171,32 @@ def test_an_error_handler_of_the_app_answers_its_error(flask_app: Flask) -> None
     ] * 2
 
 
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (409, {"username": "Emp1", "full_name": "Somebody Else", "password": PASSWORD}),
+        (400, {"username": "a", "full_name": "Somebody Else", "password": PASSWORD}),
+    ],
+)
+def test_a_handler_of_a_status_answers_what_the_database_and_schemas_refuse(
+    flask_app: Flask, admin: Caller, agent: Caller, status: int, body: dict[str, str]
+) -> None:
+    flask_app.register_error_handler(status, lambda error: (f"No: {error.errors}", status))
+
+    refused = Caller(flask_app, admin.user).post("/api/users", json=body)
+
+    assert (refused.status_code, refused.text[:15]) == (status, "No: {'username'")
+
+
+def test_a_handler_of_503_answers_while_the_database_is_away(flask_app: Flask) -> None:
+    def fail() -> None:
+        raise OperationalError("SELECT 1", None, Exception("it is away"))
+
+    flask_app.register_error_handler(503, lambda _: ("Back soon", 503))
+
+    assert serve(flask_app, fail).text == "Back soon"
+
+
 def test_signals_are_sent(flask_app: Flask) -> None:
     sent: list[str] = []
 
@@ -247,6 +274,13 @@ def test_jsonify_writes_what_flask_can(flask_app: Flask) -> None:
     answer = serve(flask_app, lambda: flask.jsonify(sum=Decimal("1.10"), day=date(2025, 11, 1)))
 
     assert answer.json == {"sum": "1.10", "day": "Sat, 01 Nov 2025 00:00:00 GMT"}
+
+
+def test_a_route_may_be_for_websockets(flask_app: Flask) -> None:
+    flask_app.add_url_rule("/extra", "extra", lambda: "upgraded", websocket=True)
+    upgrade = {"Connection": "Upgrade", "Upgrade": "websocket"}
+
+    assert Caller(flask_app).get("/extra", headers=upgrade).text == "upgraded"
 
 
 class RequestMetrics:

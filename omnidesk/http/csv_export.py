@@ -18,7 +18,7 @@ from werkzeug.datastructures import MIMEAccept
 from werkzeug.http import parse_accept_header
 
 from omnidesk.db.postgresql import within_deadline
-from omnidesk.http.errors import handle_database_error
+from omnidesk.http.errors import log_database_error
 from omnidesk.http.fields import INVISIBLE
 from omnidesk.http.pagination import Links, Page, PageRows
 from omnidesk.http.queries import PreparedSelect
@@ -179,5 +179,5 @@ def read_or_break_off(select: PreparedSelect, schema: type[Schema], part: Page) 
         with within_deadline():
             return select.page(schema, part)
     except (DBAPIError, PoolTimeoutError) as error:
-        handle_database_error(error)
+        log_database_error(error)
         raise BrokenPipeError(EPIPE, "The file is not whole") from None

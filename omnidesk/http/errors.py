@@ -118,24 +118,34 @@ def handle_http_exception(error: HTTPException) -> Response:
     return found  # type: ignore[no-any-return]
 
 
-def handle_rule_violation(error: RuleViolation) -> Response:
+def handled(error: HTTPException) -> Any:
+    """Answer an HTTP error by the handler of its status: ours, or one that an extension adds."""
+    return current_app.handle_http_exception(error)
+
+
+def handle_rule_violation(error: RuleViolation) -> Any:
     """Answer 400 or 409 with the field to blame."""
-    return error_response(http_error(error.status, error.errors))
+    return handled(http_error(error.status, error.errors))
 
 
-def handle_integrity_error(error: IntegrityError) -> Response:
+def handle_integrity_error(error: IntegrityError) -> Any:
     """Answer a broken constraint with the field to blame; raise the error for any other."""
     if violation := rule_violation(error):
         return handle_rule_violation(violation)
     raise error
 
 
-def handle_database_error(error: DBAPIError | PoolTimeoutError) -> Response:
+def handle_database_error(error: DBAPIError | PoolTimeoutError) -> Any:
     """Answer 503 and log the reason; raise an error that is a fault of ours."""
+    log_database_error(error)
+    return handled(http_error(503))
+
+
+def log_database_error(error: DBAPIError | PoolTimeoutError) -> None:
+    """Log why the database does not answer; raise an error that is a fault of ours."""
     if isinstance(error, DataError):
         raise error
     current_app.logger.error("The database does not answer: %s", error_message(error))
-    return error_response(http_error(503))
 
 
 def init_app(app: Flask) -> None:

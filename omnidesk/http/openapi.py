@@ -18,12 +18,12 @@ from flask import (
 )
 from flask_smorest import Api as SmorestApi
 from flask_smorest.utils import prepare_response
-from werkzeug.exceptions import HTTPException, default_exceptions
+from werkzeug.exceptions import default_exceptions
 from werkzeug.routing import BaseConverter, Map
 
 from omnidesk.db import MAX_ID
-from omnidesk.http import errors
 from omnidesk.http.error_schemas import FIELD_ERRORS, ErrorSchema
+from omnidesk.http.errors import status_name
 from omnidesk.http.openapi_fields import PathPlugin, SchemaPlugin, add_functions
 
 ASSETS = "/api/docs/assets"
@@ -106,7 +106,7 @@ def to_docs() -> Any:
 
 
 class Api(SmorestApi):  # type: ignore[misc]
-    """The API of an app: its documents, its converters and its errors."""
+    """The API of an app: its documents and its converters."""
 
     ERROR_SCHEMA = ErrorSchema
     DEFAULT_ERROR_RESPONSE_NAME = None
@@ -166,10 +166,6 @@ class Api(SmorestApi):  # type: ignore[misc]
         text = orjson.dumps(self._document | {"servers": servers}, option=options)
         return current_app.response_class(text, mimetype="application/json")
 
-    def handle_http_exception(self, error: HTTPException) -> Response:
-        """Answer an HTTP error in the JSON form of all errors."""
-        return errors.handle_http_exception(error)
-
     def _openapi_swagger_ui(self) -> str:
         """Return the page of Swagger UI, whose assets are below that path, too."""
         return render_template(
@@ -180,6 +176,9 @@ class Api(SmorestApi):  # type: ignore[misc]
             swagger_ui_config=self.config["OPENAPI_SWAGGER_UI_CONFIG"],
         )
 
+    def _register_error_handlers(self) -> None:
+        """Leave errors to the handlers of `omnidesk.http.errors`."""
+
     def _register_responses(self) -> None:
         for status, error in default_exceptions.items():
             answer = {
@@ -189,7 +188,7 @@ class Api(SmorestApi):  # type: ignore[misc]
                 "headers": HEADERS.get(status, {}),
             }
             prepare_response(answer, self.spec, self.DEFAULT_RESPONSE_CONTENT_TYPE)
-            self.spec.components.response(errors.status_name(status), answer, lazy=True)
+            self.spec.components.response(status_name(status), answer, lazy=True)
 
     def _register_pagination_header(self) -> None:
         """Leave out the header of smorest's own pagination, which is not used here."""
