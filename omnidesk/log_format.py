@@ -23,7 +23,7 @@ class JsonFormatter(logging.Formatter):
         fields: dict[str, Any] = {"time": iso(record.created), "level": record.levelname}
         fields["logger"], fields["message"] = record.name, printable_message(record)
         if has_request_context():
-            fields["request_id"] = request.environ[REQUEST_ID]
+            fields["request_id"] = request.environ.get(REQUEST_ID)
         fields |= getattr(record, "fields", {})
         if record.exc_info:
             fields["exception"] = self.formatException(record.exc_info)
@@ -37,7 +37,7 @@ class TextFormatter(logging.Formatter):
         """Return the line, and the traceback below it where there is one."""
         line = f"{iso(record.created)[11:19]} {record.levelname:7} {printable_message(record)}"
         if has_request_context() and record.name != REQUESTS:
-            line += f", {request.environ[REQUEST_ID]}"
+            line += f", {request.environ.get(REQUEST_ID)}"
         if record.exc_info:
             line += "\n" + self.formatException(record.exc_info)
         return line

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import requests
+from flask import Flask
 
 from omnidesk.log_format import JsonFormatter, TextFormatter
 from tests.conftest import PASSWORD, Caller, make_conversation
@@ -71,6 +72,16 @@ def test_no_message_makes_two_lines(formatter: logging.Formatter) -> None:
 
     assert len(line.splitlines()) == 1
     assert line.isprintable()
+
+
+@pytest.mark.parametrize("formatter", [JsonFormatter(), TextFormatter()])
+def test_a_message_in_a_request_context_that_no_server_made_is_a_line(
+    app: Flask, formatter: logging.Formatter
+) -> None:
+    record = logging.LogRecord("x", logging.INFO, "", 0, "Said", (), None)
+
+    with app.test_request_context("/"):
+        assert "Said" in formatter.format(record)
 
 
 def test_an_invalid_request_is_not_repeated_in_the_log() -> None:
