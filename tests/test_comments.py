@@ -4,7 +4,15 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import Caller, make_client, make_comment, make_ticket, version
+from omnidesk.db import db
+from tests.conftest import (
+    Caller,
+    make_client,
+    make_comment,
+    make_ticket,
+    recorded_statements,
+    version,
+)
 
 
 @pytest.fixture
@@ -57,6 +65,16 @@ def test_its_author_edits_a_comment(agent: Caller, address: str) -> None:
     assert edited.json["body"] == "Called back twice"
     assert edited.json["edited_at"] is not None
     assert agent.get(path).json == edited.json
+
+
+def test_its_ticket_is_locked_first_on_postgresql_alone(agent: Caller, address: str) -> None:
+    path = agent.post(address, json={"body": "Called back"}).headers["Location"]
+
+    with recorded_statements() as run:
+        agent.patch(path, json={"body": "Called back twice"})
+
+    locks = [sql for sql in run if "FROM ticket" in sql]
+    assert len(locks) == (db.engine.name == "postgresql")
 
 
 def test_only_its_author_and_admins_edit_a_comment(agent: Caller, admin: Caller) -> None:

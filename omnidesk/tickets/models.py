@@ -181,9 +181,13 @@ def lock_clients_of(ticket_ids: list[int]) -> None:
 
 
 def lock_ticket(ticket_id: Any) -> None:
-    """Lock a ticket: before its comments and events, as whoever gives it to another client does."""
-    found = select(Ticket.ticket_id).where(Ticket.ticket_id == ticket_id)
-    db.session.execute(found.with_for_update(key_share=True))
+    """Lock a ticket: before its comments and events, as whoever gives it to another client does.
+
+    SQLite needs none: there, a transaction holds the write lock from its beginning.
+    """
+    if db.engine.name == "postgresql":
+        found = select(Ticket.ticket_id).where(Ticket.ticket_id == ticket_id)
+        db.session.execute(found.with_for_update(key_share=True))
 
 
 TICKET_EXISTS = Statement(
