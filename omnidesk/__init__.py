@@ -7,8 +7,6 @@ if TYPE_CHECKING:
 
     import config
 
-__version__ = "0.1.0"
-
 
 def create_app(settings: "config.Production | None" = None) -> "Flask":
     """Return the app with these settings, or the environment's; raise InvalidSettings."""

@@ -4,7 +4,6 @@ from flask import Flask
 
 import config
 from omnidesk import (
-    __version__,
     assignments,
     channel_tests,
     cli,
@@ -36,6 +35,7 @@ from omnidesk.users import views as users_views
 from omnidesk.webhooks import views as webhooks_views
 from omnidesk.worker import status
 
+VERSION = "0.1.0"  # of the API, in its document and in all ETags
 # The table of contents: what has routes of its own, in the order of the OpenAPI document.
 RESOURCES = (
     auth_views.blp,
@@ -74,7 +74,7 @@ def create_app(settings: config.Production | None = None) -> Flask:
         http.metrics.init_app(app, newest_backup, status.gauges)
     tokens.manager.init_app(app)
     waiting.init_app(app)
-    api = Api(app, __version__, tokens.authenticate, SCOPES)
+    api = Api(app, VERSION, tokens.authenticate, SCOPES)
     for resource in RESOURCES:
         api.register_blueprint(resource)
     cli.init_app(app)

@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -137,6 +138,28 @@ def dynamic_imports(source: str, path: Path) -> set[str]:
 @each_module
 def test_no_module_imports_a_higher_layer(path: Path) -> None:
     assert imported_upwards(path.read_text(), path) == []
+
+
+def imported_modules(path: Path) -> set[str]:
+    """Return the modules of omnidesk that a module uses, by their full names."""
+    names = used_names(path.read_text(), path)
+    starts = ({".".join(name[:end]) for end in range(2, len(name) + 1)} for name in names)
+    found = {max(start & NAMES, key=len) for start in starts if start & NAMES}
+    return found - {full_name(path)}
+
+
+def full_name(path: Path) -> str:
+    """Return the name by which a module is imported."""
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+NAMES = {full_name(path) for path in MODULES}
+
+
+def test_imports_make_no_circle() -> None:
+    imports = {full_name(path): imported_modules(path) for path in MODULES}
+
+    TopologicalSorter(imports).prepare()  # which raises CycleError
 
 
 @each_module

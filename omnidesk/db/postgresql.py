@@ -1,10 +1,6 @@
 """PostgreSQL: who is acting, which errors mean a lost connection, and what commands need."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
 from select import POLLIN, poll
-from time import monotonic
 from typing import Any
 from zlib import crc32
 
@@ -28,26 +24,12 @@ from omnidesk.db.session import acting_user, db, logged_operation
 
 # Read-only after a failover, or shutting down: the connection still answers, but is of no use.
 DISCONNECT_SQLSTATES = frozenset({"25006", "57P01", "57P02", "57P03"})
-MAX_WAIT = 11  # seconds that a request waits for the server; a statement may take one less
 
 # Tells the change log's triggers who is acting, in an insert that returns it: its row is returned
 # before they run, at the end of the statement.
 SET_ACTOR = func.set_config(
     literal_column("'omnidesk.actor'"), cast(bindparam("actor"), Text), literal_column("true")
 )
-
-# Until when the present request waits, in monotonic seconds; None outside of requests.
-request_deadline: ContextVar[float | None] = ContextVar("request_deadline", default=None)
-
-
-@contextmanager
-def within_deadline() -> Iterator[None]:
-    """Wait for the server no longer than a request may, all that is done meanwhile together."""
-    token = request_deadline.set(monotonic() + MAX_WAIT)
-    try:
-        yield
-    finally:
-        request_deadline.reset(token)
 
 
 @event.listens_for(Engine, "do_connect")

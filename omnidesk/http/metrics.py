@@ -5,7 +5,7 @@ Without the token nothing is counted, and prometheus-client is not imported.
 
 from collections.abc import Callable, Iterable, Iterator
 from hmac import compare_digest
-from time import monotonic, time
+from time import time
 from typing import Any
 
 from flask import Flask, Response, current_app, g, request
@@ -14,7 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from omnidesk.db import db
 from omnidesk.db.counters import Counter
-from omnidesk.db.postgresql import request_deadline
+from omnidesk.db.deadline import within_deadline
 from omnidesk.db.session import RATE_LIMITS, READ
 from omnidesk.db.statements import Statement
 from omnidesk.db.usage import measure
@@ -65,11 +65,8 @@ def scrape() -> Response:
 
     metrics: RequestMetrics = current_app.extensions["metrics"]
     metrics.count_all()
-    deadline = request_deadline.set(monotonic() + MAX_WAIT)
-    try:
+    with within_deadline(MAX_WAIT):
         text = generate_latest(metrics.registry)
-    finally:
-        request_deadline.reset(deadline)
     return Response(text, content_type=CONTENT_TYPE_LATEST)
 
 

@@ -11,7 +11,7 @@ from sqlalchemy.exc import DBAPIError
 from omnidesk.db import db, utcnow
 from omnidesk.db.engines import WRITE_SETTINGS, engine_options
 from omnidesk.db.feed_start import newest_seq
-from omnidesk.operations.backup import postgresql_backup, restoring
+from omnidesk.operations.backup import postgresql_backup
 from omnidesk.operations.backup.postgresql_programs import (
     NOT_ALLOWED,
     be_alone,
@@ -21,6 +21,7 @@ from omnidesk.operations.backup.postgresql_programs import (
     scratch_database,
     session,
 )
+from omnidesk.operations.backup.preparing import prepare
 
 SUFFIX = "_restoring"
 OTHER_DATABASES = ("postgres", "template1")  # from which a database can be renamed
@@ -81,7 +82,7 @@ def restore(file: Path) -> str:
         with scratch_database(connection, url, SUFFIX, "restoring") as new:
             postgresql_backup.restore(file, new)
             with migrating(new) as engine:
-                restoring.prepare(engine, file, newest_seq_of(url))
+                prepare(engine, file, newest_seq_of(url))
             return swap(connection, url, new)
 
 

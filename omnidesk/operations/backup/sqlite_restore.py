@@ -18,7 +18,8 @@ from omnidesk.db import db, utcnow
 from omnidesk.db.engines import WRITE_SETTINGS, engine_options
 from omnidesk.db.feed_start import NEWEST_SEQ
 from omnidesk.db.sqlite_files import BESIDE, files_at, primary_code
-from omnidesk.operations.backup import backups, restoring, sqlite_backup
+from omnidesk.operations.backup import backups, sqlite_backup
+from omnidesk.operations.backup.preparing import prepare
 from omnidesk.operations.backup.whole_files import (
     PartialFile,
     partial_file,
@@ -111,7 +112,7 @@ def fill(partial: PartialFile, file: Path, beyond: int) -> None:
     url = db.engine.url.set(database=str(partial.path))
     engine = create_engine(url, **engine_options(url, 1, 1, WRITE_SETTINGS))
     try:
-        restoring.prepare(engine, file, beyond)
+        prepare(engine, file, beyond)
     finally:
         engine.dispose()
 
