@@ -71,7 +71,7 @@ def begin(connection: Connection) -> None:
 
 
 def begins_by_itself(connection: Connection) -> bool:
-    """Return whether a connection is one of the engine that writes (see `config.py`)."""
+    """Return whether a connection is one of the engine that writes (see `engines.py`)."""
     options = connection.get_execution_options()
     return "explicit_begin" in options and options.get("isolation_level") != "AUTOCOMMIT"
 

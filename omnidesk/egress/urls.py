@@ -5,11 +5,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
-import config
 from omnidesk.egress.errors import ForbiddenUrl
+from omnidesk.setting_values import DEFAULT_PORTS, MAX_PORT, browser_host
 
 MAX_URL_LENGTH = 2048  # characters
-DEFAULT_PORTS = {"http": 80, "https": 443}
 # RFC 3986, section 3: what a path and a query may hold, and all else percent-encoded.
 CHARACTER = r"[A-Za-z0-9._~!$&'()*+,;=:@/-]|%[0-9A-Fa-f]{2}"
 URL = re.compile(
@@ -77,8 +76,8 @@ def parse_url(text: str) -> Url:
     scheme, port = parts[1].lower(), int(parts[3] or 0)
     if scheme not in DEFAULT_PORTS:
         raise ForbiddenUrl("Must begin with https://.")
-    if parts[3] and not 1 <= port <= config.MAX_PORT:
-        raise ForbiddenUrl(f"Must have a port from 1 to {config.MAX_PORT}.")
+    if parts[3] and not 1 <= port <= MAX_PORT:
+        raise ForbiddenUrl(f"Must have a port from 1 to {MAX_PORT}.")
     target = (parts[4] or "/") + (parts[5] or "")
     return Url(scheme, ascii_host(parts[2]), port or DEFAULT_PORTS[scheme], target)
 
@@ -89,7 +88,7 @@ def ascii_host(text: str) -> str:
     Numbers that stand for an address, such as 127.1 or 0x7f000001, are refused.
     """
     try:
-        host = config.browser_host(text)
+        host = browser_host(text)
     except ValueError:
         host = ""
     if host.startswith("[") or NAME.fullmatch(host):

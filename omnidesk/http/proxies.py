@@ -8,8 +8,8 @@ from typing import Any
 
 from marshmallow import ValidationError
 
-from config import UNIX, Networks, path_prefix
 from omnidesk.http.targets import OUTSIDE
+from omnidesk.setting_values import UNIX, Networks, path_prefix
 
 Address = IPv4Address | IPv6Address
 

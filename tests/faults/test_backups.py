@@ -13,11 +13,11 @@ import pytest
 import requests
 from sqlalchemy import create_engine, text
 
-import config
 from omnidesk import migrations
 from omnidesk.db import db
 from omnidesk.db.sqlite_files import files_at
 from omnidesk.sample_data import bulk
+from omnidesk.setting_values import database_url
 from tests.conftest import KEY, Caller, dispose_engines, make_app, make_user
 from tests.postgres import new_database
 from tests.servers import BIN, ROOT, environ, flask, gunicorn
@@ -70,7 +70,7 @@ class Desk:
     def connection(self) -> Iterator[Any]:
         """Yield a connection in a transaction, and leave none open."""
         files_at.cache_clear()  # another file is no fault here
-        engine = create_engine(config.database_url(self.settings["DATABASE_URL"]))
+        engine = create_engine(database_url(self.settings["DATABASE_URL"]))
         with engine.begin() as connection:
             yield connection
         engine.dispose()

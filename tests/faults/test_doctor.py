@@ -11,7 +11,6 @@ import pytest
 from flask import Flask
 from sqlalchemy import text
 
-from config import network
 from omnidesk import migrations
 from omnidesk.auth.models import UserSession
 from omnidesk.channels.models import Channel
@@ -21,6 +20,7 @@ from omnidesk.operations.backup import backups
 from omnidesk.operations.doctor import database_checks
 from omnidesk.operations.doctor.diagnosis import diagnose
 from omnidesk.operations.doctor.findings import FAULT, WARNING
+from omnidesk.setting_values import network
 from omnidesk.users import passwords
 from omnidesk.worker.heartbeat import Worker
 from tests.conftest import (

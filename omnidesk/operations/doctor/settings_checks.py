@@ -7,8 +7,8 @@ from urllib.parse import urlsplit
 
 from flask import current_app
 
-from config import UNIX
 from omnidesk.operations.doctor.findings import FAULT, WARNING, Finding
+from omnidesk.setting_values import UNIX
 
 MIN_DIFFERENT = 12  # characters of a random key; one of 32 bytes in hexadecimal has about 14
 MIN_PREFIX = {4: 16, 6: 48}  # bits of a network on the internet that one operator has
