@@ -177,7 +177,7 @@ def require_suitable_database(server: Any) -> None:
 @contextmanager
 def asking_database(server: Any) -> Iterator[None]:
     """Let the database be asked before the workers begin, which use no connection of others."""
-    from omnidesk.db.deadline import within_deadline
+    from omnidesk.db.request_deadline import within_deadline
     from omnidesk.db.statements import drop_idle_connections
 
     with server.app.wsgi().app_context(), within_deadline():

@@ -55,7 +55,7 @@ blp = Blueprint("timeline", description="What happened with a client")
 CLIENT_ID = bindparam("client_id", type_=Integer())
 
 
-class Kind(NamedTuple):
+class EntryKind(NamedTuple):
     """A kind of entries: what they show, their time, and by which row they are a client's."""
 
     entity: Any
@@ -66,10 +66,10 @@ class Kind(NamedTuple):
 
 # Of entries with the same time, those of a later kind come first.
 KINDS = {
-    "ticket": Kind(Ticket, TicketSchema, "created_at"),
-    "comment": Kind(Comment, CommentSchema, "created_at"),
-    "message": Kind(Message, MessageSchema, "created_at", Conversation),
-    "event": Kind(Event, EventSchema, "start_time"),
+    "ticket": EntryKind(Ticket, TicketSchema, "created_at"),
+    "comment": EntryKind(Comment, CommentSchema, "created_at"),
+    "message": EntryKind(Message, MessageSchema, "created_at", Conversation),
+    "event": EntryKind(Event, EventSchema, "start_time"),
 }
 RANKS = {name: rank for rank, name in enumerate(KINDS)}
 KEYS = [
@@ -138,7 +138,7 @@ def entries(_filters: Any, *, kinds: tuple[str, ...]) -> Select[Any]:
     return select(union_all(*ids).subquery())
 
 
-def of_client(kind: Kind, *columns: Any) -> Select[Any]:
+def of_client(kind: EntryKind, *columns: Any) -> Select[Any]:
     """Select columns of a client's rows of a kind."""
     owner = kind.parent or kind.entity
     rows = select(*columns).select_from(owner).where(owner.client_id == CLIENT_ID)

@@ -44,8 +44,8 @@ def by_index(entity: type[Base], query: SearchQuery) -> list[int]:
 
 def in_rows(entity: type[Base], query: SearchQuery) -> list[int]:
     """Return the ids of rows whose words contain all that is asked for, newest first."""
-    sought = by_words(entity, Filters(q=query.terms))
-    having = select(entity.primary_key()).where(*sought.conditions)
+    criterion = by_words(entity, Filters(q=query.terms))
+    having = select(entity.primary_key()).where(*criterion.conditions)
     found = [row[0] for row in Statement(having).fetch(**parameter_values({"q": query.terms}))]
     return sorted(found, reverse=True)
 

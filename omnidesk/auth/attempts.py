@@ -9,7 +9,7 @@ from omnidesk.auth.models import UserSession
 from omnidesk.db import utcnow
 from omnidesk.db.statements import Statement
 from omnidesk.http import current_user
-from omnidesk.http.rate_limits.attempts import Attempt, Counter, attempt
+from omnidesk.http.rate_limits.attempts import Attempt, AttemptCounter, attempt
 from omnidesk.http.rate_limits.policy import rate_limit_key
 from omnidesk.users.models import User
 
@@ -29,15 +29,15 @@ def login_attempt(username: str) -> AbstractContextManager[Attempt]:
     """
     name, address = username.lower(), rate_limit_key(request.remote_addr)
     return attempt(
-        Counter.of("login", name, address),
-        Counter.of("login-address", address),
-        Counter.of("login-name", name, is_spared=lambda: has_session_at(name, address)),
+        AttemptCounter.of("login", name, address),
+        AttemptCounter.of("login-address", address),
+        AttemptCounter.of("login-name", name, is_spared=lambda: has_session_at(name, address)),
     )
 
 
 def password_attempt() -> AbstractContextManager[Attempt]:
     """Count a proof of the caller's own password by the session; raise 429 for too many."""
-    return attempt(Counter.of("password", current_user.session_id))
+    return attempt(AttemptCounter.of("password", current_user.session_id))
 
 
 def has_session_at(username: str, address: str) -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 from flask import Flask, Response, current_app, g, request
 
 from omnidesk.changes.feed import LAST_CHANGE, begun_at_latest
-from omnidesk.db.deadline import within_deadline
+from omnidesk.db.request_deadline import within_deadline
 from omnidesk.http.blueprint import authenticate
 from omnidesk.http.request_metrics import WAITED
 

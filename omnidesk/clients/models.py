@@ -19,7 +19,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from omnidesk.db import Base, Filters, Versioned, unique_where_given, utcnow
 from omnidesk.db.base import partial_index
 from omnidesk.db.folding import derived, email_key, phone_key
-from omnidesk.db.scans import Scan, few, seek
+from omnidesk.db.scans import Scan, few, matching_all
 from omnidesk.db.search import QUERY, by_words, text_index
 from omnidesk.db.statements import Statement
 from omnidesk.db.words import client_words, words_of
@@ -92,7 +92,7 @@ class Client(Versioned, Base):
         for name in KEYS:
             if name in filters:
                 clients = clients.where(few(filters.condition(name, getattr(cls, f"{name}_key"))))
-        return seek(cls, clients, [by_words(cls, filters)])
+        return matching_all(cls, clients, [by_words(cls, filters)])
 
 
 CLIENT_EXISTS = Statement(

@@ -6,12 +6,13 @@ from typing import Any
 from sqlalchemy import Select, bindparam, exists, not_, select
 
 from omnidesk.conversations.messages import Message
-from omnidesk.conversations.models import ASKED, SORTS, STATE, Conversation
+from omnidesk.conversations.models import FLAGS, SORTS, STATE, Conversation
 from omnidesk.db import Filters
-from omnidesk.db.scans import Scan, few, seek
+from omnidesk.db.scans import Scan, few, matching_all
 from omnidesk.db.search import QUERY, by_words
 from omnidesk.db.statements import Statement
 from omnidesk.http import PreparedSelect
+from omnidesk.http.parameters import one_or_many, values_of
 from omnidesk.users.models import User
 
 
@@ -27,16 +28,16 @@ def searched(filters: Filters, *, notes: bool) -> Select[Any] | Scan:
     if "client_id" in filters:
         client = filters.condition("client_id", Conversation.client_id)
         found = found.join(Conversation).where(client)
-    sought = by_words(Message, filters)
+    criterion = by_words(Message, filters)
     if "created_since" in filters:
         since = bindparam("created_since", type_=Message.created_at.type)
-        conditions = [*sought.conditions, Message.created_at >= since]
-        sought = sought._replace(conditions=conditions)
-    return seek(Message, found.order_by(Message.message_id.desc()), [sought])
+        conditions = [*criterion.conditions, Message.created_at >= since]
+        criterion = criterion._replace(conditions=conditions)
+    return matching_all(Message, found.order_by(Message.message_id.desc()), [criterion])
 
 
 # Filters that are conditions of their own, and the order.
-SHAPE = ("sort", *ASKED)
+SHAPE = ("sort", *FLAGS)
 OF_FEW = ("external_chat_id", "client_id")  # filters that few conversations meet
 WITHIN_STATE = ("assigned_to", "channel", *STATE)
 # Whoever has left with conversations: with active ones, or with any.
@@ -53,19 +54,19 @@ LEAVERS = Statement(
 )
 
 
-def matching(filters: Filters, *, sort: str = SORTS[0], **asked: bool) -> Select[Conversation]:
+def matching(filters: Filters, *, sort: str = SORTS[0], **flags: bool) -> Select[Conversation]:
     """Select the conversations that meet the filters, latest activity first or sorted.
 
-    Of `unread` and `waiting`, those that are asked for must be true, or false.
+    Of `unread` and `waiting`, those that are given must be true, or false.
     """
     narrow = narrowest(filters)
     conditions = filters.conditions(Conversation, *narrow)
     conditions += [few(filters.condition(name, getattr(Conversation, name))) for name in narrow]
     found = select(Conversation).where(*conditions)
-    for name, wanted in asked.items():
+    for name, wanted in flags.items():
         condition = getattr(Conversation, name)
         found = found.where(condition if wanted else not_(condition))
-    return found.order_by(*ordered(sort, waiting=asked.get("waiting")))
+    return found.order_by(*ordered(sort, waiting=flags.get("waiting")))
 
 
 def narrowest(filters: Filters) -> list[str]:
@@ -99,10 +100,8 @@ def select_conversations(filters: dict[str, Any]) -> PreparedSelect:
 
 def with_leavers(filters: dict[str, Any]) -> dict[str, Any]:
     """Return filters that for `assigned_to=none` also find what those have who have left."""
-    asked = filters.get("assigned_to", 0)
-    users = asked if isinstance(asked, list) else [asked]
+    users = values_of(filters.get("assigned_to", 0))
     if None not in users:
         return filters
     leavers = [user_id for (user_id,) in LEAVERS.fetch(active=filters.get("active") is True)]
-    found = [*dict.fromkeys([*users, *leavers])]
-    return filters | {"assigned_to": found if len(found) > 1 else found[0]}
+    return filters | {"assigned_to": one_or_many([*users, *leavers])}

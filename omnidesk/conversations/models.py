@@ -32,9 +32,9 @@ SORTS = ("-updated_at", "updated_at", "waiting_since", "-waiting_since")  # the 
 STATE = ("active", "handled_by_bot")
 FOUND_BY = {"state": STATE, "assigned_to": ("assigned_to", *STATE)}
 LATEST = ("updated_at", "conversation_id")
-ASKED = {"unread": "unread_count > 0", "waiting": "waiting_since IS NOT NULL"}
+FLAGS = {"unread": "unread_count > 0", "waiting": "waiting_since IS NOT NULL"}
 # What partial indexes have, and in which order; `waiting_since` orders those who wait in others.
-ASKED_IN_ORDER = (
+FLAG_ORDERS = (
     ("unread", "updated_at"),
     ("unread", "waiting_since"),
     ("waiting", "updated_at"),
@@ -111,11 +111,11 @@ class Conversation(Assignable, Sending, Turns, Versioned, Base):
         Index("ix_conversation_channel_updated_at", "channel", *STATE, *LATEST),
         *(
             partial_index(
-                *(ASKED[asked], f"ix_conversation_{name}_{asked}_{time}"),
+                *(FLAGS[flag], f"ix_conversation_{name}_{flag}_{time}"),
                 *(*columns, time, "conversation_id"),
             )
             for name, columns in FOUND_BY.items()
-            for asked, time in ASKED_IN_ORDER
+            for flag, time in FLAG_ORDERS
         ),
         {"sqlite_autoincrement": True},
     )

@@ -11,7 +11,7 @@ from typing import Any, Self
 import psycopg
 from psycopg.errors import ConnectionTimeout, _WaitTimeout
 
-from omnidesk.db.deadline import request_deadline
+from omnidesk.db.request_deadline import request_deadline
 
 VARIABLES = {
     option.keyword.decode(): option.envvar.decode()

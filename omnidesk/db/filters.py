@@ -31,7 +31,7 @@ class Item(NamedTuple):
     null: bool
 
 
-Kind = str | AnyOf | Each | Item
+FilterKind = str | AnyOf | Each | Item
 
 
 class Filters:
@@ -47,7 +47,7 @@ class Filters:
     def __init__(self, **values: object) -> None:
         self._set({name: kind(value) for name, value in values.items()})
 
-    def _set(self, kinds: dict[str, Kind]) -> Self:
+    def _set(self, kinds: dict[str, FilterKind]) -> Self:
         self._kinds = kinds
         self._hash = hash(frozenset(kinds.items()))
         return self
@@ -113,7 +113,7 @@ class Filters:
         ]
 
 
-def kind(value: object) -> Kind:
+def kind(value: object) -> FilterKind:
     """Return what a value changes in the SQL of its filter."""
     if value is None:
         return NULL
@@ -122,7 +122,7 @@ def kind(value: object) -> Kind:
     return Each(len(value)) if isinstance(value, tuple) else VALUE
 
 
-def parameter_names(name: str, kind: Kind) -> list[str]:
+def parameter_names(name: str, kind: FilterKind) -> list[str]:
     """Return the names of the parameters that a filter needs."""
     match kind:
         case AnyOf(nulls):

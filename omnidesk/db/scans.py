@@ -25,10 +25,10 @@ ALL: ColumnElement[int] = literal_column(str(MAX_ID), BigInteger())
 Candidates = Callable[[ColumnElement[int]], GenerativeSelect]
 
 
-class Sought(NamedTuple):
-    """What rows are sought by: conditions, and the ids of all rows that may meet them.
+class Criterion(NamedTuple):
+    """Conditions that no index meets in the order of the list, and all rows that may meet them.
 
-    `candidates` selects these by an index, in any order, but no more than so many.
+    `candidates` selects the ids of these by another index, in any order, but no more than so many.
     """
 
     conditions: Sequence[ColumnElement[bool]]
@@ -60,16 +60,18 @@ class Scan(NamedTuple):
         return self.rows.where(self.condition, is_candidate)
 
 
-def seek(entity: type[Base], rows: Select[Any], sought: Iterable[Sought]) -> Select[Any] | Scan:
-    """Return those of the rows that meet all conditions; the first that are sought give candidates.
+def matching_all(
+    entity: type[Base], rows: Select[Any], criteria: Iterable[Criterion]
+) -> Select[Any] | Scan:
+    """Return those of the rows that meet all criteria; the first with a condition has candidates.
 
     The conditions are those of the entity, whichever tables the rows are found in.
     """
-    found = [each for each in sought if each.conditions]
-    if not found:
+    given = [criterion for criterion in criteria if criterion.conditions]
+    if not given:
         return rows
-    conditions = [condition for each in found for condition in each.conditions]
-    return Scan(entity, rows, and_(*conditions), found[0].candidates)
+    conditions = [condition for criterion in given for condition in criterion.conditions]
+    return Scan(entity, rows, and_(*conditions), given[0].candidates)
 
 
 def few(condition: ColumnElement[bool]) -> ColumnElement[bool]:

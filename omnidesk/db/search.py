@@ -31,7 +31,7 @@ from omnidesk.db.base import Base
 from omnidesk.db.change_log import ONE, ByDialect
 from omnidesk.db.filters import Filters
 from omnidesk.db.json_sql import Contains
-from omnidesk.db.scans import Sought, row_count
+from omnidesk.db.scans import Criterion, row_count
 
 LEXEMES = "array_to_tsvector(array_remove(string_to_array(words, ' '), ''))"
 # The filters that a query consists of: its terms, and what the index is asked for by whole words
@@ -51,12 +51,12 @@ def text_index(table_name: str) -> Index:
     return index.ddl_if(dialect="postgresql")
 
 
-def by_words(entity: type[Base], filters: Filters) -> Sought:
-    """Return what rows with the words of a query are sought by; the query's parts are filters."""
+def by_words(entity: type[Base], filters: Filters) -> Criterion:
+    """Return the criterion that rows have the words of a query, whose parts are filters."""
     words: Any = entity.words  # type: ignore[attr-defined]
     conditions = [Contains(words, term) for term in filters.items(QUERY[0])]
     whole, prefix = (filters.items(name) for name in QUERY[1:])
-    return Sought(conditions, partial(candidates, entity, whole, prefix))
+    return Criterion(conditions, partial(candidates, entity, whole, prefix))
 
 
 def candidates(
@@ -107,7 +107,7 @@ def beginning_with(
 def tsquery(texts: Sequence[BindParameter[str]]) -> ColumnElement[Any]:
     """Return PostgreSQL's query for rows with all texts, such as `cannot & login && log:*`."""
     signs: Any = [literal_column(f"'{sign}'") for sign in (" ", " & ", "*", ":*")]
-    parts = (func.replace(func.replace(asked, *signs[:2]), *signs[2:]) for asked in texts)
+    parts = (func.replace(func.replace(text, *signs[:2]), *signs[2:]) for text in texts)
     queries: Any = (cast(part, TSQUERY) for part in parts)
     return reduce(lambda one, other: one.op("&&")(other), queries)
 

@@ -17,7 +17,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from werkzeug.datastructures import MIMEAccept
 from werkzeug.http import parse_accept_header
 
-from omnidesk.db.deadline import within_deadline
+from omnidesk.db.request_deadline import within_deadline
 from omnidesk.http.errors import log_database_error
 from omnidesk.http.fields import INVISIBLE
 from omnidesk.http.pagination import Links, Page, PageRows

@@ -71,7 +71,7 @@ def page_statement(
     relationships = source.relationships(entity)
     shown_with = {related.property.mapper.class_ for related in relationships}
     others = sorted((found_by(rows) | shown_with) - {entity}, key=str)
-    # A feed of some entities is told by their changes; its filter has the name of the column.
+    # A feed that is filtered by entities has another ETag when one of these changes.
     only = source.filters.items("entity") if entity is Change else []
     last = None if nests(schema) else Change.last(entity, *others, only=only)
     parts = source.parts()

@@ -52,8 +52,6 @@ PREFER = {
     "description": "`count=exact` asks for X-Total-Count, at the cost of a count (RFC 7240)",
     "schema": {"type": "string"},
 }
-
-
 TOO_MANY = "Must be greater than or equal to 1 and less than or equal to {}."
 
 
@@ -98,61 +96,61 @@ def list_response(
 
     Raises 401 or 403 for related rows that the caller may not read.
     """
-    asked = ListRequest.read(query)
+    list_request = ListRequest.read(query)
     include = query.pop("include", ())
     check_readable(route.schema, include)
-    sought = require_query(query) if MATCH in include else None
+    searched = require_query(query) if MATCH in include else None
     related = tuple(name for name in include if name != MATCH)
     select: PreparedSelect = view(query, **path).including(related)
-    response = unchanged(route, select, asked, path) if is_conditional() else None
+    response = unchanged(route, select, list_request, path) if is_conditional() else None
     if response is None:
-        page = first_part(select, asked.page) if asked.as_csv else asked.page
+        page = first_part(select, list_request.page) if list_request.as_csv else list_request.page
         rows = select.page(route.schema, page)
         if not rows.rows:
             check_parent(route, path)
-        if sought and not asked.as_csv:  # a file shows none
-            rows = rows._replace(rows=add_matches(rows.rows, route.schema, sought))
-        response = page_response(route, select, asked, rows)
+        if searched and not list_request.as_csv:  # a file shows none
+            rows = rows._replace(rows=add_matches(rows.rows, route.schema, searched))
+        response = page_response(route, select, list_request, rows)
     response.headers["Vary"] = "Accept, Prefer"
     return response
 
 
 def unchanged(
-    route: ListRoute, select: PreparedSelect, asked: ListRequest, path: dict[str, Any]
+    route: ListRoute, select: PreparedSelect, list_request: ListRequest, path: dict[str, Any]
 ) -> Response | None:
     """Return 304 to a client that has the page; raise 404 for no parent, 412 or 400."""
     check_parent(route, path)
-    last_change = select.last_change(route.schema, asked.page)
+    last_change = select.last_change(route.schema, list_request.page)
     if last_change is None:
         return None
-    return unchanged_answer(asked.etag(f"{last_change}-{select.digest()}"), weak=True)
+    return unchanged_answer(list_request.etag(f"{last_change}-{select.digest()}"), weak=True)
 
 
 def page_response(
-    route: ListRoute, select: PreparedSelect, asked: ListRequest, rows: PageRows
+    route: ListRoute, select: PreparedSelect, list_request: ListRequest, rows: PageRows
 ) -> Response:
     """Return a page with its links and its ETag, or 304 to a client that has it already.
 
     A file has an ETag only where a change of its rows is told without reading them.
     """
-    page = asked.page
-    if asked.as_csv:
+    page = list_request.page
+    if list_request.as_csv:
         response, links = csv_page(select, route.schema, page, rows)
     else:
         response = json_response(f"[{','.join(page.cut(rows.rows))}]")
         links = rows.neighbours(page, endless=select.endless)
     add_links(response, page.limit, links)
-    if asked.counts:
+    if list_request.counts:
         response.headers["X-Total-Count"] = str(select.count())
         response.headers["Preference-Applied"] = "count=exact"
     if rows.last_change is not None:
         text = f"{rows.last_change}-{select.digest()}"
-    elif asked.as_csv:
+    elif list_request.as_csv:
         refuse_conditions("If-Match")
         return response
     else:
         text = digest(response.get_data(as_text=True) + response.headers.get("Link", ""))
-    etag = asked.etag(text)
+    etag = list_request.etag(text)
     response.headers["ETag"] = quote_etag(etag, weak=True)
     return unchanged_answer(etag, weak=True) or response
 

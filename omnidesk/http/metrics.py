@@ -14,7 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from omnidesk.db import db
 from omnidesk.db.counters import Counter
-from omnidesk.db.deadline import within_deadline
+from omnidesk.db.request_deadline import within_deadline
 from omnidesk.db.session import RATE_LIMITS, READ
 from omnidesk.db.statements import Statement
 from omnidesk.db.usage import measure

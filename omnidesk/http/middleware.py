@@ -11,7 +11,7 @@ from functools import lru_cache
 from time import time
 from typing import Any
 
-from omnidesk.db.deadline import within_deadline
+from omnidesk.db.request_deadline import within_deadline
 from omnidesk.http.rate_limits.policy import RATE_LIMIT_HEADERS
 from omnidesk.http.request_log import log_writer
 from omnidesk.log_format import REQUEST_ID

@@ -23,14 +23,23 @@ ME = "me"  # stands for the caller's own id
 
 def with_caller(filters: dict[str, Any], name: str) -> dict[str, Any]:
     """Return filters with the id of the caller instead of `ME`; raise 401 where nobody is."""
-    value = filters.get(name)
-    values = value if isinstance(value, list) else [value]
+    values = values_of(filters.get(name))
     if ME not in values:
         return filters
     if g.user is None:
         raise http_error(401)
-    found = [*dict.fromkeys(g.user.user_id if item is ME else item for item in values)]
-    return filters | {name: found if len(found) > 1 else found[0]}
+    return filters | {name: one_or_many(g.user.user_id if item is ME else item for item in values)}
+
+
+def values_of(value: Any) -> list[Any]:
+    """Return the values that a `ManyParameter` has loaded, as a list also where there is one."""
+    return value if isinstance(value, list) else [value]
+
+
+def one_or_many(values: Iterable[Any]) -> Any:
+    """Return values, each once, as a `ManyParameter` loads them: a list where there are several."""
+    found = [*dict.fromkeys(values)]
+    return found if len(found) > 1 else found[0]
 
 
 class BooleanParameter(BooleanField):
@@ -82,8 +91,7 @@ class ManyParameter(DocumentedField, fields.Field[Any]):
         texts = value.split(",")
         if len(texts) > self.max_values:
             raise self.make_error("many", limit=self.max_values)
-        found = [*dict.fromkeys(map(self.load_one, texts))]
-        return found if len(found) > 1 else found[0]
+        return one_or_many(map(self.load_one, texts))
 
     def load_one(self, text: str) -> Any:
         """Return the value that a text stands for; raise ValidationError with what is allowed."""
@@ -156,8 +164,7 @@ class IncludeField(ManyParameter):
         )
 
     def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
-        found = super()._deserialize(value, *args, **kwargs)
-        found = found if isinstance(found, list) else [found]
+        found = values_of(super()._deserialize(value, *args, **kwargs))
         return tuple(name for name in self.names if name in found)
 
 

@@ -88,7 +88,7 @@ def conditions(rows: Select[Any], key: SortKey, known: Any) -> Iterator[ColumnEl
         column, value = key.column.value, key.ranked[known]
         yield column == value
         # Where a filter asks for another value, no row need be read to see it.
-        for asked in comparisons(rows, column):
-            yield BinaryExpression(value, asked.right, asked.operator)
+        for condition in comparisons(rows, column):
+            yield BinaryExpression(value, condition.right, condition.operator)
     elif key.nulls_last:
         yield key.column.is_(None) if known is None else key.column.is_not(None)

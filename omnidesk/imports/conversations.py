@@ -48,7 +48,7 @@ def add_messages(source: str, rows: Sequence[Row]) -> list[int]:
     for key, conversation in touched.items():
         conversation.last_message_id = last_ids[key]
     for message, message_id in zip(messages, ids, strict=True):
-        settle(touched[message.conversation_id], message, message_id)
+        update_conversation(touched[message.conversation_id], message, message_id)
     db.session.flush()
     return ids
 
@@ -85,8 +85,8 @@ def new_message(row: Row) -> Message:
     return Message(**values, **found, created_at=written_at)
 
 
-def settle(conversation: Conversation, message: Message, message_id: int) -> None:
-    """Let a conversation tell of a new message, which is read."""
+def update_conversation(conversation: Conversation, message: Message, message_id: int) -> None:
+    """Set what a conversation shows of a new message, which counts as read."""
     at = message.created_at
     conversation.created_at = min(conversation.created_at, at)
     if not message.is_note:

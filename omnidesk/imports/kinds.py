@@ -27,7 +27,7 @@ from omnidesk.tickets.tags import TicketTag
 COPIED = ("client_id", "priority", "status", "assigned_to")  # from a ticket to its tags
 
 
-class Kind(NamedTuple):
+class ImportKind(NamedTuple):
     """Rows of an entity: their schema, and what stores those of a source and returns their ids.
 
     `check` refuses rows that cannot be stored, although what they refer to exists.
@@ -121,8 +121,8 @@ def move_tickets(comments: Sequence[Comment]) -> None:
 
 
 KINDS = {
-    "clients": Kind("client", ImportedClient(), add_clients),
-    "tickets": Kind("ticket", ImportedTicket(), add_tickets),
-    "comments": Kind("comment", ImportedComment(), add_comments),
-    "messages": Kind("message", ImportedMessage(), add_messages, check_messages),
+    "clients": ImportKind("client", ImportedClient(), add_clients),
+    "tickets": ImportKind("ticket", ImportedTicket(), add_tickets),
+    "comments": ImportKind("comment", ImportedComment(), add_comments),
+    "messages": ImportKind("message", ImportedMessage(), add_messages, check_messages),
 }

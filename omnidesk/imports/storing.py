@@ -8,13 +8,13 @@ from omnidesk.db import db
 from omnidesk.db.constraints import rule_violation
 from omnidesk.db.postgresql import advisory_lock
 from omnidesk.db.session import logging_as
-from omnidesk.imports.kinds import Kind
+from omnidesk.imports.kinds import ImportKind
 from omnidesk.imports.models import SourceRow
 from omnidesk.imports.references import resolve
 from omnidesk.imports.rows import CREATED, UNCHANGED, Row
 
 
-def store_rows(kind: Kind, source: str, rows: Iterable[Row]) -> None:
+def store_rows(kind: ImportKind, source: str, rows: Iterable[Row]) -> None:
     """Store the loaded rows of a source, and note what has become of each.
 
     The caller commits. Others who import rows of the same source wait until then.
@@ -26,7 +26,7 @@ def store_rows(kind: Kind, source: str, rows: Iterable[Row]) -> None:
             store(kind, source, loaded)
 
 
-def store(kind: Kind, source: str, rows: Sequence[Row]) -> None:
+def store(kind: ImportKind, source: str, rows: Sequence[Row]) -> None:
     """Store those rows that are not yet there, and note what has become of each."""
     known = SourceRow.ids(source, kind.entity, (names := [str(row.external_id) for row in rows]))
     new: dict[str, Row] = {}
@@ -41,7 +41,7 @@ def store(kind: Kind, source: str, rows: Sequence[Row]) -> None:
         store(kind, source, again)
 
 
-def sendable(kind: Kind, source: str, rows: Sequence[Row]) -> list[Row]:
+def sendable(kind: ImportKind, source: str, rows: Sequence[Row]) -> list[Row]:
     """Return those rows whose references lead somewhere."""
     for reference in kind.schema.references:
         resolve(reference, source, rows)
@@ -49,7 +49,7 @@ def sendable(kind: Kind, source: str, rows: Sequence[Row]) -> list[Row]:
     return [row for row in rows if not row.errors]
 
 
-def add(kind: Kind, source: str, rows: Sequence[Row]) -> None:
+def add(kind: ImportKind, source: str, rows: Sequence[Row]) -> None:
     """Store new rows: all at once, or in smaller parts where the database refuses one of them."""
     if not rows:
         return

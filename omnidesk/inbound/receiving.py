@@ -89,7 +89,7 @@ def store(
             client.client_id, handled_by_bot=handled_by_bot, is_new=found is None
         )
         if sender == "client":
-            welcome_back(client, conversation)
+            reactivate(client, conversation)
     else:
         conversation, client = usual
     message = conversation.new_message(sender=sender, **fields)
@@ -111,8 +111,8 @@ def sent_again(message: Message, writer: Client | None) -> Received:
     return Received(message, conversation, client, is_new=False, created=nothing)
 
 
-def welcome_back(client: Client, conversation: Conversation) -> None:
-    """Make a client active who writes again, and leave a note to staff."""
+def reactivate(client: Client, conversation: Conversation) -> None:
+    """Make an inactive client active who writes again, and leave a note to staff."""
     if not client.active:
         client.change(active=True)
         db.session.add(conversation.new_message(sender="bot", kind=NOTE, content=RETURNED))

@@ -35,7 +35,7 @@ from omnidesk.personal_data.rows import (
     IDENTITIES,
     KINDS,
     TEXT_COLUMNS,
-    Kind,
+    RowKind,
     clients,
     deleted_clients,
     erased,
@@ -170,7 +170,7 @@ class Erasure:
                 self.progress = self.progress._replace(stage=following, parent_id=0, row_id=0)
                 self.note()
 
-    def empty(self, kind: Kind) -> Iterator[None]:
+    def empty(self, kind: RowKind) -> Iterator[None]:
         """Empty the client's rows of a kind, and those that were deleted."""
         if kind.name == COMMENTS and self.progress.keeps_comments:
             return

@@ -44,7 +44,7 @@ TEXT_COLUMNS = {
 }
 
 
-class Kind(NamedTuple):
+class RowKind(NamedTuple):
     """A kind of rows, and the kind of rows by which they are a client's."""
 
     entity: Any
@@ -113,16 +113,15 @@ class Kind(NamedTuple):
 
 
 # From the client down: what is written in a row's parent waits for the lock of the parent.
-IDENTITIES = Kind(Identity, Client)
-CONVERSATIONS = Kind(Conversation, Client)
+IDENTITIES = RowKind(Identity, Client)
+CONVERSATIONS = RowKind(Conversation, Client)
 KINDS = (
-    Kind(Message, Conversation),
-    Kind(Ticket, Client),
-    Kind(Event, Ticket),
-    Kind(Comment, Ticket),
+    RowKind(Message, Conversation),
+    RowKind(Ticket, Client),
+    RowKind(Event, Ticket),
+    RowKind(Comment, Ticket),
 )
 ALL_KINDS = (IDENTITIES, CONVERSATIONS, *KINDS)
-BY_NAME = {kind.name: kind for kind in ALL_KINDS}
 
 
 def integer_in(text: Any, name: str) -> ByDialect:
@@ -151,7 +150,7 @@ def owners(client_id: int) -> dict[str, Any]:
     """Return what selects the numbers by which rows show whose they are, by their names."""
     return {
         "client_id": union_all(clients(client_id), deleted_clients(client_id)),
-        "ticket_id": Kind(Ticket, Client).of(client_id, Ticket.ticket_id),
+        "ticket_id": RowKind(Ticket, Client).of(client_id, Ticket.ticket_id),
         "conversation_id": CONVERSATIONS.of(client_id, Conversation.conversation_id),
     }
 

@@ -37,7 +37,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Pace:
-    """So many at once, and one in so many seconds in the long run."""
+    """How fast a provider takes messages: a burst at once, then one every so many seconds."""
 
     burst: int
     seconds: float

@@ -34,7 +34,7 @@ def fill(tickets: int, messages: int, events: int, random_seed: int, comments: i
     add(Comment, comments if tickets else 0, rng, tickets=rows, users=users)
     chats = add(Conversation, (messages + 19) // 20, rng, clients=clients, users=users)
     add(Message, messages, rng, chats=chats)
-    settle(chats)
+    update_conversations(chats)
     add(Event, events, rng, tickets=rows, users=users)
 
 
@@ -58,7 +58,7 @@ def add(model: type[Base], count: int, rng: Random, **others: range) -> range:
     return ids
 
 
-def settle(chats: range) -> None:
+def update_conversations(chats: range) -> None:
     """Set what conversations tell of their messages: only one in a hundred has unread ones.
 
     Until then, no message was newer than the last that a conversation knew: see `conversations`.

@@ -172,7 +172,7 @@ def comments(ids: range, rng: Random, time: TimeOf, tickets: range, users: range
 
 
 def conversations(ids: range, rng: Random, time: TimeOf, clients: range, users: range) -> Rows:
-    """Yield conversations on every channel, which `bulk.settle` tells of their messages."""
+    """Yield conversations on every channel, which `bulk.update_conversations` completes."""
     columns = rng.choices(CHANNELS, k=len(ids)), rng.choices(clients, k=len(ids))
     for number, channel, client_id in zip(ids, *columns, strict=True):
         yield {

@@ -18,7 +18,7 @@ from sqlalchemy.orm import aliased
 
 from omnidesk.db import Filters
 from omnidesk.db.filters import parameter_values
-from omnidesk.db.scans import Scan, Sought, few, seek
+from omnidesk.db.scans import Criterion, Scan, few, matching_all
 from omnidesk.db.search import QUERY, by_words
 from omnidesk.db.statements import Statement
 from omnidesk.db.words import SearchQuery, words
@@ -63,43 +63,43 @@ def matching(
     tickets = tickets.where(*filters.conditions(table, *COMPARED_OTHERWISE, *narrowest))
     tickets = tickets.where(*(few(filters.condition(n, getattr(table, n))) for n in narrowest))
     conditions, by_time = by_times(filters, Ticket, table.ticket_id, order)
-    sought = [words_of_ticket(filters, comments=comments), with_tags(tags, filters), *by_time]
+    criteria = [words_of_ticket(filters, comments=comments), with_tags(tags, filters), *by_time]
     if overdue and order == "due_at":
         conditions += overdue_conditions(Ticket)
     elif overdue:
-        sought.append(what_is_overdue())
+        criteria.append(is_overdue())
     elif overdue is not None:
         conditions.append(not_overdue(Ticket))
-    return seek(Ticket, tickets.where(*conditions), sought)
+    return matching_all(Ticket, tickets.where(*conditions), criteria)
 
 
-def what_is_overdue() -> Sought:
-    """Return what tickets are sought by that are overdue."""
+def is_overdue() -> Criterion:
+    """Return the criterion that a ticket is overdue."""
     conditions = overdue_conditions(Ticket)
     # Without it, SQLite would look among closed tickets, too.
     is_open = Ticket.status.in_([literal_column(f"'{status}'") for status in OPEN])
-    return Sought(conditions, select(Ticket.ticket_id).where(is_open, *conditions).limit)
+    return Criterion(conditions, select(Ticket.ticket_id).where(is_open, *conditions).limit)
 
 
-def words_of_ticket(filters: Filters, *, comments: bool) -> Sought:
-    """Return what tickets with the words of a query are sought by."""
-    sought = by_words(Ticket, filters)
-    if not comments or not sought.conditions:
-        return sought
+def words_of_ticket(filters: Filters, *, comments: bool) -> Criterion:
+    """Return the criterion that a ticket, or a comment on it, has the words of a query."""
+    own_words = by_words(Ticket, filters)
+    if not comments or not own_words.conditions:
+        return own_words
     comment = Ticket.comments.property.mapper.class_
     others = by_words(comment, filters)
-    own, in_comment = and_(*sought.conditions), Ticket.comments.any(and_(*others.conditions))
+    own, in_comment = and_(*own_words.conditions), Ticket.comments.any(and_(*others.conditions))
 
     def candidates(most: ColumnElement[int]) -> GenerativeSelect:
         is_candidate = comment.comment_id.in_(others.candidates(most))
         of_comments = select(comment.ticket_id).where(is_candidate)
-        return union_all(sought.candidates(most), of_comments).limit(most)
+        return union_all(own_words.candidates(most), of_comments).limit(most)
 
-    return Sought([or_(own, in_comment)], candidates)
+    return Criterion([or_(own, in_comment)], candidates)
 
 
-def with_tags(tags: list[Any], filters: Filters) -> Sought:
-    """Return what tickets are sought by that have these tags."""
+def with_tags(tags: list[Any], filters: Filters) -> Criterion:
+    """Return the criterion that a ticket has these tags."""
     has = (aliased(TicketTag) for _ in tags)
     conditions = [
         select(each).where(each.ticket_id == Ticket.ticket_id, each.tag == tag).exists()
@@ -107,7 +107,7 @@ def with_tags(tags: list[Any], filters: Filters) -> Sought:
     ]
     copied = filters.conditions(TicketTag, *COMPARED_OTHERWISE)
     tagged = select(TicketTag.ticket_id).where(TicketTag.tag.in_(tags[:1]), *copied)
-    return Sought(conditions, tagged.limit)
+    return Criterion(conditions, tagged.limit)
 
 
 def texts_found(rows: list[dict[str, Any]], query: SearchQuery) -> list[Any]:

@@ -5,6 +5,7 @@ from typing import Any
 from omnidesk.db import utcnow
 from omnidesk.db.words import SearchQuery
 from omnidesk.http import PreparedSelect, may_read, words_filters
+from omnidesk.http.parameters import values_of
 from omnidesk.tickets.finding import matching
 from omnidesk.tickets.lists import SORTED_TIMES
 from omnidesk.tickets.models import STATUSES
@@ -23,10 +24,10 @@ def select_tickets(filters: dict[str, Any]) -> PreparedSelect:
     query: SearchQuery | None = filters.pop("q", None)
     if query is None:
         return PreparedSelect(matching, filters, **shape)
-    sought, shape["comments"] = filters | words_filters(query), may_read("comments")
+    searched, shape["comments"] = filters | words_filters(query), may_read("comments")
     if query.number is None or not may_have(filters, query.number):
-        return PreparedSelect(matching, sought, **shape)
-    found = PreparedSelect(matching, sought | {"other_than": query.number}, **shape)
+        return PreparedSelect(matching, searched, **shape)
+    found = PreparedSelect(matching, searched | {"other_than": query.number}, **shape)
     found.top = PreparedSelect(matching, filters | {"ticket_id": query.number}, **shape)
     return found
 
@@ -41,8 +42,7 @@ def needs_status(filters: dict[str, Any], sort: tuple[str, ...]) -> bool:
 
 def may_have(filters: dict[str, Any], number: int) -> bool:
     """Return whether the filters let a ticket have a number."""
-    asked = filters.get("ticket_id", number)
-    return number in (asked if isinstance(asked, list) else [asked])
+    return number in values_of(filters.get("ticket_id", number))
 
 
 def with_now(filters: dict[str, Any], *, overdue: bool) -> dict[str, Any]:
@@ -52,7 +52,6 @@ def with_now(filters: dict[str, Any], *, overdue: bool) -> dict[str, Any]:
     """
     found = filters | {"now": utcnow().replace(microsecond=0)}
     if overdue:
-        asked = filters.get("status", [*STATUSES])
-        asked = asked if isinstance(asked, list) else [asked]
-        found["status"] = [status for status in asked if status != "cerrado"]
+        statuses = values_of(filters.get("status", [*STATUSES]))
+        found["status"] = [status for status in statuses if status != "cerrado"]
     return found

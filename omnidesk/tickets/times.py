@@ -9,7 +9,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from omnidesk.db import Base, Filters
 from omnidesk.db.change_log import ONE
-from omnidesk.db.scans import Sought
+from omnidesk.db.scans import Criterion
 
 TIMES = ("created", "updated", "resolved", "due")
 # The order of a list in which an index meets the filters by a time.
@@ -56,22 +56,22 @@ class TicketSpan(Base):
 
 def by_times(
     filters: Filters, tickets: Any, ticket_id: Any, order: str
-) -> tuple[list[ColumnElement[bool]], list[Sought]]:
-    """Return the conditions of the time filters, and what else tickets are sought by.
+) -> tuple[list[ColumnElement[bool]], list[Criterion]]:
+    """Return the conditions of the time filters, and the criteria of the others.
 
     The conditions are those that an index meets in the order of the list: `order` is its column,
-    and `ticket_id` where the list has the id. Of what is sought, the narrowest comes first.
+    and `ticket_id` where the list has the id. Of the criteria, the narrowest comes first.
     """
-    conditions, sought = [], []
+    conditions, criteria = [], []
     by_id = [*TicketSpan.id_conditions(filters, ticket_id)] if order == "ticket_id" else []
     for name in TIMES:
         found = time_conditions(filters, name, tickets)
         if ORDERS.get(name) == order:
             conditions += found
         else:
-            sought.append(Sought(found, select(tickets.ticket_id).where(*found).limit))
-    sought.sort(key=lambda each: len(each.conditions), reverse=True)
-    return [*by_id, *conditions], sought
+            criteria.append(Criterion(found, select(tickets.ticket_id).where(*found).limit))
+    criteria.sort(key=lambda each: len(each.conditions), reverse=True)
+    return [*by_id, *conditions], criteria
 
 
 def time_conditions(filters: Filters, name: str, entity: Any) -> list[ColumnElement[bool]]:

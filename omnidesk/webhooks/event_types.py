@@ -1,4 +1,4 @@
-"""Which types of events a change is, of those that webhooks ask for."""
+"""The types of events that webhooks ask for, and which of them a change is."""
 
 from collections.abc import Callable, Mapping
 from functools import lru_cache
@@ -41,7 +41,7 @@ def says_more(_before: Columns, after: Columns) -> bool:
 
 
 def delivers(_before: Columns, after: Columns) -> bool:
-    """Return whether there is news of a message's delivery; `sending` lasts milliseconds."""
+    """Return whether a message's delivery has another state; `sending` lasts too short to tell."""
     return after.get("delivery_state") not in (None, "sending")
 
 
@@ -124,5 +124,5 @@ def types_of(change: LoggedChange) -> list[str]:
 @lru_cache
 def wanted(types: str) -> frozenset[str]:
     """Return the names of all types that a webhook asks for in its JSON array."""
-    asked = orjson.loads(types)
-    return frozenset(name for name in NAMES if name in asked or f"{name.split('.')[0]}.*" in asked)
+    given = orjson.loads(types)
+    return frozenset(name for name in NAMES if name in given or f"{name.split('.')[0]}.*" in given)

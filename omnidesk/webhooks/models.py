@@ -147,17 +147,17 @@ class Webhook(Versioned, Base):
         self.secret = new_secret()
 
     def type_for(self, change: LoggedChange) -> str | None:
-        """Return as what type the webhook is told of a change; None for none."""
+        """Return the type of event that the webhook gets for a change; None for none."""
         return type_for(self.types, self.format, change)
 
 
 def type_for(types: str, format_: str, change: LoggedChange) -> str | None:
-    """Return as what type a webhook that asks for some is told of a change; None for none.
+    """Return the type of event that a webhook with these types gets for a change; None for none.
 
     Notes are for staff alone: people who read along in a chat are not told of them.
     """
-    asked = wanted(types)
-    found = next((name for name in types_of(change) if name in asked), None)
+    names = wanted(types)
+    found = next((name for name in types_of(change) if name in names), None)
     if found == "message.created" and format_ == SLACK:
         return None if change.columns()[1].get("kind") == "note" else found
     return found
@@ -165,8 +165,8 @@ def type_for(types: str, format_: str, change: LoggedChange) -> str | None:
 
 def as_json(types: Iterable[str]) -> str:
     """Return names of types as a JSON array, each once."""
-    asked = {*types}
-    return orjson.dumps([name for name in (*GROUPS, *NAMES) if name in asked]).decode()
+    given = {*types}
+    return orjson.dumps([name for name in (*GROUPS, *NAMES) if name in given]).decode()
 
 
 EXISTS = Statement(

@@ -13,8 +13,8 @@ from sqlalchemy import Row, bindparam, select, update
 
 from omnidesk.db import db, sqlite, utcnow
 from omnidesk.db.clock import due_in
-from omnidesk.db.deadline import within_deadline
 from omnidesk.db.leases import Leases
+from omnidesk.db.request_deadline import within_deadline
 from omnidesk.db.statements import Statement
 from omnidesk.webhooks.bodies import standard_body
 from omnidesk.webhooks.deliveries import FAILED, SENT, WebhookDelivery, message_id

@@ -1,4 +1,4 @@
-"""A webhook tried out: a request that is about no change, and that counts neither way."""
+"""A test of a webhook: a request about no change, which counts as neither success nor failure."""
 
 import secrets
 

@@ -73,11 +73,11 @@ class Loop:
 
     def round(self) -> bool:
         """Claim what is due, and let threads send it; return whether more is due already."""
-        self.keep_house()
+        self.do_periodic_work()
         return sum(self.claim_safely(queue) for queue in self.queues) > 0
 
-    def keep_house(self) -> None:
-        """Say that the worker runs, and delete what is old, when it is time."""
+    def do_periodic_work(self) -> None:
+        """Store that the worker runs, and delete what is old, each when its interval has passed."""
         if monotonic() >= self.beat_at:
             with unit_of_work(self.app):
                 self.heartbeat.beat()

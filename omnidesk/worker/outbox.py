@@ -84,7 +84,7 @@ def claim(channel_id: int, count: int) -> list[Waiting]:
         for message, chat_id in first
     ]
     for conversation_id in rows.keys() - {waiting.conversation_id for waiting in found}:
-        settle(conversation_id, lease)
+        release(conversation_id, lease)
     db.session.commit()
     return found
 
@@ -125,7 +125,7 @@ def outgoing_of(message: Message, chat_id: str | None) -> Outgoing:
     return Outgoing(message.message_id, chat_id or "", message.kind, message.content, meta)
 
 
-def settle(conversation_id: int, lease: str) -> None:
+def release(conversation_id: int, lease: str) -> None:
     """Release a conversation; if it has nothing more to send, delete its row of the outbox.
 
     The caller has changed the row, and so has locked it: a message that is stored meanwhile waits
@@ -161,7 +161,7 @@ def begin(waiting: Waiting) -> bool:
     )
     done: Any = db.session.execute(mine)
     if not (begun := done.rowcount == 1):
-        settle(waiting.conversation_id, waiting.lease)
+        release(waiting.conversation_id, waiting.lease)
     db.session.commit()
     return bool(begun)
 

@@ -9,7 +9,7 @@ from omnidesk.conversations.messages import Message
 from omnidesk.conversations.models import Conversation
 from omnidesk.db import db
 from omnidesk.providers.outgoing import Outcome, Refused, Sent, TryAgain
-from omnidesk.worker.outbox import LEASES, Waiting, log, settle
+from omnidesk.worker.outbox import LEASES, Waiting, log, release
 from omnidesk.worker.retries import delay_after, is_over
 from omnidesk.worker.transactions import in_time
 
@@ -42,7 +42,7 @@ def store(waiting: Waiting, outcome: Outcome) -> None:
         delay = delay_after(attempts, outcome.after)
         LEASES.release(waiting.conversation_id, waiting.lease, delay, attempts=attempts)
     else:
-        settle(waiting.conversation_id, waiting.lease)
+        release(waiting.conversation_id, waiting.lease)
 
 
 def shown_error(message: Message, waiting: Waiting) -> str | None:

@@ -14,10 +14,10 @@ MAX_AGE = timedelta(hours=23)
 MIN_ATTEMPTS = len(DELAYS) + 22
 
 
-def delay_after(attempts: int, asked: float | None) -> float:
-    """Return the seconds to wait after so many tries; `asked` is what the receiver wants."""
+def delay_after(attempts: int, requested: float | None) -> float:
+    """Return the seconds to wait after so many tries; `requested` is what the receiver wants."""
     usual = DELAYS[attempts - 1] if attempts <= len(DELAYS) else HOURLY
-    wanted = usual if asked is None else min(max(asked, 1.0), HOURLY)
+    wanted = usual if requested is None else min(max(requested, 1.0), HOURLY)
     return wanted * random.uniform(1.0, 1 + JITTER)  # noqa: S311 - not a secret
 
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from sqlalchemy.exc import SQLAlchemyError
 
 from omnidesk.db import db, sqlite
-from omnidesk.db.deadline import within_deadline
+from omnidesk.db.request_deadline import within_deadline
 
 MAX_WAIT = 10.0  # seconds for SQLite's write lock
 DATABASE_ERRORS = (SQLAlchemyError, sqlite3.Error, OSError)

@@ -10,7 +10,7 @@ from sqlalchemy import text
 from sqlalchemy.engine import make_url
 
 from omnidesk import health
-from omnidesk.db import db, deadline
+from omnidesk.db import db, request_deadline
 from omnidesk.db.session import READ
 from omnidesk.db.statements import read_pool
 from tests.conftest import PASSWORD, Caller, make_client, on_postgresql, recorded_statements
@@ -47,7 +47,7 @@ def remote(
 ) -> Caller:
     """The agent, calling an app that reaches its database through the network."""
     make_client()
-    monkeypatch.setattr(deadline, "MAX_WAIT", MAX_WAIT)
+    monkeypatch.setattr(request_deadline, "MAX_WAIT", MAX_WAIT)
     url = make_url(database_url).set(port=network.port).render_as_string(hide_password=False)
     limits = {"RATE_LIMIT_TOKEN": "10 per minute", "RATE_LIMIT_ANONYMOUS": "10 per minute"}
     return Caller(app_with(DATABASE_URL=url, **limits), agent.user)

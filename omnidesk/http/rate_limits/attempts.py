@@ -19,7 +19,7 @@ MAX_WAIT = 20  # seconds for other attempts of the same kind
 TURNS = [Lock() for _ in range(64)]
 
 
-class Counter(NamedTuple):
+class AttemptCounter(NamedTuple):
     """Where attempts of a kind are counted, and who is not refused although there were too many."""
 
     limit: RateLimit
@@ -29,7 +29,7 @@ class Counter(NamedTuple):
     @classmethod
     def of(
         cls, name: str, *counted_by: Any, is_spared: Callable[[], bool] = lambda: False
-    ) -> "Counter | None":
+    ) -> "AttemptCounter | None":
         """Return the counter of a limit for these values; None where the limit is not set.
 
         The key is a digest, so that no value can be chosen to be another's key.
@@ -47,10 +47,10 @@ class Attempt:
     def __init__(self) -> None:
         rate_limits: RateLimits = current_app.extensions["rate_limits"]
         self.storage: Any = rate_limits.storage
-        self.counted: list[Counter] = []
+        self.counted: list[AttemptCounter] = []
         self.failed = False
 
-    def count(self, counter: Counter) -> None:
+    def count(self, counter: AttemptCounter) -> None:
         """Count the attempt; raise 429 for too many, 503 where the storage does not answer."""
         limit = counter.limit
         try:
@@ -63,7 +63,7 @@ class Attempt:
         note_usage(limit, 0, ends_at)
         raise too_many_requests(ends_at)
 
-    def is_accepted(self, counter: Counter) -> bool:
+    def is_accepted(self, counter: AttemptCounter) -> bool:
         """Count the attempt unless there were too many; return whether it is accepted."""
         item = counter.limit.item
         if self.storage.get(counter.key) >= item.amount:
@@ -81,7 +81,7 @@ class Attempt:
 
 
 @contextmanager
-def attempt(*counters: Counter | None) -> Iterator[Attempt]:
+def attempt(*counters: AttemptCounter | None) -> Iterator[Attempt]:
     """Count an attempt while it is checked; raise 429 for too many, 503 where none can be counted.
 
     Whoever checks it says when it has failed, and commits what it has done before it is given back.
@@ -101,7 +101,7 @@ def attempt(*counters: Counter | None) -> Iterator[Attempt]:
 
 
 @contextmanager
-def turn(counters: list[Counter]) -> Iterator[None]:
+def turn(counters: list[AttemptCounter]) -> Iterator[None]:
     """Wait until no other attempt that is counted alike is checked by this worker; raise 503."""
     if not counters:
         yield

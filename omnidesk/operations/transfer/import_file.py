@@ -19,7 +19,7 @@ from sqlalchemy import text
 from omnidesk.db import db
 from omnidesk.http.csv_export import cell, csv_lines
 from omnidesk.http.schemas import unknown_fields
-from omnidesk.imports.kinds import KINDS, Kind
+from omnidesk.imports.kinds import KINDS, ImportKind
 from omnidesk.imports.request_schemas import SourceField
 from omnidesk.imports.rows import STATUSES, Row
 from omnidesk.imports.storing import store_rows
@@ -53,7 +53,7 @@ class Import(NamedTuple):
         return cls(RecordFile(path, encoding), names=names_from(names), **options)
 
     @property
-    def kind(self) -> Kind:
+    def kind(self) -> ImportKind:
         """What is imported."""
         return KINDS[self.entity]
 
