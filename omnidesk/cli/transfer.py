@@ -32,7 +32,7 @@ WRITTEN_FILE = click.Path(dir_okay=False, path_type=Path)
 @with_appcontext
 @click.pass_context
 def import_rows(ctx: click.Context, /, path: Path, as_json: bool, **options: Any) -> None:
-    """Bring rows of another system's FILE along, each once; or all of an export DIR."""
+    """Import the rows of another system's FILE, each once; or all of an export DIR."""
     if path.is_dir():
         if any(options[name] for name in ("format", "entity", "source", "names", "dry_run")):
             raise click.UsageError("An export is read in as it is: give DIR alone.")

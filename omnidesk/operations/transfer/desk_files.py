@@ -23,7 +23,7 @@ LEFT_OUT: tuple[type[Base], ...] = (
     *(DatabaseId, UserSession, IdempotencyKey, RateLimitWindow),
     *(Outbox, UnsupportedUpdate, Worker),
 )
-# What each of these names brings along.
+# Which tables each of these names stands for.
 PARTS = {
     "users": ("app_user", "api_token"),
     "clients": ("client", "identity"),
