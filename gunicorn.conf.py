@@ -11,7 +11,6 @@ from contextlib import contextmanager, suppress
 from importlib import import_module
 from logging.config import dictConfig
 from pathlib import Path
-from time import monotonic
 from typing import Any
 
 from gunicorn import glogging, util
@@ -27,6 +26,7 @@ settings = import_module("config").from_environment()  # an invalid one ends the
 middleware = import_module("omnidesk.http.middleware")
 log_format = import_module("omnidesk.log_format")
 shared_metrics = import_module("omnidesk.http.shared_metrics")
+unread_bodies = import_module("omnidesk.http.unread_bodies")
 
 bind = f"127.0.0.1:{settings.PORT}"
 workers = settings.WEB_CONCURRENCY
@@ -71,64 +71,9 @@ def write_error(sock: Any, status: int, reason: str, _message: str) -> None:
 util.write_error = write_error  # gunicorn has no setting for this; see "Shortcuts" in CONTRIBUTING
 
 
-MAX_UNREAD_BYTES = 8 * settings.MAX_CONTENT_LENGTH
-MAX_UNREAD_SECONDS = 1
-
-
-class BoundedSocket:
-    """Receives so many bytes, and for so many seconds, at most; raises TimeoutError beyond."""
-
-    def __init__(self, sock: Any) -> None:
-        self.sock, self.left = sock, MAX_UNREAD_BYTES
-        self.ends_at = monotonic() + MAX_UNREAD_SECONDS
-
-    def recv(self, size: int) -> bytes:
-        """Return what the socket receives."""
-        seconds = self.ends_at - monotonic()
-        if seconds <= 0 or self.left <= 0:
-            raise TimeoutError
-        self.sock.settimeout(seconds)
-        received: bytes = self.sock.recv(size)
-        self.left -= len(received)
-        return received
-
-
-def read_to_end(request: Any) -> bool:
-    """Read what the app has left of a body; return whether its end was within the bounds."""
-    body, unreader = request.body, request.unreader
-    if getattr(body.reader, "length", 0) > MAX_UNREAD_BYTES:
-        return False
-    sock = unreader.sock
-    timeout, unreader.sock = sock.gettimeout(), BoundedSocket(sock)
-    try:
-        while body.read(settings.MAX_CONTENT_LENGTH):
-            pass
-    except Exception:  # noqa: BLE001 - what a body can raise has no common class
-        return False
-    finally:
-        unreader.sock = sock
-        sock.settimeout(timeout)
-    return not body.failed
-
-
 def pre_request(_worker: Any, request: Any) -> None:
-    """Let gunicorn keep no connection on which a body is unread, and announce that it closes it.
-
-    By itself it announces that it keeps the connection, and closes it when it finds more than
-    64 KiB: a proxy that has sent its next request on it gets no response. What is asked here is
-    asked when the headers of the response are written.
-    """
-    if not getattr(request.body.reader, "length", True):  # of a chunked body it is not known
-        return
-    should_close = request.should_close
-
-    def decide() -> bool:
-        if not (request.must_close or read_to_end(request)):
-            request.force_close()
-        closes: bool = should_close()
-        return closes
-
-    request.should_close = decide
+    """Announce a closed connection where a body stays unread; see "Shortcuts" in CONTRIBUTING."""
+    unread_bodies.close_if_unread(request)
 
 
 class Logger(glogging.Logger):  # type: ignore[misc]
