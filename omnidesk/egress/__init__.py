@@ -1,15 +1,12 @@
 """HTTP requests that leave the server: to public addresses only, one request a connection."""
 
-from omnidesk.egress.answers import MAX_BODY, Answer
-from omnidesk.egress.client import CONNECT_SECONDS, REQUEST_SECONDS, Connection, connect
+from omnidesk.egress.answers import Answer
+from omnidesk.egress.client import Connection, connect
 from omnidesk.egress.errors import ForbiddenUrl, NoAnswer, NotConnected
 from omnidesk.egress.resolving import check_url
 from omnidesk.egress.urls import Rules
 
 __all__ = [
-    "CONNECT_SECONDS",
-    "MAX_BODY",
-    "REQUEST_SECONDS",
     "Answer",
     "Connection",
     "ForbiddenUrl",
