@@ -13,9 +13,7 @@ from http.client import responses
 from pathlib import Path
 from typing import Any
 
-import pytest
-
-from omnidesk.egress import Rules, client
+from omnidesk.egress import Rules
 
 PRODUCTION = Rules(development=False, ports=frozenset({443, 8443}))
 DEVELOPMENT = Rules(development=True, ports=None)
@@ -214,13 +212,3 @@ def make_certificate(folder: Path, name: str = "localhost") -> Path:
     ]
     subprocess.run([*command, "-keyout", path, "-out", path], check=True, capture_output=True)
     return path
-
-
-@contextmanager
-def trusting(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Trust a certificate in this process; others need SSL_CERT_FILE in their environment."""
-    with monkeypatch.context() as patch:
-        patch.setenv("SSL_CERT_FILE", str(certificate))
-        client.tls.cache_clear()
-        yield
-    client.tls.cache_clear()
