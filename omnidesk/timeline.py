@@ -40,11 +40,11 @@ from omnidesk.http import (
     current_user,
 )
 from omnidesk.http.cursors import read_cursor
-from omnidesk.http.fields import EnumField, TextField, TimeField
+from omnidesk.http.fields import EnumField, TimeField
 from omnidesk.http.list_statements import PageStatement
 from omnidesk.http.pagination import LIMIT, OFFSET, Page, PageShape, part_page, sorted_keys
 from omnidesk.http.parts import Part
-from omnidesk.http.schemas import CURSOR_INTEGER, CURSOR_TIME
+from omnidesk.http.schemas import CURSOR_INTEGER, CURSOR_TIME, cursor_field
 from omnidesk.http.serialization import json_object
 from omnidesk.http.sorting import VALUE, SortKey
 from omnidesk.tickets.models import Ticket
@@ -82,11 +82,7 @@ KEYS = [
 class TimelineQuery(PageQuery):
     """The page of a timeline."""
 
-    cursor = TextField(
-        pattern=f"[ab]{CURSOR_TIME}0{{7}}[0-{len(KINDS) - 1}]{CURSOR_INTEGER}",
-        max_length=31,
-        description="Where the page begins: copied from the `Link` header of another page",
-    )
+    cursor = cursor_field(f"[ab]{CURSOR_TIME}0{{7}}[0-{len(KINDS) - 1}]{CURSOR_INTEGER}", 31)
 
 
 class EntrySchema(ResponseSchema):

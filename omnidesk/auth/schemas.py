@@ -25,35 +25,30 @@ SCOPE = Enum(*SCOPES, name="scope")
 SCOPE_LIST = {"type": "array", "items": {"$ref": "#/components/schemas/Scope"}}
 
 
+class CredentialField(TextField):
+    """A user name or password that is compared with a stored one: any text of some length."""
+
+    def __init__(self, description: str, example: str = "secret") -> None:
+        super().__init__(
+            pattern=ANY_TEXT,
+            max_length=MAX_CREDENTIAL,
+            required=True,
+            example=example,
+            description=description,
+        )
+
+
 class Login(Schema):
     """A user's name and password."""
 
-    username = TextField(
-        pattern=ANY_TEXT,
-        max_length=MAX_CREDENTIAL,
-        required=True,
-        example="user1",
-        description="The user name, in any case",
-    )
-    password = TextField(
-        pattern=ANY_TEXT,
-        max_length=MAX_CREDENTIAL,
-        required=True,
-        example="secret",
-        description="The password",
-    )
+    username = CredentialField("The user name, in any case", example="user1")
+    password = CredentialField("The password")
 
 
 class PasswordChange(NewPassword):
     """A new password, and the one that it replaces."""
 
-    old_password = TextField(
-        pattern=ANY_TEXT,
-        max_length=MAX_CREDENTIAL,
-        required=True,
-        example="secret",
-        description="The current password",
-    )
+    old_password = CredentialField("The current password")
 
 
 class LoginUser(UserSchema):
@@ -131,13 +126,7 @@ class TokenCreate(Schema):
         example=["tickets:read", "tickets:write"],
         description="What the token may do",
     )
-    password = TextField(
-        pattern=ANY_TEXT,
-        max_length=MAX_CREDENTIAL,
-        required=True,
-        example="secret",
-        description="Your own password",
-    )
+    password = CredentialField("Your own password")
     expires_at = TimeField(
         allow_none=True,
         load_default=None,

@@ -97,6 +97,15 @@ class PatchSchema(Schema):
         field_obj.required, field_obj.load_default = False, ma.missing
 
 
+def cursor_field(pattern: str, max_length: int) -> TextField:
+    """Return the field of the cursors that match a pattern."""
+    return TextField(
+        pattern=pattern,
+        max_length=max_length,
+        description="Where the page begins: copied from the `Link` header of another page",
+    )
+
+
 class PageQuery(Schema):
     """The page of a list that is ordered by an integer."""
 
@@ -112,38 +121,22 @@ class PageQuery(Schema):
         validate=Range(min=0, max=MAX_OFFSET),
         description="How many rows to skip first. A cursor is faster",
     )
-    cursor = TextField(
-        pattern=f"[ab]{CURSOR_INTEGER}",
-        max_length=9,
-        description="Where the page begins: copied from the `Link` header of another page",
-    )
+    cursor = cursor_field(f"[ab]{CURSOR_INTEGER}", 9)
 
 
 class TimePageQuery(PageQuery):
     """The page of a list that is ordered by a time and an integer."""
 
-    cursor = TextField(
-        pattern=f"[ab]{CURSOR_TIME}{CURSOR_INTEGER}",
-        max_length=23,
-        description="Where the page begins: copied from the `Link` header of another page",
-    )
+    cursor = cursor_field(f"[ab]{CURSOR_TIME}{CURSOR_INTEGER}", 23)
 
 
 class SortedPageQuery(PageQuery):
     """The page of a list that is ordered by up to three keys, as the client chooses."""
 
-    cursor = TextField(
-        pattern=f"[ab](~|{CURSOR_TIME}|{CURSOR_INTEGER}){{1,3}}",
-        max_length=37,
-        description="Where the page begins: copied from the `Link` header of another page",
-    )
+    cursor = cursor_field(f"[ab](~|{CURSOR_TIME}|{CURSOR_INTEGER}){{1,3}}", 37)
 
 
 class TextPageQuery(PageQuery):
     """The page of a list that is ordered by a text."""
 
-    cursor = TextField(
-        pattern=f"[ab]{CURSOR_TEXT}",
-        max_length=52,
-        description="Where the page begins: copied from the `Link` header of another page",
-    )
+    cursor = cursor_field(f"[ab]{CURSOR_TEXT}", 52)
