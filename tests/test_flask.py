@@ -108,6 +108,33 @@ def test_what_runs_after_a_request_sees_and_changes_every_response(
     assert answer.headers["X-Content-Type-Options"] == "nosniff", "the app's own hook ran, too"
 
 
+@pytest.mark.parametrize("write", [str, str.lower], ids=["usual", "lower"])
+def test_a_header_that_the_app_sets_stays_as_it_is(
+    flask_app: Flask, write: Callable[[str], str]
+) -> None:
+    ours = {
+        "Cache-Control": "no-store",
+        "Content-Security-Policy": "default-src 'self'",
+        "Referrer-Policy": "same-origin",
+        "X-Content-Type-Options": "none",
+        "X-Request-ID": "of-another-extension",
+    }
+
+    @flask_app.after_request
+    def change(response: Response) -> Response:
+        for name, value in ours.items():
+            response.headers[write(name)] = value
+        response.headers[write("Vary")] = "Cookie"
+        return response
+
+    answer = Caller(flask_app).get("/api/tickets")
+
+    assert {name: answer.headers.getlist(name) for name in ours} == {
+        name: [value] for name, value in ours.items()
+    }
+    assert answer.headers.getlist("Vary") == ["Cookie, Authorization, Origin"]
+
+
 def test_what_a_blueprint_runs_after_a_request_sees_its_responses_alone(flask_app: Flask) -> None:
     extra, seen = flask.Blueprint("extra", __name__), []
 

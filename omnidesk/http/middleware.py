@@ -22,7 +22,7 @@ Environ = dict[str, Any]
 WELL_FORMED_ID = re.compile("[A-Za-z0-9._-]{1,64}")
 DOCS = "/api/docs", "200 OK"
 SECURITY_HEADERS = [("X-Content-Type-Options", "nosniff"), ("Referrer-Policy", "no-referrer")]
-POLICY, CACHING = "Content-Security-Policy", "Cache-Control"
+POLICY = "Content-Security-Policy"
 NO_CONTENT = (POLICY, "default-src 'none'; frame-ancestors 'none'")
 # What Swagger UI needs: its own scripts and styles, and the script in its page.
 DOCS_SOURCES = (
@@ -31,7 +31,7 @@ DOCS_SOURCES = (
 )
 DOCS_CONTENT = (POLICY, DOCS_SOURCES)
 # A cache asks before it shows a response again: perhaps the row, the user or the role is another.
-PRIVATE = (CACHING, "private, no-cache")
+PRIVATE = ("Cache-Control", "private, no-cache")
 
 
 class HeadersAndLog:
@@ -62,15 +62,16 @@ class HeadersAndLog:
 
     def complete(self, environ: Environ, status: str, headers: Headers) -> None:
         """Add the headers that a response lacks: security, caching, its id, limits."""
-        given = dict(headers)
-        if status.startswith("204") or given.get("Content-Length") == "0":  # there is no content
-            headers[:] = [header for header in headers if header[0] != "Content-Type"]
-        headers += SECURITY_HEADERS
-        headers.append(("X-Request-ID", environ[REQUEST_ID]))
-        if POLICY not in given:
+        given = {name.lower(): value for name, value in headers}
+        if status.startswith("204") or given.get("content-length") == "0":  # there is no content
+            headers[:] = [header for header in headers if header[0].lower() != "content-type"]
+        headers += [header for header in SECURITY_HEADERS if header[0].lower() not in given]
+        if "x-request-id" not in given:
+            headers.append(("X-Request-ID", environ[REQUEST_ID]))
+        if "content-security-policy" not in given:
             is_docs = (environ["PATH_INFO"], status) == DOCS
             headers.append(DOCS_CONTENT if is_docs else NO_CONTENT)
-        if CACHING not in given:
+        if "cache-control" not in given:
             headers.append(PRIVATE)
         if environ["REQUEST_METHOD"] != "OPTIONS":
             vary(headers, "Authorization, Origin" if self.has_origins else "Authorization")
@@ -81,9 +82,9 @@ class HeadersAndLog:
 
 def vary(headers: Headers, always: str) -> None:
     """Name in one Vary header what the response depends on (RFC 9110, section 12.5.5)."""
-    given = [value for name, value in headers if name == "Vary"]
+    given = [value for name, value in headers if name.lower() == "vary"]
     if given:
-        headers[:] = [header for header in headers if header[0] != "Vary"]
+        headers[:] = [header for header in headers if header[0].lower() != "vary"]
     headers.append(("Vary", joined(*given, always)))
 
 
