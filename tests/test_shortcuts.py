@@ -7,7 +7,7 @@ from typing import Any
 import flask
 import pytest
 from flask import Flask, Response, url_for
-from sqlalchemy import select, text
+from sqlalchemy import event, select, text
 from werkzeug.exceptions import HTTPException
 
 from omnidesk.clients.models import Client
@@ -245,6 +245,21 @@ def test_the_driver_inserts_a_row_as_the_session_does(
     assert by_driver == by_session
     log = select(Change.actor, Change.op).order_by(Change.seq.desc()).limit(2)
     assert db.session.execute(log).all() == [(agent.user.user_id, "created")] * 2
+
+
+@pytest.mark.parametrize("headers", [{}, {"Idempotency-Key": "a-key"}], ids=["alone", "with a key"])
+def test_listeners_for_new_rows_are_called(agent: Caller, headers: dict[str, str]) -> None:
+    def shout(_mapper: Any, _connection: Any, client: Client) -> None:
+        client.full_name = client.full_name.upper()
+
+    event.listen(Client, "before_insert", shout)
+    try:
+        created = agent.post("/api/clients", json={"full_name": "Ana"}, headers=headers)
+    finally:
+        event.remove(Client, "before_insert", shout)
+
+    assert created.json["full_name"] == "ANA"
+    assert agent.get(created.headers["Location"]).json == created.json
 
 
 def test_a_row_is_committed_whatever_its_connection_was_used_for(agent: Caller) -> None:

@@ -133,7 +133,7 @@ def insert_row(row: Base, schema: type[Schema]) -> tuple[str, str | None]:
     """
     values = new_values(row)
     statement = insert_statement(type(row), schema, tuple(values))
-    if statement is None:
+    if statement is None or has_listeners(type(row)):
         db.session.add(row)
         db.session.flush()
         return dump(row, schema), getattr(row, "etag", None)
@@ -144,6 +144,12 @@ def insert_row(row: Base, schema: type[Schema]) -> tuple[str, str | None]:
     row_id, shown, etag, *_ = found
     setattr(row, row.primary_key().name, row_id)
     return shown, etag
+
+
+def has_listeners(entity: type[Base]) -> bool:
+    """Return whether an event listener waits for new rows: only the session calls it."""
+    events = entity.__mapper__.dispatch
+    return bool(events.before_insert or events.after_insert)
 
 
 @lru_cache
