@@ -35,7 +35,6 @@ from omnidesk.users import views as users_views
 from omnidesk.webhooks import views as webhooks_views
 from omnidesk.worker import status
 
-VERSION = "0.1.0"  # of the API, in its document and in all ETags
 # The table of contents: what has routes of its own, in the order of the OpenAPI document.
 RESOURCES = (
     auth_views.blp,
@@ -74,7 +73,7 @@ def create_app(settings: config.Production | None = None) -> Flask:
         http.metrics.init_app(app, newest_backup, status.gauges)
     tokens.manager.init_app(app)
     waiting.init_app(app)
-    api = Api(app, VERSION, tokens.authenticate, SCOPES)
+    api = Api(app, tokens.authenticate, SCOPES)
     for resource in RESOURCES:
         api.register_blueprint(resource)
     cli.init_app(app)

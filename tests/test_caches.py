@@ -19,6 +19,7 @@ from omnidesk.db.database_id import DatabaseId
 from omnidesk.db.sqlite import files_of
 from omnidesk.db.sqlite_files import files_at
 from omnidesk.db.statements import read_pool
+from omnidesk.http import fields
 from tests.conftest import (
     Caller,
     dispose_engines,
@@ -93,7 +94,7 @@ def test_a_new_version_of_the_api_makes_all_etags_new(
     admin: Caller, tagged: list[str], monkeypatch: Any
 ) -> None:
     answers = {path: admin.get(path) for path in tagged}
-    monkeypatch.setitem(admin.app.config, "API_VERSION", "0.2.0")
+    monkeypatch.setattr(fields, "VERSION", "0.2.0")
 
     for path, seen in answers.items():
         assert admin.get(path, headers=had(seen)).status_code == 200, path

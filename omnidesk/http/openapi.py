@@ -24,6 +24,7 @@ from werkzeug.routing import BaseConverter, Map
 from omnidesk.db import MAX_ID
 from omnidesk.http.error_schemas import FIELD_ERRORS, ErrorSchema
 from omnidesk.http.errors import status_name
+from omnidesk.http.fields import VERSION
 from omnidesk.http.openapi_fields import PathPlugin, SchemaPlugin, add_functions
 
 ASSETS = "/api/docs/assets"
@@ -112,14 +113,14 @@ class Api(SmorestApi):  # type: ignore[misc]
     DEFAULT_ERROR_RESPONSE_NAME = None
 
     def __init__(
-        self, app: Flask, version: str, authenticate: Callable[[str], Any], scopes: Collection[str]
+        self, app: Flask, authenticate: Callable[[str], Any], scopes: Collection[str]
     ) -> None:
         app.extensions["authenticate"] = authenticate  # returns the user of a token, or raises 401
         app.extensions["scopes"] = scopes  # that API tokens can have
         shows_docs = app.config["ENV"] == "development"
         app.config |= {
             "API_TITLE": "OmniDesk",
-            "API_VERSION": version,
+            "API_VERSION": VERSION,
             "OPENAPI_VERSION": "3.0.3",
             "OPENAPI_URL_PREFIX": "/api",
             "OPENAPI_SWAGGER_UI_PATH": "/docs" if shows_docs else None,
