@@ -11,11 +11,11 @@ from omnidesk.operations.backup import backing_up, backups, restoring
 
 
 @click.command(cls=DeskCommand)
-@click.argument("target", required=False, type=click.Path(path_type=Path))
+@click.argument("target", required=False, type=click.Path())
 @click.option("--keep", type=click.IntRange(1), help="Delete all but so many in the folder.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @with_appcontext
-def backup(target: Path | None, keep: int | None, as_json: bool) -> None:
+def backup(target: str | None, keep: int | None, as_json: bool) -> None:
     """Make a backup, beside a running server, and check that it can be restored.
 
     TARGET is a file, or a folder in which the file is named after the time; BACKUP_DIR by default.
@@ -25,10 +25,10 @@ def backup(target: Path | None, keep: int | None, as_json: bool) -> None:
 
 
 @click.command("backups", cls=DeskCommand)
-@click.argument("folder", required=False, type=click.Path(path_type=Path))
+@click.argument("folder", required=False, type=click.Path())
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @with_appcontext
-def list_backups(folder: Path | None, as_json: bool) -> None:
+def list_backups(folder: str | None, as_json: bool) -> None:
     """List the backups in a folder, BACKUP_DIR by default, with their age and size."""
     found = backups.backups_in(backups.chosen_path(folder))
     if as_json:

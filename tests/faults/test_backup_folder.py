@@ -124,6 +124,8 @@ def test_there_is_no_newest_backup_where_there_is_none(
         (["backup", "{folder}/x.db", "--keep", "2"], "--keep is for a folder"),
         (["backup", "{folder}", "--keep", "0"], "--keep"),
         (["backup", "{folder}/nowhere/x.db"], "No such file"),
+        (["backup", "{folder}/nowhere/"], "nowhere/ is no folder"),
+        (["backup", "/dev/full"], "/dev/full is no file"),
         (["backups", "{folder}/nowhere"], "No such file"),
     ],
 )
@@ -135,6 +137,19 @@ def test_what_cannot_be_done_is_said_in_a_line(
     assert result.exit_code in (1, 2)
     assert message in result.output.splitlines()[-1]
     assert [*tmp_path.iterdir()] == []
+
+
+@pytest.mark.parametrize("command", ["backup", "backups"])
+def test_a_missing_backup_dir_is_no_file_to_write_to(
+    folder: tuple[Flask, Path], command: str
+) -> None:
+    app, path = folder
+    path.rmdir()
+
+    result = run(app, command)
+
+    assert (result.exit_code, result.output) == (1, f"Error: {path} is no folder.\n")
+    assert not path.exists()
 
 
 def test_a_backup_with_other_rows_is_not_called_good(
@@ -209,6 +224,16 @@ def test_the_database_itself_is_no_target(app: Flask) -> None:
 
     assert result.exit_code == 1
     assert "is the database itself" in result.output
+
+
+@on_sqlite
+@pytest.mark.parametrize("suffix", ["-wal", "-shm", "-journal"])
+def test_what_lies_beside_the_database_is_no_target(app: Flask, suffix: str) -> None:
+    beside = f"{db.engine.url.database}{suffix}"
+
+    result = run(app, "backup", beside)
+
+    assert (result.exit_code, result.output) == (1, f"Error: {beside} belongs to the database.\n")
 
 
 @on_sqlite

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import click
 
 from omnidesk.db import db
+from omnidesk.db.sqlite_files import BESIDE
 from omnidesk.operations.backup import backups
 from omnidesk.operations.backup.whole_files import partial_file, put_in_place
 
@@ -50,7 +51,7 @@ def back_up(target: Path, keep: int | None) -> Made:
         raise click.UsageError("--keep is for a folder.")
     folder = target.parent if named else target
     hidden = named.name if named else backups.prefix()
-    refuse_database(named)
+    refuse_other_files(named)
     with partial_file(folder / f".{hidden}.part") as partial:
         path = named or unused_path(folder)
         with shown_progress() as progress:
@@ -80,12 +81,16 @@ def unused_path(folder: Path) -> Path:
     return path
 
 
-def refuse_database(path: Path | None) -> None:
-    """Raise ClickException for the path of the database itself."""
-    if path and db.engine.name == "sqlite" and path.exists():
-        database = Path(str(db.engine.url.database))
-        if path.samefile(database):
+def refuse_other_files(path: Path | None) -> None:
+    """Raise ClickException for what no backup may replace: a device, or a file of the database."""
+    if path and path.exists() and not path.is_file():
+        raise click.ClickException(f"{path} is no file.")
+    if path and db.engine.name == "sqlite":
+        database = Path(str(db.engine.url.database)).resolve()
+        if path.exists() and database.exists() and path.samefile(database):
             raise click.ClickException(f"{path} is the database itself.")
+        if path.resolve() in [Path(f"{database}{suffix}") for suffix in (*BESIDE, "-journal")]:
+            raise click.ClickException(f"{path} belongs to the database.")
 
 
 @contextmanager

@@ -44,13 +44,17 @@ def newest_backup() -> Backup | None:
     return found[0] if found else None
 
 
-def chosen_path(path: Path | None) -> Path:
-    """Return a path that was given, or else BACKUP_DIR; raise UsageError for neither."""
-    if path:
-        return path
-    if folder := current_app.config["BACKUP_DIR"]:
-        return Path(folder)
-    raise click.UsageError("Name a path, or set BACKUP_DIR.")
+def chosen_path(path: str | None) -> Path:
+    """Return a path that was given, or else BACKUP_DIR; raise UsageError for neither.
+
+    BACKUP_DIR, and a path with a slash at its end, must be a folder: ClickException otherwise.
+    """
+    chosen = path or current_app.config["BACKUP_DIR"]
+    if not chosen:
+        raise click.UsageError("Name a path, or set BACKUP_DIR.")
+    if not Path(chosen).is_dir() and (path is None or path.endswith("/")):
+        raise click.ClickException(f"{chosen} is no folder.")
+    return Path(chosen)
 
 
 def backups_in(folder: Path) -> list[Backup]:
