@@ -20,6 +20,7 @@ class DeskCommand(click.Command):
         except (DBAPIError, PoolTimeoutError) as error:
             raise click.ClickException(f"{error_message(error)} (has init-db been run?)") from None
         except OSError as error:
-            raise click.ClickException(f"{error.filename}: {error.strerror}") from None
+            where = f"{error.filename}: " if error.filename else ""
+            raise click.ClickException(f"{where}{error.strerror or error}") from None
         except sqlite3.Error as error:
             raise click.ClickException(f"{error}.") from None

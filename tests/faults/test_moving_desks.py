@@ -1,5 +1,6 @@
 """A desk moved to another database: the same rows, and the work goes on."""
 
+import errno
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -160,6 +161,21 @@ def test_an_export_is_secret(desk: Flask, tmp_path: Path) -> None:
     assert (tmp_path / "export").stat().st_mode & 0o777 == 0o700
     modes = {file.stat().st_mode & 0o777 for file in (tmp_path / "export").iterdir()}
     assert modes == {0o600}
+
+
+def test_an_export_that_fails_says_why_and_leaves_nothing(
+    desk: Flask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: Any) -> str:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(export_desk, "dumps", fail)
+
+    result = run(desk, "export", str(tmp_path / "out"))
+
+    assert result.exit_code == 1
+    assert result.output.splitlines()[-1] == "Error: No space left on device"
+    assert [*tmp_path.glob("*out*")] == []
 
 
 def test_some_entities_can_be_exported_and_not_imported(

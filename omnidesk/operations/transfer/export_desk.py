@@ -42,20 +42,34 @@ def export_desk(folder: Path, parts: Sequence[str]) -> dict[str, int]:
     folder = folder.resolve()
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise click.ClickException(f"{folder} is there already, and not empty.")
-    unfinished = folder.with_name(f".{folder.name}.unfinished")
-    shutil.rmtree(unfinished, ignore_errors=True)
-    unfinished.mkdir(mode=0o700)
+    with unfinished_folder(folder.with_name(f".{folder.name}.unfinished")) as unfinished:
+        counts = write_all(unfinished, tables(parts or PARTS))
+        unfinished.replace(folder)
+    return counts
+
+
+@contextmanager
+def unfinished_folder(path: Path) -> Iterator[Path]:
+    """Yield a new folder, in the place of one that was left by a kill; delete it in the end."""
+    shutil.rmtree(path, ignore_errors=True)
+    path.mkdir(mode=0o700)
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def write_all(folder: Path, chosen: list[Table]) -> dict[str, int]:
+    """Write tables, and the list of them, to a folder; return counts of rows."""
     with snapshot() as connection:
-        chosen = tables(parts or PARTS)
-        counts = {table.name: write(connection, table, unfinished) for table in chosen}
+        counts = {table.name: write(connection, table, folder) for table in chosen}
         manifest = {
             "revision": migrations.revision_of(connection),
             "whole": chosen == tables(),
             "rows": counts,
             "last_numbers": {table.name: last_number(connection, table) for table in chosen},
         }
-    write_privately(unfinished / MANIFEST, [json.dumps(manifest, indent=2)])
-    unfinished.replace(folder)
+    write_privately(folder / MANIFEST, [json.dumps(manifest, indent=2)])
     return counts
 
 
@@ -74,10 +88,11 @@ def snapshot() -> Iterator[Connection]:
 def write(connection: Connection, table: Table, folder: Path) -> int:
     """Write the rows of a table to its file, with a progress bar; return how many there are."""
     count = connection.scalar(select(func.count()).select_from(table)) or 0
-    rows = connection.execute(selected(table), execution_options={"yield_per": BATCH}).mappings()
+    found = connection.execute(selected(table), execution_options={"yield_per": BATCH})
+    showing = click.progressbar(length=count, label=f"{table.name:14}", file=sys.stderr)
     written = 0
-    with click.progressbar(length=count, label=f"{table.name:14}", file=sys.stderr) as bar:
-        for part in rows.partitions():
+    with found, showing as bar:
+        for part in found.mappings().partitions():
             write_privately(file_of(folder, table), (dumps(dict(row)) for row in part))
             written += len(part)
             bar.update(len(part))
