@@ -115,6 +115,70 @@ def test_refused_rows_are_listed_by_line_field_and_reason(bring: Any, tmp_path: 
     assert (tmp_path / "old.refused.csv").stat().st_mode & 0o777 == 0o600
 
 
+@on_sqlite
+def test_a_quote_that_is_not_closed_hides_no_rows(
+    admin: Caller, bring: Any, tmp_path: Path
+) -> None:
+    found = bring('external_id,full_name\n1,Ada\n2,"Grace\n3,Alan\n')
+
+    assert (found["created"], found["refused"]) == (1, 1)
+    assert names(admin) == ["Ada"]
+    assert refused(tmp_path)[1].startswith("3,2,_schema,A quote is not closed")
+
+
+@on_sqlite
+def test_columns_with_one_name_are_refused_where_both_have_a_value(
+    admin: Caller, bring: Any, tmp_path: Path
+) -> None:
+    chosen = tmp_path / "map.json"
+    chosen.write_bytes('{"Móvil": "phone", "Phone": "phone"}'.encode("cp1252"))
+    content = "external_id,full_name,Phone,Móvil\n1,Ada,1,2\n2,Alan,,2\n3,Grace,3,\n"
+
+    bring(content, "--map", str(chosen))
+
+    assert [client["phone"] for client in admin.get("/api/clients").json] == ["2", "3"]
+    assert refused(tmp_path)[1] == "2,1,_schema,Several columns are phone."
+
+
+@on_sqlite
+@pytest.mark.parametrize(
+    ("content", "options"),
+    [
+        (b"external_id,full_name\n1,Ada \x81\n", ()),
+        (b"external_id,full_name\n1,Jos\xe9\n", ("--encoding", "utf-8")),
+        (b"external_id,full_name\n1,Ada\n", ("--encoding", "utf-16")),
+    ],
+)
+def test_a_file_in_another_encoding_is_told_in_a_line(
+    app: Any, tmp_path: Path, content: bytes, options: tuple[str, ...]
+) -> None:
+    file = tmp_path / "old"
+    file.write_bytes(content)
+    command = ("import", str(file), "--from", "csv", "--entity", "clients", "--source", "old")
+
+    result = run(app, *command, *options)
+
+    assert result.exit_code == 1
+    assert "name its --encoding." in result.output.splitlines()[-1]
+
+
+@on_sqlite
+def test_no_other_file_is_replaced_by_the_list_of_refused_rows(bring: Any, tmp_path: Path) -> None:
+    own, other = tmp_path / "old", tmp_path / "mine"
+    other.write_text("important")
+    content = f"{HEADER}\n{ROW}\n2,,,,\n"
+
+    for path in (own, other, Path("/dev/full")):
+        result = bring(content, "--refused", str(path))
+        assert result.exit_code == 2
+        assert f"{path} is there already" in result.output
+    for _ in range(2):
+        bring(content, "--refused", str(tmp_path / "list"))
+
+    assert (own.read_text(), other.read_text()) == (content, "important")
+    assert len((tmp_path / "list").read_text().splitlines()) == 2
+
+
 def test_a_repeat_changes_nothing_and_takes_what_was_mended(admin: Caller, bring: Any) -> None:
     bring(f"{HEADER}\n{ROW}\n2,,,,\n")
 
@@ -153,8 +217,10 @@ def test_times_without_an_offset_are_in_the_time_zone(admin: Caller, bring: Any)
     [
         ("external_id,full_nam\n1,Ada\n", (), "Did you mean 'full_name'?"),
         ("external_id,external_id\n", (), "external_id"),
-        ("", (), "(no name)"),
+        ("", (), "the first line must name the columns"),
+        (",a\n", (), "(no name)"),
         (HEADER, ("--encoding", "klingon"), "klingon"),
+        (HEADER, ("--encoding", "undefined"), "undefined"),
         (HEADER, ("--time-zone", "Nowhere"), "Nowhere"),
         (HEADER, ("--source", "Old Desk"), "Not allowed"),
         (HEADER, ("--from", "xlsx"), "xlsx"),
@@ -240,6 +306,16 @@ def test_zendesks_json_is_brought_along(admin: Caller, bring: Any) -> None:
         ("user", 1),
     ]
     assert admin.get("/api/conversations/1").json["channel"] == "email"
+
+
+@on_sqlite
+@pytest.mark.parametrize("entity", ["comments", "messages"])
+def test_a_ticket_without_its_comments_has_none_to_refuse(bring: Any, entity: str) -> None:
+    ticket = {name: value for name, value in ZENDESK_TICKET.items() if name != "comments"}
+
+    found = bring(json.dumps(ticket), "--from", "zendesk", entity=entity)
+
+    assert (found["created"], found["refused"], found["exit"]) == (0, 0, 0)
 
 
 def test_zendesks_csv_is_brought_along(admin: Caller, bring: Any) -> None:

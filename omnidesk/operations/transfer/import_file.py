@@ -17,21 +17,20 @@ from marshmallow import ValidationError
 from sqlalchemy import text
 
 from omnidesk.db import db
-from omnidesk.http.csv_export import cell, csv_lines
 from omnidesk.http.schemas import unknown_fields
 from omnidesk.imports.kinds import KINDS, ImportKind
 from omnidesk.imports.request_schemas import SourceField
 from omnidesk.imports.rows import STATUSES, Row
 from omnidesk.imports.storing import store_rows
 from omnidesk.operations.transfer.other_desks import SYSTEMS, rows_of
-from omnidesk.operations.transfer.records import Record, RecordFile
+from omnidesk.operations.transfer.records import Record, RecordFile, encoding_of
+from omnidesk.operations.transfer.refused_rows import delete_list, list_refused
 from omnidesk.operations.transfer.texts import typed
 
 FORMATS = ("csv", "ndjson", *SYSTEMS)
 BATCH = 200  # rows of a transaction
 ANALYZED_AFTER = (2, 10, 50, 250, 1250, 6250)  # batches
 PAUSE = {"sqlite": 0.01, "postgresql": 0}  # seconds between two, where others wait to write
-REFUSED = ("line", "external_id", "field", "reason")  # the columns of the file of refused rows
 
 
 class Import(NamedTuple):
@@ -80,17 +79,22 @@ class Import(NamedTuple):
 
     def renamed(self, record: Record) -> Record:
         """Return a record with the names of our fields."""
-        named = ((self.names.get(name, name), value) for name, value in record.values.items())
-        return record._replace(values={name: value for name, value in named if name is not None})
+        named = [(self.names.get(name, name), value) for name, value in record.values.items()]
+        counts = Counter(name for name, _ in named if name is not None)
+        twice = ", ".join(name for name, count in counts.items() if count > 1)
+        return record._replace(
+            values={name: value for name, value in named if name is not None},
+            fault=record.fault or (twice and f"Several columns are {twice}."),
+        )
 
     def translated(self, records: Iterator[Record]) -> Iterator[Record]:
         """Yield the rows that the records of another system have."""
         for record in records:
-            if record.fault:
-                yield record
+            chosen = self.renamed(record) if self.names else record
+            if chosen.fault:
+                yield chosen
                 continue
-            chosen = self.renamed(record).values if self.names else record.values
-            for values in rows_of(self.format, self.entity, chosen):
+            for values in rows_of(self.format, self.entity, chosen.values):
                 yield record._replace(values=values)
 
 
@@ -99,7 +103,7 @@ def names_from(path: Path | None) -> dict[str, str | None]:
     if path is None:
         return {}
     try:
-        names = json.loads(path.read_text(encoding="utf-8-sig"))
+        names = json.loads(path.read_text(encoding=encoding_of(path)))
         if all(isinstance(name, str | None) for name in names.values()):
             return dict(names)
     except (AttributeError, ValueError, RecursionError):
@@ -119,7 +123,7 @@ def check_encoding(_: Any, __: Any, name: str | None) -> str | None:
     """Return the name of an encoding of text, for click; raise BadParameter."""
     try:
         return name and str("".encode(name), name) + name
-    except LookupError:
+    except (LookupError, UnicodeError):
         raise click.BadParameter(f"{name!r} is no encoding such as windows-1252.") from None
 
 
@@ -137,7 +141,7 @@ def import_file(work: Import, refused: Path) -> Counter[str]:
     Those that are refused are listed in a file, which is made only for them.
     """
     counts = Counter(dict.fromkeys(STATUSES, 0))
-    refused.unlink(missing_ok=True)
+    delete_list(refused)
     showing = click.progressbar(length=work.file.size, label=work.entity, file=sys.stderr)
     with work.file, showing as bar:
         for number, batch in enumerate(ahead(batches(work)), start=1):
@@ -171,11 +175,11 @@ class Batch(NamedTuple):
 
 def batches(work: Import) -> Iterator[Batch]:
     """Yield the records for each transaction; raise ClickException for another encoding."""
-    records = work.records()
     try:
+        records = work.records()
         while batch := [*islice(records, BATCH)]:
             yield Batch(batch, [load(work, record) for record in batch], work.file.position)
-    except UnicodeDecodeError:
+    except UnicodeError:
         file = work.file
         why = f"{file.path} is not in {file.encoding}: name its --encoding."
         raise click.ClickException(why) from None
@@ -210,28 +214,6 @@ def load(work: Import, record: Record) -> Row:
     row = Row(name if isinstance(name, str) else None)
     row.refuse({"_schema": [record.fault]})
     return row
-
-
-def list_refused(path: Path, results: Iterator[tuple[Record, Row]]) -> None:
-    """Add the refused rows to their file, which only its owner can read: a line for each field."""
-    lines = [
-        (str(record.line), *(cell(text, ()) for text in (row.external_id, name, reason(errors))))
-        for record, row in results
-        for name, errors in row.errors.items()
-    ]
-    if not lines:
-        return
-    is_new = not path.exists()
-    path.touch(mode=0o600)
-    with path.open("a", encoding="utf-8", newline="") as file:
-        file.write(csv_lines([REFUSED, *lines] if is_new else lines))
-
-
-def reason(errors: Any) -> str:
-    """Return messages in one line, those on items of a list by their positions."""
-    if isinstance(errors, dict):
-        return " ".join(f"{name}: {reason(each)}" for name, each in errors.items())
-    return " ".join(map(str, errors)) if isinstance(errors, list) else str(errors)
 
 
 def report(counts: Counter[str], refused: Path, *, as_json: bool) -> None:

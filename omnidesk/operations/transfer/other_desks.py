@@ -76,6 +76,7 @@ TALKS: dict[str, tuple[str, Callable[[Values], bool]]] = {
     "zendesk": ("comments", lambda talk: talk.get("public") is False),
     "freshdesk": ("conversations", lambda talk: talk.get("private") is True),
 }
+OF_TICKETS = ("subject", "requester_id", "requester")  # what comments have not
 SYSTEMS = {"zendesk": ZENDESK, "freshdesk": FRESHDESK}
 
 
@@ -86,8 +87,9 @@ def rows_of(system: str, entity: str, theirs: Values) -> Iterator[Values]:
         yield finished(system, translated(record, names))
         return
     inside, is_private = TALKS[system]
-    talks = record.get(inside)
-    for talk in talks if isinstance(talks, list) else [record]:
+    is_ticket = not record.keys().isdisjoint(OF_TICKETS)
+    talks = record.get(inside, [] if is_ticket else [record])
+    for talk in talks if isinstance(talks, list) else []:
         if isinstance(talk, dict) and is_private(talk) == (entity == "comments"):
             yield comment(record, talk) if entity == "comments" else message(record, talk)
 

@@ -35,6 +35,7 @@ class RecordFile:
 
     def __init__(self, path: Path, encoding: str | None = None) -> None:
         self.path, self.size = path, path.stat().st_size
+        self.is_read = False
         self.encoding = encoding or encoding_of(path)
 
     def __enter__(self) -> Self:
@@ -59,17 +60,42 @@ class RecordFile:
     def csv(self) -> tuple[list[str], Iterator[Record]]:
         """Return the names of the columns and the records; raise UsageError for bad names."""
         csv.field_size_limit(MAX_CELL)
-        lines = iter(self.text)
+        lines = self.lines()
         first = next(lines, "")
         reader = csv.reader(chained(first, lines), delimiter=delimiter_of(first))
         names = [name.strip() for name in next(reader, [])]
         while names and not names[-1]:  # of a spreadsheet's empty columns
             names.pop()
+        if not names:
+            raise click.UsageError(f"{self.path}: the first line must name the columns.")
         wrong = [name or "(no name)" for name, count in Counter(names).items() if count > 1]
-        if not names or wrong or "" in names:
+        if wrong or "" in names:
             listed = ", ".join(wrong) or "(no name)"
             raise click.UsageError(f"{self.path}: columns without a name of their own: {listed}")
-        return names, csv_records(reader, names)
+        return names, self.csv_records(reader, names)
+
+    def lines(self) -> Iterator[str]:
+        """Yield the lines, and note when there are no more."""
+        yield from self.text
+        self.is_read = True
+
+    def csv_records(self, reader: Any, names: list[str]) -> Iterator[Record]:
+        """Yield the rows of a CSV file by their first lines; what is empty is left out."""
+        while True:
+            line = reader.line_num + 1
+            try:
+                cells = next(reader, None)
+            except csv.Error as error:
+                yield Record(line, {}, f"Not CSV, as far as can be read: {error}.")
+                return
+            if cells is None:
+                return
+            values = {name: cell for name, cell in zip(names, cells, strict=False) if cell.strip()}
+            more = any(cell.strip() for cell in cells[len(names) :])
+            if self.is_read:  # although no line has ended the row
+                yield Record(line, values, "A quote is not closed before the end of the file.")
+            elif values or more:
+                yield Record(line, values, "There are more values than columns." if more else "")
 
     def json_lines(self) -> Iterator[Record]:
         """Yield the record of each line that is not empty."""
@@ -137,23 +163,6 @@ def delimiter_of(header: str) -> str:
     """Return what stands between the columns of a header: the most frequent outside quotes."""
     outside = re.sub('"[^"]*"', "", header)
     return max(DELIMITERS, key=outside.count)
-
-
-def csv_records(reader: Any, names: list[str]) -> Iterator[Record]:
-    """Yield the rows of a CSV file by their first lines; what is empty is left out."""
-    while True:
-        line = reader.line_num + 1
-        try:
-            cells = next(reader, None)
-        except csv.Error as error:
-            yield Record(line, {}, f"Not CSV, as far as can be read: {error}.")
-            return
-        if cells is None:
-            return
-        values = {name: cell for name, cell in zip(names, cells, strict=False) if cell.strip()}
-        more = any(cell.strip() for cell in cells[len(names) :])
-        if values or more:
-            yield Record(line, values, "There are more values than columns." if more else "")
 
 
 def json_record(line: int, text: str) -> Record:
