@@ -166,6 +166,20 @@ def test_messages_make_a_closed_conversation(admin: Caller) -> None:
     assert [each["user_id"] for each in messages] == [None, admin.user.user_id]
 
 
+def test_the_first_message_alone_says_which_client_a_conversation_is_with(admin: Caller) -> None:
+    make_client()
+    first, second, third, fourth = (
+        MESSAGE | {"external_id": text, "content": text} for text in ("0", "1", "2", "3")
+    )
+
+    found = results(admin, "messages", first, second | {"client_id": 1}, third, fourth)
+
+    assert [each["status"] for each in found] == ["refused", "created", "created", "created"]
+    assert list(found[0]["errors"]) == ["client_external_id"]
+    messages = admin.get("/api/conversations/1/messages").json
+    assert [each["content"] for each in messages] == ["1", "2", "3"]
+
+
 def test_imported_messages_are_neither_unread_nor_waiting(admin: Caller) -> None:
     make_client()
 

@@ -20,9 +20,12 @@ NEW = "The conversation is new: say which client it is with."
 def check_messages(rows: Sequence[Row]) -> None:
     """Refuse messages of conversations that go on, and of new ones without a client."""
     known = conversations({row.found["conversation_id"] for row in rows} - {None})
+    begun = set()
     for row in rows:
         conversation = known.get(row.found["conversation_id"])
-        if conversation is None and row.found["client_id"] is None:
+        if conversation is None and row.found["client_id"] is not None:
+            begun.add(row.values["conversation_external_id"])
+        elif conversation is None and row.values["conversation_external_id"] not in begun:
             row.refuse({"client_external_id": [NEW]})
         elif conversation and (conversation.active or conversation.unread_count):
             row.refuse({"conversation_id": [GOES_ON]})
