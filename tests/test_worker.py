@@ -2,14 +2,14 @@
 
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from threading import Event, Thread
 from typing import Any
 
 import pytest
 from flask import Flask
-from sqlalchemy import select, update
+from sqlalchemy import insert, select, text, update
 
 from omnidesk.channels.models import Channel, UnsupportedUpdate
 from omnidesk.conversations.deliveries import Outbox
@@ -145,6 +145,42 @@ def test_messages_of_a_conversation_are_sent_in_order(desk: Desk) -> None:
 
     assert desk.telegram.texts("5") == ["a0", "a1", "a2"]
     assert desk.telegram.texts("6") == ["b0", "b1", "b2"]
+
+
+def test_the_first_message_is_found_however_many_wait_behind_it(desk: Desk) -> None:
+    waiting: dict[str, Any] = {"sender": "user", "content": "x", "delivery_state": "queued"}
+    waiting |= {"delivery_at": utcnow()}
+    first, many = desk.conversation("5").conversation_id, desk.conversation("6").conversation_id
+    rows = [{"conversation_id": number, **waiting} for number in (first, *[many] * 300)]
+    db.session.execute(insert(Message), rows)
+    db.session.commit()
+    db.session.execute(text("ANALYZE"))
+    db.session.commit()
+
+    few = work_of(lambda: outbox.first_of([first]))
+    more = work_of(lambda: outbox.first_of([many]))
+
+    assert more <= few + 5
+
+
+def work_of(find: Callable[[], Any]) -> int:
+    """Return how much the database does for a statement: rows of messages, or steps on SQLite."""
+    db.session.remove()
+    if db.engine.name == "postgresql":
+        find()
+        return int(db.session.scalar(text(MESSAGES_READ)) or 0)
+    steps: list[int] = []
+    driver: Any = db.session.connection().connection.dbapi_connection
+    driver.set_progress_handler(lambda: steps.append(1), 1)
+    find()
+    driver.set_progress_handler(None, 1)
+    return len(steps)
+
+
+MESSAGES_READ = """
+SELECT seq_tup_read + coalesce(idx_tup_fetch, 0) FROM pg_stat_xact_user_tables
+WHERE relname = 'message'
+"""
 
 
 def test_what_comes_in_and_what_is_for_staff_is_not_sent(desk: Desk) -> None:

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import bindparam, delete, exists, func, select, text, update
+from sqlalchemy.orm import aliased
 
 from omnidesk.channels.models import NONE, Channel
 from omnidesk.conversations.deliveries import OUTGOING, QUEUED, SENDING, UNKNOWN, Outbox
@@ -29,6 +30,13 @@ DUE = Statement(
     select(Channel.channel_id, Channel.type).where(
         *SERVED, exists().where(Outbox.channel_id == Channel.channel_id, LEASES.is_due())
     )
+)
+WAITS = aliased(Message)
+FIRST = (
+    select(func.min(WAITS.message_id))
+    .where(WAITS.conversation_id == Conversation.conversation_id, text(OUTGOING))
+    .scalar_subquery()
+    .correlate(Conversation)
 )
 
 logger = logging.getLogger("omnidesk.worker")
@@ -105,16 +113,14 @@ def give_up_unfinished(conversation_ids: Iterable[int]) -> None:
 
 
 def first_of(conversation_ids: Iterable[int]) -> Sequence[Any]:
-    """Return the first message to send of each conversation that has one, and its chat's id."""
-    first = (
-        select(func.min(Message.message_id))
-        .where(Message.conversation_id.in_([*conversation_ids]), text(OUTGOING))
-        .group_by(Message.conversation_id)
-    )
+    """Return the first message to send of each conversation that has one, and its chat's id.
+
+    Each is the first in its conversation's part of an index, however many wait behind it.
+    """
     found = (
         select(Message, Conversation.external_chat_id)
-        .join(Conversation, Conversation.conversation_id == Message.conversation_id)
-        .where(Message.message_id.in_(first))
+        .join(Conversation, Message.message_id == FIRST)
+        .where(Conversation.conversation_id.in_([*conversation_ids]))
     )
     return db.session.execute(found).all()
 
