@@ -30,6 +30,7 @@ from tests.providers.habits import CUT_BEFORE_ANSWER, CUT_WITHIN_ANSWER, answer
 from tests.providers.telegram import Telegram
 from tests.providers.telegram_answers import BLOCKED, flood
 from tests.providers.telegram_answers import error as refused
+from tests.receivers import hang, receiver
 
 HOUR = timedelta(hours=1)
 
@@ -627,6 +628,26 @@ def test_the_loop_sends_until_it_is_told_to_end(desk: Desk) -> None:
     assert db.session.scalar(select(Worker.worker_id)) is None
 
 
+def test_channels_that_are_dead_delay_no_other(desk: Desk) -> None:
+    stopping = Event()
+    loop = Loop(desk.app, [MessageQueue(desk.app.config, stopping)], stopping)
+    running = Thread(target=loop.run)
+    with receiver(otherwise=hang) as dead:
+        for number in range(5):
+            name, settings = f"dead-{number}", json.dumps({"api_base": dead.url})
+            make_channel(desk.telegram, channel=name, settings=settings)
+            for chat_id in range(12):
+                desk.post(make_conversation(channel=name, external_chat_id=str(chat_id)))
+        running.start()
+        dead.wait_for(5)
+
+        desk.post(desk.conversation())
+
+        desk.telegram.wait_for(1, timeout=5)
+        stopping.set()
+    running.join(20)
+
+
 def test_old_updates_and_workers_are_deleted(desk: Desk) -> None:
     now, channel_id = utcnow(), desk.channel.channel_id
     for age in (timedelta(days=8), timedelta(days=6)):
@@ -672,12 +693,26 @@ def test_the_log_has_no_text_and_no_secret(desk: Desk, caplog: pytest.LogCapture
 
 def test_a_destination_leaves_as_many_threads_free_as_it_has() -> None:
     destinations = Destinations(12)
-    for expected, key in ((6, "a"), (3, "b"), (2, "c"), (1, "d")):
+    for key in "abcd":
+        destinations.begin(key)
+        destinations.end(key, works=True)
+    for expected, key in ((6, "a"), (3, "b"), (1, "c")):
         assert destinations.room(key) == expected
         for _ in range(expected):
             destinations.begin(key)
 
-    assert [destinations.room(key) for key in "abcde"] == [0] * 5
+    assert [destinations.room(key) for key in "abcde"] == [0, 0, 0, 1, 1]
+
+
+def test_a_new_destination_gets_one_thread_until_it_has_worked() -> None:
+    destinations = Destinations(12)
+    for key in "abcdef":
+        assert destinations.room(key) == 1
+        destinations.begin(key)
+        assert destinations.room(key) == 0
+
+    destinations.end("a", works=True)
+    assert destinations.room("a") == 4
 
 
 def test_a_destination_that_fails_gets_one_thread_and_then_pauses() -> None:

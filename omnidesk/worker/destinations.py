@@ -14,6 +14,7 @@ class State:
     """What is known of one destination."""
 
     busy: int = 0  # threads that send to it
+    works: bool = False  # the last time; not known before the first
     failures: int = 0  # since it last worked
     paused_until: float = 0.0  # monotonic
 
@@ -21,12 +22,13 @@ class State:
 class Destinations:
     """The threads, shared among destinations.
 
-    One that works may have as many as it leaves free. One that fails has one, after pauses, and all
-    that fail have half of the threads together.
+    One that has worked may have as many as it leaves free. A new one has one, and so has one that
+    fails, after pauses; all that fail have half of the threads together. A quarter of them is for
+    destinations that have none: many may die at once, and each is known to fail only later.
     """
 
     def __init__(self, threads: int) -> None:
-        self.threads = threads
+        self.threads, self.kept = threads, threads // 4
         self.states: defaultdict[Hashable, State] = defaultdict(State)
         self.lock = Lock()
 
@@ -36,7 +38,10 @@ class Destinations:
             state = self.states.get(key) or State()
             if state.failures:
                 return self.room_of_failing(state)
-            return max(0, (self.free() - state.busy + 1) // 2)
+            free = self.free()
+            first = int(free > 0 and not state.busy)
+            more = min((free - state.busy + 1) // 2, free - self.kept)
+            return max(first, more) if state.works else first
 
     def room_of_failing(self, state: State) -> int:
         """Return whether a destination that fails may be tried now, as a number."""
@@ -58,13 +63,12 @@ class Destinations:
         with self.lock:
             state = self.states[key]
             state.busy -= 1
-            if not works:
-                state.failures += 1
-                state.paused_until = monotonic() + pause(state.failures)
-            elif state.busy:
+            state.works = works
+            if works:
                 state.failures = 0
             else:
-                del self.states[key]
+                state.failures += 1
+                state.paused_until = monotonic() + pause(state.failures)
 
     @property
     def busy(self) -> int:
