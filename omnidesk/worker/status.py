@@ -9,8 +9,11 @@ from omnidesk.backlog import oldest_queued_seconds
 from omnidesk.db import utcnow
 from omnidesk.db.statements import Statement
 from omnidesk.worker.heartbeat import Worker
+from omnidesk.worker.loop import THREADS
 
-CONNECTIONS = 27  # to the database, that a worker opens at most: see docs/operations.md
+# To PostgreSQL, that a worker opens at most: its loop and each thread write on one and read on one,
+# and the loop looks on one more for what is due too late.
+CONNECTIONS = 2 * (THREADS + 1) + 1
 ALIVE = timedelta(seconds=6 * Worker.INTERVAL)  # since the last heartbeat
 WORKERS = Statement(
     select(func.count()).where(Worker.seen_at > bindparam("since", type_=Worker.seen_at.type))
