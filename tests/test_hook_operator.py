@@ -16,6 +16,7 @@ DATA: dict[str, Any] = {"external_chat_id": "ada", "external_message_id": "1", "
         (DATA, ("client", "text", "Hello", None)),
         (DATA | {"kind": "image", "content": ""}, ("client", "image", "", None)),
         (DATA | {"sender": "user"}, ("user", "text", "Hello", None)),
+        (DATA | {"sender": None}, ("client", "text", "Hello", None)),
         (
             DATA | {"meta": {"a": [1, "\0", 1e400]}},
             ("client", "text", "Hello", '{"a":[1,"\ufffd",null]}'),
@@ -68,6 +69,9 @@ def test_an_operators_program_tells_of_clients_edits_and_deletions(
         {"type": "message", "data": {"content": "Hello"}},
         {"type": "message", "data": DATA | {"external_chat_id": "x" * 256}},
         {"type": "message", "data": DATA | {"external_message_id": "\0"}},
+        {"type": "message", "data": DATA | {"sender": "bot"}},
+        {"type": "message", "data": DATA | {"sender": ["client"]}},
+        {"type": "edit", "data": DATA | {"sender": "bot"}},
         {"type": "delete", "data": {}},
         {"type": "status", "data": DATA | {"state": "queued"}},
         {"type": "status", "data": {"state": "sent"}},

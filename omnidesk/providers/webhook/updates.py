@@ -32,6 +32,7 @@ from omnidesk.providers.updates import (
 )
 
 KINDS = ("image", "audio", "video", "file", "location", "contact", "sticker", "reaction")
+SENDERS = ("client", "user")
 STATES = ("sent", "delivered", "read", "failed")
 MAX_EMAIL, MAX_PHONE, MAX_ERROR = 254, 32, 500  # code points
 TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9:.]{5,20}(Z|[+-][0-9]{2}:?[0-9]{2})")
@@ -46,9 +47,10 @@ def read(body: Any) -> Iterator[Update]:
 
 
 def read_message(data: Part) -> InboundMessage | None:
-    """Return a message; None without a chat or an id."""
+    """Return a message; None without a chat or an id, and for one of another sender."""
     chat, known = identifier(data, "external_chat_id"), identifier(data, "external_message_id")
-    if not (chat and known):
+    sender = "client" if data.get("sender") is None else data["sender"]
+    if not (chat and known and sender in SENDERS):
         return None
     kind, content = data.get("kind", "text"), text(data, "content") or ""
     is_known = kind in KINDS or (kind == "text" and content)
@@ -61,7 +63,7 @@ def read_message(data: Part) -> InboundMessage | None:
         content,
         meta_text(plain(part(data, "meta"))),
         time(data, "sent_at"),
-        "user" if data.get("sender") == "user" else "client",
+        sender,
         None if is_known else data,
     )
 
