@@ -151,10 +151,13 @@ def wrong_words() -> None:
 
 
 def make_channel(**fields: Any) -> None:
-    """Store a channel with a secret that the environment lacks."""
-    defaults = {"channel": "telegram", "type": "telegram", "active": True, "bot_first": False}
-    secrets = '{"bot_token":"CHANNEL_NOT_SET"}'
+    """Store a channel with a secret that the environment has."""
+    defaults = {"channel": "app", "type": "webhook", "active": True, "bot_first": False}
+    secrets = '{"signing_secret":"CHANNEL_SET"}'
     save(Channel(**(defaults | {"settings": "{}", "secrets": secrets} | fields)))
+
+
+NOT_SET = '{"signing_secret":"CHANNEL_NOT_SET"}'
 
 
 def queue_message(seconds: int) -> None:
@@ -175,18 +178,25 @@ def run_worker(seconds: int) -> None:
     [
         ([], None, None, []),
         ([{"type": "none"}], None, None, []),
-        ([{"active": False}], None, None, []),
-        ([{"secrets": "{}"}], None, None, [("worker", WARNING)]),
-        ([{"secrets": "{}"}], None, 5, []),
-        ([{"secrets": "{}"}], 5, 120, [("worker", FAULT)]),
-        ([{"secrets": "{}"}], 5, 5, []),
-        ([{"secrets": "{}"}], 700, 5, [("worker", WARNING)]),
-        ([{}], None, 5, [("channel secrets", FAULT)]),
+        ([{"active": False, "secrets": "{}"}], None, None, []),
+        ([{}], None, None, [("worker", WARNING)]),
+        ([{}], None, 5, []),
+        ([{}], 5, 120, [("worker", FAULT)]),
+        ([{}], 5, 5, []),
+        ([{}], 700, 5, [("worker", WARNING)]),
+        ([{"secrets": "{}"}], None, 5, [("channel secrets", WARNING)]),
+        ([{"secrets": NOT_SET}], None, 5, [("channel secrets", FAULT)]),
     ],
 )
 def test_what_keeps_messages_from_being_sent_is_found(
-    desk: Flask, channels: Any, waiting: int | None, seen: int | None, findings: Any
+    desk: Flask,
+    monkeypatch: pytest.MonkeyPatch,
+    channels: Any,
+    waiting: int | None,
+    seen: int | None,
+    findings: Any,
 ) -> None:
+    monkeypatch.setenv("CHANNEL_SET", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
     for fields in channels:
         make_channel(**fields)
     if waiting is not None:
@@ -195,6 +205,17 @@ def test_what_keeps_messages_from_being_sent_is_found(
         run_worker(seen)
 
     assert found(desk) == findings
+
+
+@pytest.mark.parametrize("seen", [[], [5]])
+def test_it_says_how_long_the_oldest_waits(desk: Flask, seen: list[int]) -> None:
+    queue_message(700)
+    for seconds in seen:
+        run_worker(seconds)
+
+    (finding,) = diagnose().findings
+
+    assert "waiting for 11 minutes." in finding.problem
 
 
 @pytest.mark.parametrize(

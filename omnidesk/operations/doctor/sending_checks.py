@@ -8,6 +8,7 @@ from sqlalchemy import exists, select
 
 from omnidesk.backlog import oldest_queued_seconds
 from omnidesk.channels.models import NONE, Channel
+from omnidesk.channels.setups import SETUPS
 from omnidesk.db import db
 from omnidesk.db.session import READ
 from omnidesk.operations.backup.backups import age_text
@@ -20,13 +21,15 @@ LATE = 600  # seconds that something waits at most while receivers answer
 def worker() -> Iterator[Finding]:
     """Find that no worker runs although something is to be sent, or that it is late."""
     waited = oldest_queued_seconds()
+    age = f"The oldest of what is to be sent has been waiting for {age_text(waited or 0)}."
     if not workers_alive() and (waited is not None or is_needed()):
         level = WARNING if waited is None else FAULT
-        yield Finding("worker", level, "No worker runs, so nothing is sent.", "Start the worker.")
+        problem = "No worker runs, so nothing is sent."
+        problem += "" if waited is None else f" {age}"
+        yield Finding("worker", level, problem, "Start the worker.")
     elif waited is not None and waited > LATE:
-        problem = f"The oldest of what is to be sent has been waiting for {age_text(waited)}."
         cure = "See in the worker's log which receiver does not answer."
-        yield Finding("worker", WARNING, problem, cure)
+        yield Finding("worker", WARNING, age, cure)
 
 
 def is_needed() -> bool:
@@ -37,12 +40,19 @@ def is_needed() -> bool:
 
 
 def channel_secrets() -> Iterator[Finding]:
-    """Find secrets of active channels that the environment lacks."""
-    named = select(Channel.channel, Channel.secrets).where(Channel.active, Channel.type != NONE)
+    """Find secrets of active channels that have no name, or that the environment lacks."""
+    columns = (Channel.channel, Channel.type, Channel.secrets)
+    served = select(*columns).where(Channel.active, Channel.type != NONE)
     with db.engines[READ].connect() as connection:
-        channels = connection.execute(named.order_by(Channel.channel_id)).all()
-    for channel, secrets in channels:
-        for name, variable in json.loads(secrets).items():
-            if not os.environ.get(variable):
+        channels = connection.execute(served.order_by(Channel.channel_id)).all()
+    for channel, kind, named in channels:
+        variables = json.loads(named)
+        for name in SETUPS[kind].secrets:
+            variable = variables.get(name)
+            if variable is None:
+                problem = f"The channel {channel} names no variable for its {name}."
+                cure = "Name one in its secrets; what needs it does not work."
+                yield Finding("channel secrets", WARNING, problem, cure)
+            elif not os.environ.get(variable):
                 problem = f"{variable}, the {name} of the channel {channel}, is not set."
                 yield Finding("channel secrets", FAULT, problem, f"Set {variable} and restart.")
