@@ -244,6 +244,13 @@ def test_a_success_that_is_not_the_makers_is_unclear(kind: str, body: Any) -> No
     assert isinstance(outcome_of(kind, Reply(200, body)), Unclear)
 
 
+@pytest.mark.parametrize("number", [True, pytest.param(10**300, id="long"), "7", 7.5])
+def test_an_id_of_telegrams_is_an_integer(number: Any) -> None:
+    reply = Reply(200, {"ok": True, "result": {"message_id": number}})
+
+    assert isinstance(outcome_of("telegram", reply), Unclear)
+
+
 FINAL_CODES = {100, 131008, 131009, 131021, 131026, 131047, 131051, 131052, 131053, 131062}
 
 
@@ -285,6 +292,16 @@ def test_whatsapps_code_decides_and_not_the_status(code: int, status: int) -> No
 )
 def test_each_refusal_is_final_or_not(kind: str, reply: Reply, expected: type) -> None:
     assert isinstance(outcome_of(kind, reply), expected)
+
+
+@pytest.mark.parametrize("wait", [b"NaN", b"Infinity", b"-Infinity", b'"5"', b"null", b"true"])
+def test_a_wait_that_is_no_number_is_none(wait: bytes) -> None:
+    body = b'{"ok":false,"error_code":429,"parameters":{"retry_after":%s}}' % wait
+
+    found = outcome_of("telegram", Reply(429, body))
+
+    assert isinstance(found, TryAgain)
+    assert found.after is None
 
 
 def test_the_wait_that_is_asked_for_is_read() -> None:

@@ -96,10 +96,15 @@ def json_request(url: str, body: Mapping[str, Any], **headers: str) -> Request:
 def object_in(answer: Answer) -> dict[str, Any]:
     """Return the JSON object of an answer, an empty one where it has none."""
     try:
-        found = json.loads(answer.body)
+        found = json.loads(answer.body, parse_constant=refuse_constant)
     except (ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
+
+
+def refuse_constant(name: str) -> None:
+    """Raise ValueError for NaN and Infinity, which are no JSON, and no number of seconds."""
+    raise ValueError(name)
 
 
 def said(*texts: object) -> str:

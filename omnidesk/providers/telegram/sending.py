@@ -23,6 +23,7 @@ from omnidesk.providers.outgoing import (
     place,
     said,
 )
+from omnidesk.providers.parts import is_integer
 
 API_BASE = "https://api.telegram.org"
 # A bot may send about 30 a second: these are as many in no second. A chat gets one a second, and a
@@ -95,7 +96,7 @@ def sent_id(found: dict[str, Any]) -> str | None:
     """Return the id of the message in an answer, None where it has none."""
     result = found.get("result")
     number = result.get("message_id") if isinstance(result, dict) else None
-    return str(number) if isinstance(number, int) else None
+    return str(number) if is_integer(number) else None
 
 
 def retry_after(answer: Answer, found: dict[str, Any]) -> float | None:
