@@ -15,7 +15,7 @@ from omnidesk.db.database_id import DatabaseId
 from omnidesk.webhooks.bodies import MAX_BODY, standard_body
 from omnidesk.webhooks.event_types import LoggedChange
 from omnidesk.webhooks.models import BOTH_SIGN, Webhook
-from omnidesk.webhooks.slack import MAX_TEXT, line
+from omnidesk.webhooks.slack import MAX_TEXT, line, slack_body
 from tests.conftest import Caller, make_client, make_conversation, make_message, make_ticket
 from tests.receivers import Receiver, Request, answer, cut, receiver
 from tests.webhooks import EVERYTHING, deliveries, told, types_told, work
@@ -208,6 +208,24 @@ def test_slack_is_told_a_line_for_people(admin: Caller, there: Receiver) -> None
         "Message 1 in conversation 1 (Hello) was created.",
         "Conversation 1 was updated.",
     ]
+
+
+@pytest.mark.parametrize(
+    ("written", "shown"),
+    [
+        ("<!channel> <@U1>", "&lt;!channel&gt; &lt;@\u200bU1&gt;"),
+        ("@channel,@here (@ada)", "@\u200bchannel,@\u200bhere (@\u200bada)"),
+        ("[Log in](https://example.com)", "[Log in]\u200b(https://example.com)"),
+        ("![](https://example.com/a.png)", "![]\u200b(https://example.com/a.png)"),
+        ("ada@example.com [1] (2)", "ada@example.com [1] (2)"),
+    ],
+)
+def test_a_clients_text_mentions_nobody_and_hides_no_address(written: str, shown: str) -> None:
+    after = {"content": written, "conversation_id": 1}
+
+    body = json.loads(slack_body("message.created", change(actor=None, after=after)))
+
+    assert body["text"] == f"Message 9 in conversation 1 ({shown}) was created."
 
 
 def test_a_line_of_text_is_no_longer_than_a_line(app: Any) -> None:

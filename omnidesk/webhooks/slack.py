@@ -1,5 +1,6 @@
 """A change as a line of text, in the form that Slack and others take."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,6 +11,9 @@ from omnidesk.db.statements import Statement
 from omnidesk.webhooks.event_types import LoggedChange
 from omnidesk.webhooks.reading import InTurn
 
+# What begins a mention, but no e-mail address has; and what joins a text to its link.
+SPECIAL = re.compile(r"\B@|\](?=\()")
+NO_WIDTH = "\u200b"  # a space
 MAX_TITLE = 200  # code points
 MAX_TEXT = 1_000
 TITLES = {
@@ -55,7 +59,11 @@ def text_body(text: str) -> bytes:
 
 
 def escaped(text: str) -> str:
-    """Return a text without what Slack takes for more than text, such as links and mentions."""
+    """Return a text without what Slack, or Markdown as Mattermost reads it, takes for more.
+
+    Such as a mention, or a link that shows another text than its address.
+    """
+    text = SPECIAL.sub(rf"\g<0>{NO_WIDTH}", text)
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
