@@ -23,7 +23,7 @@ from omnidesk.worker.destinations import Destinations
 from omnidesk.worker.heartbeat import Heartbeat, Worker
 from omnidesk.worker.loop import Loop
 from omnidesk.worker.messages import MessageQueue
-from omnidesk.worker.outbox import Waiting
+from omnidesk.worker.outbox import ClaimedMessage
 from omnidesk.worker.pacing import Pacer
 from tests.conftest import Caller, make_conversation, make_message, save
 from tests.providers.habits import CUT_BEFORE_ANSWER, CUT_WITHIN_ANSWER, answer
@@ -56,7 +56,7 @@ class Desk:
         assert (made.status_code, made.json["delivery"]["state"]) == (201, "queued"), made.json
         return int(made.json["message_id"])
 
-    def claim(self) -> list[Waiting]:
+    def claim(self) -> list[ClaimedMessage]:
         """Claim all that is due."""
         db.session.remove()
         due = self.queue.due()

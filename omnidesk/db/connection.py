@@ -54,7 +54,7 @@ def waits_of(threads: int) -> Waits:
     return Waits(threads)
 
 
-class Connection(psycopg.Connection[Any]):
+class BoundedConnection(psycopg.Connection[Any]):
     """A connection that is closed when a request has waited for the server as long as it may.
 
     Outside of requests, such as in a migration, it waits for as long as the server takes.
@@ -143,7 +143,7 @@ def known_sessions() -> set[str]:
     return set()
 
 
-def require_session(first: Connection, parameters: dict[str, Any]) -> None:
+def require_session(first: BoundedConnection, parameters: dict[str, Any]) -> None:
     """Raise SharedSessionError unless a pooler keeps a session for each of its connections.
 
     A pooler that does not gives the session that one connection has just left to the next that
@@ -152,13 +152,13 @@ def require_session(first: Connection, parameters: dict[str, Any]) -> None:
     database = first.info.dsn
     if database in known_sessions():
         return
-    with Connection.connect_in_time(first.waits, parameters) as second:
+    with BoundedConnection.connect_in_time(first.waits, parameters) as second:
         if any(shares_session(first, second) for _ in range(5)):
             raise SharedSessionError(POOL_MODE)
     known_sessions().add(database)
 
 
-def shares_session(first: Connection, second: Connection) -> bool:
+def shares_session(first: BoundedConnection, second: BoundedConnection) -> bool:
     """Return whether a pooler gives one connection what another one has just left."""
     before = first.server_process()
     try:

@@ -30,7 +30,7 @@ from omnidesk.db.statements import (
 )
 
 
-class Insert:
+class InsertStatement:
     """An insert of one row that is run often, with other values for the columns of these names."""
 
     def __init__(self, insert: ReturningInsert[Any], names: Sequence[str]) -> None:
@@ -96,7 +96,7 @@ def execute(engine: Engine, driver: Any, sql: str, arguments: Any) -> Sequence[A
     return row  # type: ignore[no-any-return]
 
 
-class Values(dict[str, Any]):
+class NewValues(dict[str, Any]):
     """The values of a new row by column; a column's default gets them as its context."""
 
     def get_current_parameters(self) -> dict[str, Any]:
@@ -107,7 +107,7 @@ class Values(dict[str, Any]):
 def new_values(row: Base) -> dict[str, Any]:
     """Return the values of a new row by column, with those that are made by default."""
     given, columns = vars(row), columns_of(type(row))
-    values = Values((name, given[name]) for name in columns if name in given)
+    values = NewValues((name, given[name]) for name in columns if name in given)
     for name, default in columns.items():
         if default is not None and name not in given:
             values[name] = default(values)
@@ -115,7 +115,7 @@ def new_values(row: Base) -> dict[str, Any]:
 
 
 @cache
-def columns_of(entity: type[Base]) -> dict[str, Callable[[Values], Any] | None]:
+def columns_of(entity: type[Base]) -> dict[str, Callable[[NewValues], Any] | None]:
     """Return the columns of an entity by name, each with what makes its default, if anything."""
     defaults: dict[str, Any] = {column.name: column.default for column in entity.__table__.columns}
     return {name: default and default.arg for name, default in defaults.items()}

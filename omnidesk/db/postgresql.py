@@ -37,9 +37,9 @@ def connect(dialect: Any, _record: Any, _arguments: Any, parameters: dict[str, A
     """Return a connection that gives up in time; None for SQLite, whose driver connects itself."""
     if dialect.name != "postgresql":
         return None
-    from omnidesk.db.connection import Connection  # psycopg is not imported for SQLite
+    from omnidesk.db.connection import BoundedConnection  # psycopg is not imported for SQLite
 
-    return Connection.open(parameters)
+    return BoundedConnection.open(parameters)
 
 
 @event.listens_for(Pool, "checkout")

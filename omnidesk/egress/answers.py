@@ -56,7 +56,7 @@ class Incoming(io.RawIOBase):
         return count
 
 
-class Received(io.BufferedReader):
+class ResponseSocket(io.BufferedReader):
     """What `HTTPResponse` takes for a socket, and does not close, as more responses may follow."""
 
     def makefile(self, _mode: str) -> Self:
@@ -79,7 +79,7 @@ def read_answer(connected: socket.socket, method: str, deadline: Deadline) -> An
 
     Answers such as 103 come before it and are left out. A body is not decoded.
     """
-    source: Any = Received(Incoming(connected, deadline))
+    source: Any = ResponseSocket(Incoming(connected, deadline))
     status = 100
     while status < 200:
         response = HTTPResponse(source, method=method)

@@ -29,7 +29,7 @@ CHANNEL_EXISTS = Statement(
 )
 
 
-class Provider(NamedTuple):
+class HookProvider(NamedTuple):
     """What a provider signs with, how that is checked, and how its updates are read."""
 
     secret: str
@@ -38,17 +38,17 @@ class Provider(NamedTuple):
 
 
 PROVIDERS = {
-    "whatsapp": Provider(
+    "whatsapp": HookProvider(
         whatsapp_signature.SECRET,
         whatsapp_signature.is_signed,
         lambda body, channel: whatsapp_updates.read(body, channel.setting("phone_number_id")),
     ),
-    "telegram": Provider(
+    "telegram": HookProvider(
         telegram_signature.SECRET,
         telegram_signature.is_signed,
         lambda body, _: telegram_updates.read(body),
     ),
-    "webhook": Provider(
+    "webhook": HookProvider(
         webhook_signature.SECRET,
         webhook_signature.is_signed,
         lambda body, _: webhook_updates.read(body),

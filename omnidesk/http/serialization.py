@@ -13,7 +13,7 @@ from sqlalchemy.orm import InstrumentedAttribute
 from sqlalchemy.orm.relationships import RelationshipProperty
 
 from omnidesk.db import Base, db, json_sql
-from omnidesk.db.inserts import Insert, new_values
+from omnidesk.db.inserts import InsertStatement, new_values
 from omnidesk.db.session import in_transaction, logged_operation
 from omnidesk.http import fields
 from omnidesk.http.schemas import Schema
@@ -155,7 +155,7 @@ def has_listeners(entity: type[Base]) -> bool:
 @lru_cache
 def insert_statement(
     entity: type[Base], schema: type[Schema], names: tuple[str, ...]
-) -> Insert | None:
+) -> InsertStatement | None:
     """Return the insert of columns that returns a row's id, JSON and ETag.
 
     None as for `json_object`.
@@ -165,4 +165,4 @@ def insert_statement(
         return None
     etag = getattr(entity, "etag", literal(None))
     returned = entity.primary_key(), cast(shown, Text), etag
-    return Insert(insert(entity.__table__).returning(*returned), names)
+    return InsertStatement(insert(entity.__table__).returning(*returned), names)

@@ -30,7 +30,7 @@ from omnidesk.providers.outgoing import (
 from omnidesk.providers.sending import PROVIDERS
 from omnidesk.worker import outbox
 from omnidesk.worker.heartbeat import prune_workers
-from omnidesk.worker.outbox import Waiting
+from omnidesk.worker.outbox import ClaimedMessage
 from omnidesk.worker.pacing import Pacer
 from omnidesk.worker.results import record
 from omnidesk.worker.retries import HOURLY
@@ -68,7 +68,7 @@ class MessageQueue:
         now, self.types = monotonic(), outbox.due()
         return [each for each in self.types if self.held_until.get(each, 0.0) <= now]
 
-    def claim(self, destination: int, count: int) -> Sequence[Waiting]:
+    def claim(self, destination: int, count: int) -> Sequence[ClaimedMessage]:
         """Return messages of a channel, no more than its provider takes now."""
         pace = PROVIDERS[self.types[destination]].channel_pace
         if not (room := self.pacer.room(destination, pace, count)):
@@ -77,7 +77,7 @@ class MessageQueue:
         self.pacer.take(destination, pace, len(found))
         return found
 
-    def send(self, item: Waiting) -> bool:
+    def send(self, item: ClaimedMessage) -> bool:
         """Send a message; return whether its channel works."""
         provider, chat_id = PROVIDERS[item.channel.type], item.outgoing.chat_id
         try:
@@ -94,7 +94,9 @@ class MessageQueue:
             return True
         return self.post(item, request, provider.outcome)
 
-    def post(self, item: Waiting, request: Request, read: Callable[[Answer], Outcome]) -> bool:
+    def post(
+        self, item: ClaimedMessage, request: Request, read: Callable[[Answer], Outcome]
+    ) -> bool:
         """Send a request; return whether its channel works."""
         try:
             connection = connect(request.url, self.rules)
@@ -108,7 +110,7 @@ class MessageQueue:
                 return True
             return self.note(item, self.ask(connection, request, read))
 
-    def begin(self, item: Waiting) -> bool:
+    def begin(self, item: ClaimedMessage) -> bool:
         """Note that a message is being sent; return whether it may be.
 
         If the database fails, it may have noted that or not. Nothing was sent, so it is queued.
@@ -129,7 +131,7 @@ class MessageQueue:
         except NoAnswer as error:
             return Unclear(str(error))
 
-    def note(self, item: Waiting, outcome: Outcome) -> bool:
+    def note(self, item: ClaimedMessage, outcome: Outcome) -> bool:
         """Store what became of a message, however long that takes; return whether it works."""
         failures = 0
         while True:
@@ -156,7 +158,7 @@ class MessageQueue:
             self.held_until[channel_id] = monotonic() + min(outcome.after, HOURLY)
         return False
 
-    def give_back(self, item: Waiting) -> None:
+    def give_back(self, item: ClaimedMessage) -> None:
         """Let others claim a message at once."""
         outbox.give_back(item, 0.0)
 

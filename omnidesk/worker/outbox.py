@@ -43,7 +43,7 @@ logger = logging.getLogger("omnidesk.worker")
 
 
 @dataclass(frozen=True)
-class Waiting:
+class ClaimedMessage:
     """A message that a worker has claimed, with all that it takes to send it."""
 
     channel: Channel
@@ -71,7 +71,7 @@ def mend() -> None:
         db.session.commit()
 
 
-def claim(channel_id: int, count: int) -> list[Waiting]:
+def claim(channel_id: int, count: int) -> list[ClaimedMessage]:
     """Return the first messages of conversations that are due, claimed; commit it.
 
     What a worker was sending when its lease ended is `unknown` from now on: it may have arrived.
@@ -84,14 +84,14 @@ def claim(channel_id: int, count: int) -> list[Waiting]:
         first = first_of(rows.keys())
     channel = db.session.get_one(Channel, channel_id)
     found = [
-        Waiting(
+        ClaimedMessage(
             *(channel, message.conversation_id, lease, rows[message.conversation_id].attempts),
             *(message.version, message.delivery_at or utcnow()),
             outgoing_of(message, chat_id),
         )
         for message, chat_id in first
     ]
-    for conversation_id in rows.keys() - {waiting.conversation_id for waiting in found}:
+    for conversation_id in rows.keys() - {claimed.conversation_id for claimed in found}:
         release(conversation_id, lease)
     db.session.commit()
     return found
@@ -149,17 +149,17 @@ IS_QUEUED = select(
 
 
 @in_time()
-def begin(waiting: Waiting) -> bool:
+def begin(claimed: ClaimedMessage) -> bool:
     """Note that a message is being sent from now on, and commit it; return whether it may be.
 
     Not if the lease is another's by now, or the message was cancelled, changed or erased.
     """
-    if not LEASES.renew(waiting.conversation_id, waiting.lease):
+    if not LEASES.renew(claimed.conversation_id, claimed.lease):
         db.session.rollback()
         return False
     mine = (
         update(Message)
-        .where(Message.message_id == waiting.message_id, Message.version == waiting.version)
+        .where(Message.message_id == claimed.message_id, Message.version == claimed.version)
         .where(Message.delivery_state == QUEUED)
         .values(delivery_state=SENDING, delivery_at=utcnow(), delivery_error=None)
         .values(Message.as_changed())
@@ -167,15 +167,15 @@ def begin(waiting: Waiting) -> bool:
     )
     done: Any = db.session.execute(mine)
     if not (begun := done.rowcount == 1):
-        release(waiting.conversation_id, waiting.lease)
+        release(claimed.conversation_id, claimed.lease)
     db.session.commit()
     return bool(begun)
 
 
 @in_time()
-def give_back(waiting: Waiting, seconds: float) -> None:
+def give_back(claimed: ClaimedMessage, seconds: float) -> None:
     """Let a conversation be claimed again in so many seconds, and commit it."""
-    LEASES.release(waiting.conversation_id, waiting.lease, seconds)
+    LEASES.release(claimed.conversation_id, claimed.lease, seconds)
     db.session.commit()
 
 

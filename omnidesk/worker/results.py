@@ -9,43 +9,43 @@ from omnidesk.conversations.messages import Message
 from omnidesk.conversations.models import Conversation
 from omnidesk.db import db
 from omnidesk.providers.outgoing import Outcome, Refused, Sent, TryAgain
-from omnidesk.worker.outbox import LEASES, Waiting, log, release
+from omnidesk.worker.outbox import LEASES, ClaimedMessage, log, release
 from omnidesk.worker.retries import delay_after, is_over
 from omnidesk.worker.transactions import in_time
 
 
 @in_time()
-def record(waiting: Waiting, outcome: Outcome) -> None:
+def record(claimed: ClaimedMessage, outcome: Outcome) -> None:
     """Note what became of a message and give its conversation back; commit it."""
     try:
-        store(waiting, outcome)
+        store(claimed, outcome)
     except IntegrityError:  # another message of the conversation has its id
         db.session.rollback()
         if not isinstance(outcome, Sent):
             raise
-        store(waiting, Sent(None))
+        store(claimed, Sent(None))
     db.session.commit()
 
 
-def store(waiting: Waiting, outcome: Outcome) -> None:
+def store(claimed: ClaimedMessage, outcome: Outcome) -> None:
     """Note it without committing. Locks are taken in the order of all: outbox, message."""
-    has_lease = LEASES.renew(waiting.conversation_id, waiting.lease)
-    message = db.session.get(Message, waiting.message_id, with_for_update={"key_share": True})
+    has_lease = LEASES.renew(claimed.conversation_id, claimed.lease)
+    message = db.session.get(Message, claimed.message_id, with_for_update={"key_share": True})
     if message is not None:
         with db.session.no_autoflush:  # or the change log would have the error as it came
-            note(message, waiting, outcome)
+            note(message, claimed, outcome)
         db.session.flush()
     if not has_lease:
         return
     if message is not None and message.delivery_state == QUEUED and isinstance(outcome, TryAgain):
-        attempts = waiting.attempts + 1
+        attempts = claimed.attempts + 1
         delay = delay_after(attempts, outcome.after)
-        LEASES.release(waiting.conversation_id, waiting.lease, delay, attempts=attempts)
+        LEASES.release(claimed.conversation_id, claimed.lease, delay, attempts=attempts)
     else:
-        release(waiting.conversation_id, waiting.lease)
+        release(claimed.conversation_id, claimed.lease)
 
 
-def shown_error(message: Message, waiting: Waiting) -> str | None:
+def shown_error(message: Message, claimed: ClaimedMessage) -> str | None:
     """Return the error of a message without secrets; None where its client was erased."""
     if message.delivery_error is None:
         return None
@@ -53,10 +53,10 @@ def shown_error(message: Message, waiting: Waiting) -> str | None:
     erasure = theirs.where(Conversation.conversation_id == message.conversation_id)
     if db.session.scalar(erasure) is not None:
         return None
-    return waiting.channel.without_secrets(message.delivery_error)
+    return claimed.channel.without_secrets(message.delivery_error)
 
 
-def note(message: Message, waiting: Waiting, outcome: Outcome) -> None:
+def note(message: Message, claimed: ClaimedMessage, outcome: Outcome) -> None:
     """Note on a message what became of it, unless more is known already."""
     if isinstance(outcome, Sent):
         if outcome.external_message_id is not None:  # another than before where it is sent again
@@ -65,26 +65,26 @@ def note(message: Message, waiting: Waiting, outcome: Outcome) -> None:
     elif isinstance(outcome, Refused):
         changed = message.note_delivery(FAILED, outcome.reason)
     elif isinstance(outcome, TryAgain):
-        changed = note_try(message, waiting, outcome)
+        changed = note_try(message, claimed, outcome)
     else:
         changed = message.note_delivery(UNKNOWN, outcome.reason)
     if changed:
-        message.delivery_error = shown_error(message, waiting)
-        fields = {"message_id": message.message_id, "channel_id": waiting.channel.channel_id}
+        message.delivery_error = shown_error(message, claimed)
+        fields = {"message_id": message.message_id, "channel_id": claimed.channel.channel_id}
         log(str(message.delivery_state), message.delivery_error, **fields)
 
 
-def note_try(message: Message, waiting: Waiting, outcome: TryAgain) -> bool:
+def note_try(message: Message, claimed: ClaimedMessage, outcome: TryAgain) -> bool:
     """Note that it will be sent later, or that it was tried for long enough."""
     if message.delivery_state not in {QUEUED, SENDING}:
         return False
-    if is_over(waiting.attempts + 1, waiting.queued_at):
+    if is_over(claimed.attempts + 1, claimed.queued_at):
         return message.note_delivery(FAILED, outcome.reason)
     if was_taken_over(message):
         message.set_delivery(CANCELLED)
         return True
     message.set_delivery(QUEUED, outcome.reason)
-    message.delivery_at = waiting.queued_at  # since when it waits
+    message.delivery_at = claimed.queued_at  # since when it waits
     return True
 
 

@@ -165,7 +165,7 @@ def analyze() -> None:
         db.session.remove()
 
 
-class Batch(NamedTuple):
+class RecordBatch(NamedTuple):
     """The records of a transaction, the rows that they are, and where in the file they end."""
 
     records: list[Record]
@@ -173,19 +173,19 @@ class Batch(NamedTuple):
     end: int
 
 
-def batches(work: Import) -> Iterator[Batch]:
+def batches(work: Import) -> Iterator[RecordBatch]:
     """Yield the records for each transaction; raise ClickException for another encoding."""
     try:
         records = work.records()
         while batch := [*islice(records, BATCH)]:
-            yield Batch(batch, [load(work, record) for record in batch], work.file.position)
+            yield RecordBatch(batch, [load(work, record) for record in batch], work.file.position)
     except UnicodeError:
         file = work.file
         why = f"{file.path} is not in {file.encoding}: name its --encoding."
         raise click.ClickException(why) from None
 
 
-def ahead(found: Iterator[Batch]) -> Iterator[Batch]:
+def ahead(found: Iterator[RecordBatch]) -> Iterator[RecordBatch]:
     """Yield batches, each of which is read while the database stores the one before."""
     with ThreadPoolExecutor(1) as reader:
         following = reader.submit(next, found, None)
@@ -194,7 +194,7 @@ def ahead(found: Iterator[Batch]) -> Iterator[Batch]:
             yield batch
 
 
-def store_batch(work: Import, batch: Batch) -> None:
+def store_batch(work: Import, batch: RecordBatch) -> None:
     """Store rows in one transaction, and note what has become of each."""
     store_rows(work.kind, work.source, batch.rows)
     if work.dry_run:
