@@ -1,5 +1,6 @@
 """The inbox against a plain model of it, after every step of random histories."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -7,13 +8,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.conftest import Caller, make_conversation, make_user
+from tests.conftest import Caller, make_client, make_conversation, make_user
 
 CHATS = 2
 ACTIONS = ("client", "user", "bot", "note", "read", "unread", "takeover", "handoff", "return")
 STEPS = st.tuples(
     st.integers(0, CHATS - 1),
-    st.sampled_from((*ACTIONS, "close", "open", "assign", "release", "delete")),
+    st.sampled_from((*ACTIONS, "close", "open", "assign", "release", "delete", "merge")),
     st.integers(0, 8),  # which message, counted from the first
     st.booleans(),  # which of two people
 )
@@ -24,6 +25,8 @@ class Chat:
     """What a conversation should show."""
 
     number: int
+    client_id: int
+    moved: int  # when it moved to the top of the list: at which step of all
     senders: dict[int, str] = field(default_factory=dict)  # of all but notes, by message
     read_up_to: int = 0
     assigned_to: int | None = None
@@ -53,7 +56,8 @@ class Desk:
 
     def __init__(self, people: list[Caller]) -> None:
         self.people = people
-        self.chats = [Chat(make_conversation().conversation_id) for _ in range(CHATS)]
+        new = (make_conversation() for _ in range(CHATS))
+        self.chats = [Chat(row.conversation_id, row.client_id, n) for n, row in enumerate(new)]
         self.ids: dict[int, list[int]] = {chat.number: [] for chat in self.chats}
 
     def take(self, chat: Chat, action: str, which: int, caller: Caller) -> None:
@@ -69,12 +73,29 @@ class Desk:
             chat.hand_over(to_bot=action == "return")
             if action == "takeover":
                 chat.assigned_to = chat.assigned_to or caller.user.user_id
+        elif action == "merge":
+            self.merge(chat.client_id, caller)
         elif action in ("close", "open", "assign", "release"):
+            if (action, chat.active) in (("close", True), ("open", False)):
+                self.move(chat)
             chat.active = action != "close" and (action == "open" or chat.active)
             if action in ("assign", "release"):
                 chat.assigned_to = caller.user.user_id if action == "assign" else None
             body = {"active": chat.active, "assigned_to": chat.assigned_to}
             assert caller.patch(path, json=body).status_code == 200
+
+    def move(self, chat: Chat) -> None:
+        """Let a conversation be the first of the list."""
+        chat.moved = 1 + max(each.moved for each in self.chats)
+
+    def merge(self, client_id: int, caller: Caller) -> None:
+        """Merge a client into that of another conversation, or into a new one."""
+        others = [chat.client_id for chat in self.chats if chat.client_id != client_id]
+        into = others[0] if others else make_client().client_id
+        merged = caller.post(f"/api/clients/{client_id}/merge", json={"into": into})
+        assert (merged.status_code, merged.json["merged_into"]) == (200, into)
+        for chat in self.chats:
+            chat.client_id = into if chat.client_id == client_id else chat.client_id
 
     @staticmethod
     def body(action: str) -> dict[str, Any]:
@@ -94,6 +115,7 @@ class Desk:
         self.ids[chat.number].append(number)
         if action == "note":
             return
+        self.move(chat)
         chat.senders[number] = action
         if action == "user":
             chat.read_up_to = number
@@ -116,11 +138,14 @@ class Desk:
     def check(self) -> None:
         """Compare what is shown with the model."""
         caller = self.people[0]
-        shown = {row["conversation_id"]: row for row in caller.get("/api/conversations").json}
+        ours = f"/api/conversations?conversation_id={','.join(map(str, self.ids))}"
+        shown = {row["conversation_id"]: row for row in caller.get(ours).json}
+        assert [*shown] == self.order(lambda chat: -chat.moved)
         for chat in self.chats:
             row, number = shown[chat.number], chat.waiting_for
             message = f"/api/conversations/{chat.number}/messages/{number}"
             assert row == row | {
+                "client_id": chat.client_id,
                 "unread_count": chat.unread,
                 "read_up_to": chat.read_up_to or None,
                 "waiting_since": number and caller.get(message).json["created_at"],
@@ -129,12 +154,20 @@ class Desk:
                 "handled_by_bot": chat.by_bot,
                 "turn": chat.turn,
             }
+        waiting = caller.get(f"{ours}&waiting=true&sort=waiting_since").json
+        by_time = self.order(lambda chat: chat.waiting_for)
+        assert [row["conversation_id"] for row in waiting] == by_time
         summary = caller.get("/api/summary").json
         unread = caller.get("/api/conversations?unread=true&limit=200").json
         assert summary["unread_messages"] == sum(row["unread_count"] for row in unread)
         for name, query in (("waiting", "waiting=true"), ("unassigned", "assigned_to=none")):
             found = caller.get(f"/api/conversations?active=true&limit=200&{query}").json
             assert summary["conversations"][name] == len(found)
+
+    def order(self, key: Callable[[Chat], int | None]) -> list[int]:
+        """Return the numbers of the conversations that have this key, in its order."""
+        found = [(value, chat.number) for chat in self.chats if (value := key(chat)) is not None]
+        return [number for _, number in sorted(found)]
 
 
 @pytest.fixture
