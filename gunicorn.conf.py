@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from importlib import import_module
 from logging.config import dictConfig
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 from gunicorn import glogging, util
@@ -169,8 +170,20 @@ def pre_fork(server: Any, worker: Any) -> None:
 
 
 def post_worker_init(worker: Any) -> None:
-    """Let requests that wait for changes be answered when their worker stops."""
+    """Let requests that wait for changes be answered when their worker stops, and connect."""
     worker.wsgi.extensions["waiting"].is_stopping = lambda: not worker.alive
+    Thread(target=connect, args=(worker.wsgi,), daemon=True).start()
+
+
+def connect(app: Any) -> None:
+    """Open the first connection before a request does: `restore` refuses while there is one."""
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from omnidesk.db.request_deadline import within_deadline
+    from omnidesk.health import database_problem
+
+    with app.app_context(), within_deadline(), suppress(SQLAlchemyError, OSError):
+        database_problem()
 
 
 def worker_exit(server: Any, _worker: Any) -> None:

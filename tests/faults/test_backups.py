@@ -142,6 +142,18 @@ def test_a_backup_beside_writers_has_all_that_was_stored_before_it(desk: Desk) -
     assert max(found) < max(ids)
 
 
+def test_a_server_that_nobody_has_asked_for_anything_is_not_restored(desk: Desk) -> None:
+    target = desk.folder / "desk.backup"
+    desk.run("backup", str(target))
+
+    with gunicorn(desk.settings, desk.folder):
+        time.sleep(1)  # it connects once it answers
+        done = flask(desk.settings, "restore", str(target), "--yes")
+
+    assert done.returncode == 1
+    assert "is in use: stop the server" in done.stderr
+
+
 def test_a_backup_that_is_killed_leaves_the_one_before_and_the_next_one_works(desk: Desk) -> None:
     folder = desk.folder / "backups"
     folder.mkdir()

@@ -154,7 +154,11 @@ def test_a_read_only_database_is_written_again_once_it_is_mended(
         reads = {desk.read() for _ in range(8)}
         path.chmod(mode)
 
-        assert (ready, writes) == (503, {503})
+        assert ready == 503
+        if closed == "folder":  # SQLite needs it to make files, which are there while it is open
+            assert writes <= {201, 503}
+        else:
+            assert writes == {503}
         assert reads <= {200, 503}
         eventually(desk.ready, 200)
         eventually(desk.read, 200)
