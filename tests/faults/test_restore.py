@@ -30,6 +30,7 @@ from tests.conftest import (
     on_sqlite,
 )
 from tests.faults.test_backup_folder import poor_role
+from tests.postgres import free_port
 from tests.test_caches import TICKET, Desk, assert_strangers, desk
 
 __all__ = ["desk", "poor_role"]
@@ -97,7 +98,7 @@ def test_a_restored_database_is_as_it_was_and_another_one_to_everybody(desk: Des
 def kept_names(desk: Desk, kept: str) -> list[str]:
     """Return the names of all clients in the database that was kept."""
     if db.engine.name == "sqlite":
-        assert not [path for path in desk.folder.iterdir() if path.suffix in ("-wal", "-shm")]
+        assert [*desk.folder.glob(f"{Path(kept).name}*")] == [Path(kept)]
         with closing(sqlite3.connect(kept)) as connection:
             found = connection.execute("SELECT full_name FROM client ORDER BY client_id").fetchall()
             return [name for (name,) in found]
@@ -313,6 +314,18 @@ def test_the_database_itself_is_no_backup(desk: Desk) -> None:
     result = run(desk, "restore", str(again), "--yes")
 
     assert "is the database itself" in result.output
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True, scope="session")
+def test_a_server_that_is_away_is_told(desk: Desk, app_with: Any) -> None:
+    desk.begin()
+    path = back_up(desk)
+    away = app_with(DATABASE_URL=f"postgresql://desk@127.0.0.1:{free_port()}/desk")
+
+    result = Context().run(away.test_cli_runner().invoke, args=["restore", str(path), "--yes"])
+
+    assert result.exit_code == 1
+    assert "Connection refused" in result.output
 
 
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True, scope="session")

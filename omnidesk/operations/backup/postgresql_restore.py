@@ -47,12 +47,17 @@ def check(file: Path) -> None:
 
 @contextmanager
 def elsewhere(url: URL) -> Iterator[Connection]:
-    """Yield a connection to another database of the same server; raise ClickException for none."""
+    """Yield a connection to another database of the same server.
+
+    Raises ClickException where there is none, and the server's own error where it does not answer.
+    """
     for name in OTHER_DATABASES:
         if name != url.database and can_connect(url.set(database=name)):
             with session(url.set(database=name)) as connection:
                 yield connection
             return
+    with session(url):
+        pass
     raise click.ClickException(
         "Restoring needs a connection to the database postgres or template1, too."
     )

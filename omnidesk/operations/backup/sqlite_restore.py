@@ -130,11 +130,12 @@ def keep_owner(partial: PartialFile, database: Path) -> None:
 def put_aside(database: Path, old: sqlite3.Connection | None) -> Path:
     """Link the old file under a second name, with all that is in its `-wal`; return it."""
     kept = database.with_name(f"{database.name}.{utcnow():{backups.TIME}}")
-    if old:
-        old.execute("PRAGMA journal_mode=DELETE")  # which leaves nothing beside it
+    # Then it needs nothing beside it. What SQLite cannot read is kept with what lies there.
+    is_alone = old and old.execute("PRAGMA journal_mode=DELETE").fetchone() == ("delete",)
     os.link(database, kept)
-    for suffix in LEFT_BESIDE:  # of a file that SQLite cannot read
+    for suffix in LEFT_BESIDE:
         with suppress(FileNotFoundError):
-            Path(f"{database}{suffix}").rename(f"{kept}{suffix}")
+            beside = Path(f"{database}{suffix}")
+            beside.unlink() if is_alone else beside.rename(f"{kept}{suffix}")
     sync_folder(database.parent)
     return kept
