@@ -240,6 +240,18 @@ def test_rows_that_are_wrong_are_found(
     assert found(desk) == [finding]
 
 
+def test_a_newer_schema_is_found_with_its_cure(
+    desk: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(migrations, "revision", lambda: "9999_later")
+
+    with desk.app_context():
+        (finding,) = [each for each in diagnose().findings if each.check == "schema"]
+
+    assert finding.problem.endswith(f"is newer than this code ({migrations.NEWEST}).")
+    assert finding.cure.startswith("Install the newer code, or ")
+
+
 def test_changes_that_should_be_pruned_are_found(
     app_with: Any, desk: Flask, healthy: dict[str, Any]
 ) -> None:

@@ -72,7 +72,8 @@ def schema() -> Iterator[Finding]:
     """Find a schema that is not the newest, and how long it takes to make it so."""
     plan = upgrade_plan.plan()
     if plan.fault:
-        yield Finding("schema", FAULT, *plan.fault.split(": ", 1))
+        problem, cure = plan.fault.split(": ", 1)
+        yield Finding("schema", FAULT, sentence(problem), cure[0].upper() + cure[1:])
     elif plan.pending:
         problem = f"It is at {plan.revision}, and {len(plan.pending)} migrations are pending."
         cure = f"Run init-db, which takes about {plan.duration}; see init-db --plan."
