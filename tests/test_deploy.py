@@ -99,6 +99,19 @@ def test_every_command_that_is_run_exists() -> None:
     assert run_by_units | run_by_compose <= known
 
 
+@pytest.mark.parametrize("page", ["README.md", "docs/operations/postgresql.md"])
+def test_the_role_that_is_made_may_do_what_a_backup_needs(page: str) -> None:
+    assert "sudo -u postgres createuser --createdb omnidesk\n" in read(page)
+
+
+def test_commands_know_the_proxies_that_the_unit_trusts() -> None:
+    (trusted,) = re.findall(
+        "^Environment=(TRUSTED_PROXIES=.*)$", read("deploy/omnidesk.service"), re.MULTILINE
+    )
+
+    assert rf"\n{trusted}\n" in read("README.md"), "they read no unit, but /etc/omnidesk.env"
+
+
 def test_the_containerfile_has_no_known_mistakes() -> None:
     assert run(BIN / "hadolint", DEPLOY / "Containerfile") == ""
 
