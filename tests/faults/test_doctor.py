@@ -17,6 +17,7 @@ from omnidesk.channels.models import Channel
 from omnidesk.db import db, utcnow
 from omnidesk.operations import counts, upgrade_plan
 from omnidesk.operations.backup import backups
+from omnidesk.operations.backup.backing_up import back_up
 from omnidesk.operations.doctor import database_checks
 from omnidesk.operations.doctor.diagnosis import diagnose
 from omnidesk.operations.doctor.findings import FAULT, WARNING
@@ -53,7 +54,7 @@ def desk(app_with: Any, healthy: dict[str, Any]) -> Iterator[Flask]:
     """A desk with a backup, on which nothing is wrong."""
     app: Flask = app_with(**healthy)
     with app.app_context():
-        backups.new_path(Path(healthy["BACKUP_DIR"])).touch()
+        back_up(Path(healthy["BACKUP_DIR"]), None)
         yield app
         db.session.remove()
 
@@ -289,6 +290,33 @@ def test_an_old_backup_is_found(
     assert found(desk) == [("backup", level)]
 
 
+def emptied(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def cut(path: Path) -> None:
+    os.truncate(path, path.stat().st_size * 2 // 3)
+
+
+def overwritten(path: Path) -> None:
+    with path.open("r+b") as file:
+        file.seek(path.stat().st_size // 2)
+        file.write(b"\xff" * 20_000)
+
+
+@pytest.mark.parametrize("damage", [emptied, cut, overwritten])
+def test_a_damaged_backup_is_found(
+    desk: Flask, healthy: dict[str, Any], damage: Callable[[Path], None]
+) -> None:
+    path = next(Path(healthy["BACKUP_DIR"]).glob(f"*{backups.suffix()}"))
+    damage(path)
+
+    (finding,) = diagnose().findings
+
+    assert (finding.check, finding.level) == ("backup", FAULT)
+    assert finding.problem.startswith(f"The newest backup, {path}, cannot be read: ")
+
+
 @on_sqlite
 def test_a_row_that_the_index_lacks_is_found_and_mended(desk: Flask) -> None:
     make_ticket()
@@ -363,8 +391,8 @@ def test_checks_that_cannot_be_made_are_named_and_the_others_are_made(
 ) -> None:
     broken = {"DATABASE_URL": f"sqlite:///{tmp_path}/broken.db", "PUBLIC_READS": ["tickets"]}
     with app_with(**(healthy | broken)).app_context():
-        backups.new_path(tmp_path).touch()
         migrations.upgrade()
+        back_up(tmp_path, None)
         write("DROP TABLE counter")
         findings = {finding.check: finding for finding in diagnose().findings}
 

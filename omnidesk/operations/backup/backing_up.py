@@ -74,6 +74,18 @@ def dump(partial: Any, progress: Any) -> Any:
     return postgresql_backup.back_up(partial, progress)
 
 
+def read_through(path: Path) -> None:
+    """Read a backup to its end; raise ClickException or an error of sqlite3's if it is damaged."""
+    if db.engine.name == "sqlite":
+        from omnidesk.operations.backup import sqlite_backup
+
+        sqlite_backup.read_through(path)
+    else:
+        from omnidesk.operations.backup import postgresql_backup
+
+        postgresql_backup.read_through(path, db.engine.url)
+
+
 def unused_path(folder: Path) -> Path:
     """Return the path of a backup that begins now, in the next second if there is one already."""
     while (path := backups.new_path(folder)).exists():

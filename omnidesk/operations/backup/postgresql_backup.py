@@ -77,6 +77,11 @@ def dump(connection: Connection, url: URL, partial: PartialFile) -> Contents:
         connection.exec_driver_sql("ROLLBACK")
 
 
+def read_through(path: Path, url: URL) -> None:
+    """Read all of a dump; raise ClickException where it is damaged."""
+    run("pg_restore", "--file=/dev/null", str(path), url=url)
+
+
 def restore(path: Path, url: URL, *options: str) -> None:
     """Restore a dump into an empty database; raise ClickException for the first error."""
     name = f"--dbname={url.database}"

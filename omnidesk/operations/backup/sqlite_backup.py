@@ -74,6 +74,15 @@ def check(path: Path, expected: Contents) -> None:
         expected.require(contents(connection))
 
 
+def read_through(path: Path) -> None:
+    """Read all pages of a backup; raise ClickException or sqlite3.Error where one is damaged."""
+    with closing(opened_read_only(path)) as connection:
+        connection.execute("SELECT version_num FROM alembic_version").fetchone()
+        (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+        if found != "ok":
+            raise click.ClickException(found)
+
+
 def opened_read_only(path: Path) -> sqlite3.Connection:
     """Return a connection to a file that nobody else writes."""
     uri = f"file:{quote(str(path.absolute()))}?mode=ro&immutable=1"

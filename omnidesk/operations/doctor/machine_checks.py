@@ -2,15 +2,18 @@
 
 import os
 import pwd
+import sqlite3
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+from click import ClickException
 from flask import current_app
 
 from omnidesk import migrations
 from omnidesk.db import db, sqlite
 from omnidesk.operations import upgrade_plan
+from omnidesk.operations.backup.backing_up import read_through
 from omnidesk.operations.backup.backups import age_text, newest_backup, size_text
 from omnidesk.operations.doctor.findings import FAULT, WARNING, Finding
 
@@ -62,7 +65,7 @@ def user_name(number: int) -> str:
 
 
 def backup() -> Iterator[Finding]:
-    """Find no backup, or one that is old; a file with a backup's name was checked."""
+    """Find no backup, or one that is old or damaged; when it got its name, it was not."""
     folder = current_app.config["BACKUP_DIR"]
     if not folder:
         problem = "BACKUP_DIR is not set, so nobody knows whether there is a backup."
@@ -73,7 +76,20 @@ def backup() -> Iterator[Finding]:
     if newest is None:
         problem = f"There is no backup of this database in {folder}."
         yield Finding("backup", FAULT, problem, "Run backup, and then daily.")
-    elif newest.age > OLD:
+        return
+    if damage := damage_of(newest.path):
+        problem = f"The newest backup, {newest.path}, cannot be read: {damage}."
+        yield Finding("backup", FAULT, problem, "Run backup, and look after its disk.")
+    if newest.age > OLD:
         problem = f"The newest backup, {newest.path}, is {age_text(newest.age)} old."
         cure = "See why none was made since."
         yield Finding("backup", FAULT if newest.age > TOO_OLD else WARNING, problem, cure)
+
+
+def damage_of(path: Path) -> str | None:
+    """Return why a backup cannot be read to its end, None where it can."""
+    try:
+        read_through(path)
+    except (ClickException, sqlite3.Error) as error:
+        return str(error).rstrip(".")
+    return None
