@@ -113,6 +113,18 @@ def test_a_provider_that_repeats_a_secret_is_not_quoted(admin: Caller) -> None:
 
 
 @pytest.mark.usefixtures("secrets")
+def test_no_part_of_a_secret_is_quoted(admin: Caller) -> None:
+    with Telegram() as telegram:
+        make_channel("telegram", **setup_of(telegram))
+        said = f'{{"ok": false, "description": "{"x" * 265}{telegram.token}"}}'
+        telegram.once(answer(401, said.encode()))
+
+        found = checks_of(admin)
+
+    assert found["provider"] == f"It answered with status 401: {'x' * 265}***"
+
+
+@pytest.mark.usefixtures("secrets")
 @pytest.mark.parametrize(
     ("base", "error"),
     [

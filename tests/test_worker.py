@@ -280,15 +280,17 @@ def test_a_final_refusal_fails_at_once_and_the_next_message_is_sent(desk: Desk) 
     assert desk.delivery(second) == ("sent", None)
 
 
-def test_a_secret_that_a_provider_repeats_is_stored_nowhere(desk: Desk) -> None:
+@pytest.mark.parametrize("before", ["Forbidden: ", "x" * 290, "x" * 999])
+def test_a_secret_that_a_provider_repeats_is_stored_nowhere(desk: Desk, before: str) -> None:
     message_id = desk.post(desk.conversation())
-    desk.telegram.once(refused((403, f"Forbidden: {desk.telegram.token} is no bot here")))
+    desk.telegram.once(refused((403, f"{before}{desk.telegram.token} is no bot here")))
 
     desk.work()
 
-    assert desk.delivery(message_id) == ("failed", "Forbidden: *** is no bot here")
+    kept = f"{before}*** is no bot here"[:300]
+    assert desk.delivery(message_id) == ("failed", kept)
     logged = [change.after for change in db.session.scalars(select(Change))]
-    assert not [text for text in logged if text and desk.telegram.token in text]
+    assert not [text for text in logged if text and desk.telegram.token[:10] in text]
 
 
 def test_of_an_erased_clients_message_no_error_is_kept(desk: Desk) -> None:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from omnidesk.egress import Answer
 
 Whose = Literal["chat", "channel"]
-MAX_REASON = 300  # code points of what a provider says
+MAX_REASON = 300  # code points that are kept of what a provider says
 
 
 @dataclass(frozen=True)
@@ -108,10 +108,10 @@ def refuse_constant(name: str) -> None:
 
 
 def said(*texts: object) -> str:
-    """Return the first text of a provider's that says something, on one line and not too long."""
+    """Return the first text of a provider's that says something, on one line."""
     for text in texts:
         if isinstance(text, str) and (line := " ".join(printable(text).split())):
-            return line[:MAX_REASON]
+            return line
     return "No reason was given."
 
 

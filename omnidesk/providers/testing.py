@@ -12,7 +12,7 @@ from time import time_ns
 from omnidesk.channels.models import Channel
 from omnidesk.channels.setups import SETUPS
 from omnidesk.egress import Answer, NoAnswer, NotConnected, Rules, connect
-from omnidesk.providers.outgoing import NotConfigured, Request, object_in, said
+from omnidesk.providers.outgoing import MAX_REASON, NotConfigured, Request, object_in, said
 from omnidesk.providers.webhook.sending import key_of, signed
 
 # Together less than 15 s, also with the time that a lookup takes.
@@ -74,7 +74,8 @@ def refusal(channel: Channel, answer: Answer) -> str:
     error = found.get("error")
     told = error.get("message") if isinstance(error, dict) else found.get("description")
     status = f"It answered with status {answer.status}"
-    return channel.without_secrets(f"{status}: {said(told)}" if told else f"{status}.")
+    reason = channel.without_secrets(f"{status}: {said(told)}" if told else f"{status}.")
+    return reason[:MAX_REASON]
 
 
 def telegram_request(channel: Channel) -> Request:

@@ -1,14 +1,17 @@
 """What became of a message that was sent to a provider, stored."""
 
+from dataclasses import replace
+
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
+from omnidesk.channels.models import Channel
 from omnidesk.clients.models import Client
 from omnidesk.conversations.deliveries import CANCELLED, FAILED, QUEUED, SENDING, SENT, UNKNOWN
 from omnidesk.conversations.messages import Message
 from omnidesk.conversations.models import Conversation
 from omnidesk.db import db
-from omnidesk.providers.outgoing import Outcome, Refused, Sent, TryAgain
+from omnidesk.providers.outgoing import MAX_REASON, Outcome, Refused, Sent, TryAgain
 from omnidesk.worker.outbox import LEASES, ClaimedMessage, log, release
 from omnidesk.worker.retries import delay_after, is_over
 from omnidesk.worker.transactions import in_time
@@ -17,6 +20,7 @@ from omnidesk.worker.transactions import in_time
 @in_time()
 def record(claimed: ClaimedMessage, outcome: Outcome) -> None:
     """Note what became of a message and give its conversation back; commit it."""
+    outcome = kept(outcome, claimed.channel)
     try:
         store(claimed, outcome)
     except IntegrityError:  # another message of the conversation has its id
@@ -45,15 +49,18 @@ def store(claimed: ClaimedMessage, outcome: Outcome) -> None:
         release(claimed.conversation_id, claimed.lease)
 
 
-def shown_error(message: Message, claimed: ClaimedMessage) -> str | None:
-    """Return the error of a message without secrets; None where its client was erased."""
-    if message.delivery_error is None:
-        return None
+def kept(outcome: Outcome, channel: Channel) -> Outcome:
+    """Return what became of a message with a reason that has no secrets and is not too long."""
+    if isinstance(outcome, Sent):
+        return outcome
+    return replace(outcome, reason=channel.without_secrets(outcome.reason)[:MAX_REASON])
+
+
+def is_erased(message: Message) -> bool:
+    """Return whether the client of a message was erased."""
     theirs = select(Client.erasure).join(Conversation, Conversation.client_id == Client.client_id)
     erasure = theirs.where(Conversation.conversation_id == message.conversation_id)
-    if db.session.scalar(erasure) is not None:
-        return None
-    return claimed.channel.without_secrets(message.delivery_error)
+    return db.session.scalar(erasure) is not None
 
 
 def note(message: Message, claimed: ClaimedMessage, outcome: Outcome) -> None:
@@ -69,7 +76,8 @@ def note(message: Message, claimed: ClaimedMessage, outcome: Outcome) -> None:
     else:
         changed = message.note_delivery(UNKNOWN, outcome.reason)
     if changed:
-        message.delivery_error = shown_error(message, claimed)
+        if message.delivery_error is not None and is_erased(message):
+            message.delivery_error = None
         fields = {"message_id": message.message_id, "channel_id": claimed.channel.channel_id}
         log(str(message.delivery_state), message.delivery_error, **fields)
 
