@@ -1,5 +1,6 @@
 """What becomes of deliveries: sent, tried again, failed; and of webhooks that fail for long."""
 
+import sqlite3
 from datetime import datetime, timedelta
 from threading import Event
 from typing import Any
@@ -7,14 +8,14 @@ from typing import Any
 import pytest
 from sqlalchemy import delete, func, select, update
 
-from omnidesk.db import db, utcnow
+from omnidesk.db import db, sqlite, utcnow
 from omnidesk.db.change_log import Change
 from omnidesk.webhooks.deliveries import WebhookDelivery
 from omnidesk.webhooks.making import make_deliveries
 from omnidesk.webhooks.models import OLDEST_PENDING, Webhook
 from omnidesk.webhooks.queue import WebhookQueue
 from omnidesk.webhooks.sending import BATCH, JITTER, SCHEDULE
-from tests.conftest import Caller, make_client, reload
+from tests.conftest import Caller, make_client, on_sqlite, reload
 from tests.names import Names
 from tests.receivers import Receiver, answer, drip, hang, receiver, redirect
 from tests.webhooks import deliveries, make_due, make_webhook, told, work
@@ -275,6 +276,19 @@ def test_many_are_claimed_together_and_shared_among_threads(webhook: Webhook) ->
     batches = queue.claim(webhook.webhook_id, 3)
 
     assert [len(batch.deliveries) for batch in batches] == [34, 34, 34]
+
+
+@on_sqlite
+def test_nothing_is_locked_to_look_for_what_is_due_too_late(webhook: Webhook) -> None:
+    db.session.remove()
+    writer = sqlite3.connect(str(db.engine.url.database), isolation_level=None)
+    writer.execute("BEGIN IMMEDIATE")
+
+    with sqlite.waiting_at_most(0.1):
+        found = WebhookQueue(Event()).due()
+
+    assert found == []
+    writer.close()
 
 
 def test_a_clock_that_was_set_back_delays_nothing(webhook: Webhook, there: Receiver) -> None:

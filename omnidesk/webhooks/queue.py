@@ -8,6 +8,7 @@ from time import monotonic
 from sqlalchemy import select
 
 from omnidesk.db import db
+from omnidesk.db.statements import Statement
 from omnidesk.webhooks import sending
 from omnidesk.webhooks.deliveries import PRUNED_AT_ONCE, WebhookDelivery
 from omnidesk.webhooks.making import make_deliveries
@@ -16,6 +17,7 @@ from omnidesk.webhooks.sending import DUE, LEASES, Batch
 
 PRUNE_SECONDS = 5.0  # in which others of the worker's wait
 MEND_SECONDS = 30.0
+WEBHOOKS = Statement(select(Webhook.webhook_id))
 
 
 class WebhookQueue:
@@ -61,10 +63,12 @@ class WebhookQueue:
 
 
 def mend_all() -> None:
-    """Bring back what is due too late, as the clock was set back, and commit."""
-    for webhook_id in db.session.scalars(select(Webhook.webhook_id)).all():
-        LEASES.mend(webhook_id)
-    db.session.commit()
+    """Bring back what is due too late, as the clock was set back, and commit.
+
+    Where nothing is, it only reads: on SQLite, others write meanwhile.
+    """
+    if sum(LEASES.mend(webhook_id) for (webhook_id,) in WEBHOOKS.fetch()):
+        db.session.commit()
 
 
 def prune_some() -> bool:
