@@ -1,6 +1,7 @@
 """Webhooks for tests: rows, and a worker's work without a worker."""
 
 from collections.abc import Sequence
+from datetime import timedelta
 from threading import Event
 from typing import Any
 
@@ -54,7 +55,7 @@ def deliveries(webhook: Webhook) -> Sequence[WebhookDelivery]:
 
 
 def make_due() -> None:
-    """Let all that waits be due now."""
-    waits = WebhookDelivery.due_at.is_not(None)
-    db.session.execute(update(WebhookDelivery).where(waits).values(due_at=utcnow()))
+    """Let all that waits be due."""
+    waits, before = WebhookDelivery.due_at.is_not(None), utcnow() - timedelta(seconds=1)
+    db.session.execute(update(WebhookDelivery).where(waits).values(due_at=before))
     db.session.commit()
