@@ -34,8 +34,11 @@ from tests.conftest import (
     on_sqlite,
     save,
 )
+from tests.faults.test_backup_folder import poor_role, without_programs
 from tests.postgres import free_port
 from tests.test_cli import run
+
+__all__ = ["poor_role", "without_programs"]  # fixtures
 
 
 @pytest.fixture
@@ -315,6 +318,28 @@ def test_a_damaged_backup_is_found(
 
     assert (finding.check, finding.level) == ("backup", FAULT)
     assert finding.problem.startswith(f"The newest backup, {path}, cannot be read: ")
+
+
+@on_postgresql
+def test_a_role_that_may_not_create_databases_is_found_before_a_backup_fails(
+    app_with: Any, desk: Flask, healthy: dict[str, Any], database_url: str, poor_role: str
+) -> None:
+    url = database_url.replace("desk@", f"{poor_role}@")
+
+    with app_with(**healthy, DATABASE_URL=url).app_context():
+        (finding,) = diagnose().findings
+        db.session.remove()
+
+    assert (finding.check, finding.level) == ("dumps", FAULT)
+    assert finding.cure == 'Run ALTER ROLE "poor" CREATEDB as an administrator.'
+
+
+@on_postgresql
+@pytest.mark.usefixtures("without_programs")
+def test_missing_programs_are_found_before_a_backup_fails(desk: Flask) -> None:
+    problems = [finding.problem for finding in diagnose().findings]
+
+    assert problems == ["pg_dump was not found.", "pg_restore was not found."]
 
 
 @on_sqlite

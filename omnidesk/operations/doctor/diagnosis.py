@@ -39,6 +39,7 @@ CHECKS: tuple[Check, ...] = (
     database_checks.search,
     database_checks.retention,
     machine_checks.backup,
+    machine_checks.dumps,
     sending_checks.worker,
     sending_checks.channel_secrets,
 )

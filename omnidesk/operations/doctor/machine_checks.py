@@ -7,18 +7,22 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from click import ClickException
+import click
 from flask import current_app
+from sqlalchemy import text
 
 from omnidesk import migrations
 from omnidesk.db import db, sqlite
+from omnidesk.db.session import READ
 from omnidesk.operations import upgrade_plan
+from omnidesk.operations.backup import postgresql_programs
 from omnidesk.operations.backup.backing_up import read_through
 from omnidesk.operations.backup.backups import age_text, newest_backup, size_text
 from omnidesk.operations.doctor.findings import FAULT, WARNING, Finding
 
 OLD = 2 * 86_400  # seconds; of a backup that is made daily
 TOO_OLD = 8 * 86_400
+ROLE = "SELECT rolname, rolcreatedb OR rolsuper FROM pg_roles WHERE rolname = current_user"
 
 
 def disk() -> Iterator[Finding]:
@@ -90,6 +94,24 @@ def damage_of(path: Path) -> str | None:
     """Return why a backup cannot be read to its end, None where it can."""
     try:
         read_through(path)
-    except (ClickException, sqlite3.Error) as error:
+    except (click.ClickException, sqlite3.Error) as error:
         return str(error).rstrip(".")
     return None
+
+
+def dumps() -> Iterator[Finding]:
+    """Find a role or programs with which PostgreSQL's backups cannot be made and checked."""
+    if db.engine.name != "postgresql" or not current_app.config["BACKUP_DIR"]:
+        return
+    with db.engines[READ].connect() as connection:
+        role, may_create = connection.execute(text(ROLE)).one()
+    if not may_create:
+        problem = f'The role "{role}" may not create databases, which the check of a backup needs.'
+        cure = f'Run ALTER ROLE "{role}" CREATEDB as an administrator.'
+        yield Finding("dumps", FAULT, problem, cure)
+    for program in ("pg_dump", "pg_restore"):
+        try:
+            postgresql_programs.find(program)
+        except click.ClickException:
+            cure = "Install postgresql-client."
+            yield Finding("dumps", FAULT, f"{program} was not found.", cure)
