@@ -48,9 +48,10 @@ def settings(database_url: str, reads: str = OPEN, limit: str = COUNTED) -> dict
 def run(checkout: Path, database_url: str, *command: str) -> None:
     """Run a program of a checkout's virtual environment on a database; raise if it fails."""
     program, *arguments = command
+    development = {"OMNIDESK_ENV": "development"}  # in which `seed` does not ask
     subprocess.run(
         [checkout / ".venv" / "bin" / program, *arguments],
-        env=environ(settings(database_url)),
+        env=environ(settings(database_url) | development),
         cwd=checkout,
         check=True,
         stdout=subprocess.DEVNULL,

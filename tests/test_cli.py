@@ -228,7 +228,8 @@ def test_a_user_with_a_fault_is_not_created(
 
 
 @pytest.mark.parametrize(
-    "command", [["create-user", "boss", "--password", PASSWORD], ["seed", "--tickets", "1"]]
+    "command",
+    [["create-user", "boss", "--password", PASSWORD], ["seed", "--tickets", "1", "--yes"]],
 )
 def test_a_command_before_init_db_says_so_in_one_line(tmp_path: Path, command: list[str]) -> None:
     settings = {"SECRET_KEY": "k" * 48, "DATABASE_URL": f"sqlite:///{tmp_path}/new.db"}
@@ -260,6 +261,33 @@ def test_seeds_are_as_many_as_asked_for_and_of_every_kind(app: Any, agent: Calle
     assert summary["tickets"]["overdue"] > 0 < summary["tickets"]["unassigned"]
     assert len(agent.get("/api/tickets?limit=200").json) == 200
     assert make_client().client_id == count(Client)
+
+
+def test_seeds_are_told_by_table_and_none_of_their_users_can_log_in(
+    app: Any, anybody: Caller
+) -> None:
+    result = run(app, "seed", "--tickets", "30", "--comments", "7")
+
+    assert result.output.splitlines()[-1] == (
+        "Rows that were added, by table: app_user 20, client 2, ticket 30, comment 7."
+    )
+    for password in ("none", demo.PASSWORD):
+        credentials = {"username": "agent-1", "password": password}
+        assert anybody.post("/api/login", json=credentials).status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("options", "answer", "added"),
+    [([], "", 0), ([], "n\n", 0), ([], "y\n", 5), (["--yes"], "", 5)],
+)
+def test_made_up_rows_are_not_added_in_production_unasked(
+    app_with: Any, options: list[str], answer: str, added: int
+) -> None:
+    result = run(app_with(ENV="production"), "seed", "--tickets", "5", *options, input=answer)
+
+    assert ("in production?" in result.output) == (not options)
+    assert result.exit_code == int(added == 0)
+    assert count(Ticket) == added
 
 
 def test_seeds_are_the_same_for_the_same_random_seed(

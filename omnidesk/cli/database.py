@@ -12,6 +12,7 @@ from omnidesk.db import db
 from omnidesk.http.idempotency import IdempotencyKey
 from omnidesk.http.rate_limits.storage import RateLimitWindow
 from omnidesk.operations import change_log, counts, text_index, upgrade_plan
+from omnidesk.operations.backup import restoring
 from omnidesk.webhooks.queue import prune_some
 
 
@@ -35,6 +36,7 @@ def init_db(demo: bool, reset: bool, plan: bool, create: bool) -> None:
     if not create and db.engine.name == "sqlite" and migrations.revision() is None:
         raise click.ClickException(f"{db.engine.url.database} is empty.")
     if reset:
+        restoring.refuse_others()
         counts = migrations.drop_all()
         rows = ", ".join(f"{table} {count}" for table, count in counts.items() if count)
         click.echo(f"Deleted everything in {db.engine.url}. Rows by table: {rows or 'none'}.")
@@ -66,12 +68,18 @@ def show_plan() -> None:
 @click.option("--messages", type=click.IntRange(0), default=0, help="How many messages to add.")
 @click.option("--events", type=click.IntRange(0), default=0, help="How many events to add.")
 @click.option("--random-seed", default=7, show_default=True, help="The same gives the same rows.")
+@click.option("--yes", is_flag=True, help="Do not ask, in production.")
 @with_appcontext
-def seed(tickets: int, comments: int, messages: int, events: int, random_seed: int) -> None:
+def seed(yes: bool, **options: int) -> None:
     """Fill the database with realistic rows, to try it at your size."""
     from omnidesk.sample_data import bulk
 
-    bulk.fill(tickets, messages, events, random_seed, comments)
+    if current_app.config["ENV"] == "production" and not yes:
+        rows = "users, clients and other rows that are made up"
+        click.confirm(f"Add {rows} to {restoring.database_name()}, in production?", abort=True)
+    added = bulk.fill(**options)
+    rows = ", ".join(f"{table} {count}" for table, count in added.items() if count)
+    click.echo(f"Rows that were added, by table: {rows or 'none'}.")
 
 
 @click.command(cls=DeskCommand)

@@ -22,20 +22,28 @@ from omnidesk.tickets.models import Ticket
 from omnidesk.users.models import User
 
 BATCH = 10_000  # rows of a statement
+ADDED = (User, Client, Ticket, Comment, Conversation, Message, Event)
 
 
-def fill(tickets: int, messages: int, events: int, random_seed: int, comments: int = 0) -> None:
-    """Add that many rows, with the users, clients and conversations they need."""
+def fill(
+    tickets: int, messages: int, events: int, random_seed: int, comments: int = 0
+) -> dict[str, int]:
+    """Add that many rows, with the users, clients and conversations they need.
+
+    Return how many rows of each table were added.
+    """
     rng = Random(random_seed)  # noqa: S311 - repeatable, not secret
     users = add(User, 20 if tickets else 0, rng)
     clients = add(Client, max(tickets, messages) // 20 + 1, rng)
     rows = add(Ticket, tickets, rng, clients=clients, users=users)
     tag(rows, rng)
-    add(Comment, comments if tickets else 0, rng, tickets=rows, users=users)
+    remarks = add(Comment, comments if tickets else 0, rng, tickets=rows, users=users)
     chats = add(Conversation, (messages + 19) // 20, rng, clients=clients, users=users)
-    add(Message, messages, rng, chats=chats)
+    texts = add(Message, messages, rng, chats=chats)
     update_conversations(chats)
-    add(Event, events, rng, tickets=rows, users=users)
+    meetings = add(Event, events, rng, tickets=rows, users=users)
+    added = (users, clients, rows, remarks, chats, texts, meetings)
+    return {model.__tablename__: len(ids) for model, ids in zip(ADDED, added, strict=True)}
 
 
 def add(model: type[Base], count: int, rng: Random, **others: range) -> range:

@@ -258,7 +258,10 @@ def somebody_connected(desk: Desk) -> Iterator[None]:
         other.communicate(b"\n")
 
 
-def test_a_database_that_somebody_has_open_is_left_alone(desk: Desk) -> None:
+@pytest.mark.parametrize(
+    "command", [["restore", "{backup}", "--yes"], ["init-db", "--demo", "--reset"]], ids=str
+)
+def test_a_database_that_somebody_has_open_is_left_alone(desk: Desk, command: list[str]) -> None:
     desk.begin()
     path = back_up(desk)
     make_client(full_name="Now")
@@ -266,10 +269,11 @@ def test_a_database_that_somebody_has_open_is_left_alone(desk: Desk) -> None:
     dispose_engines()
 
     with somebody_connected(desk):
-        result = run(desk, "restore", str(path), "--yes")
+        result = run(desk, *(part.format(backup=path) for part in command))
 
     assert result.exit_code == 1
     assert REFUSED in result.output
+    assert len(result.output.splitlines()) == 1
     assert names() == ["Now"]
     assert_nothing_left(desk)
 

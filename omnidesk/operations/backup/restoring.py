@@ -19,6 +19,20 @@ def check(file: Path) -> None:
         postgresql_restore.check(file)
 
 
+def refuse_others() -> None:
+    """Raise ClickException while somebody else has the database open."""
+    drop_idle_connections()
+    if db.engine.name == "sqlite":
+        from omnidesk.operations.backup import sqlite_restore
+
+        sqlite_restore.refuse_others()
+    else:
+        from omnidesk.operations.backup import postgresql_programs, postgresql_restore
+
+        with postgresql_programs.session(db.engine.url) as connection:
+            postgresql_restore.refuse_others(connection, db.engine.url)
+
+
 def restore(file: Path) -> str | None:
     """Restore a backup; return the name under which is kept what was there, if there was anything.
 

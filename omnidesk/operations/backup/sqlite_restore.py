@@ -35,13 +35,18 @@ UNREADABLE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 def check(file: Path) -> None:
     """Raise ClickException for a file that is no database, or while another process has ours."""
     database = database_path()
-    if database.exists():
-        if file.samefile(database):
-            raise click.ClickException(f"{file} is the database itself.")
-        if files_at(str(database)).is_open_elsewhere():
-            raise click.ClickException(IN_USE.format(database))
+    if database.exists() and file.samefile(database):
+        raise click.ClickException(f"{file} is the database itself.")
+    refuse_others()
     with closing(opened(file)) as source:
         sqlite_backup.contents(source)
+
+
+def refuse_others() -> None:
+    """Raise ClickException while another process has the database open."""
+    database = database_path()
+    if database.exists() and files_at(str(database)).is_open_elsewhere():
+        raise click.ClickException(IN_USE.format(database))
 
 
 def database_path() -> Path:
