@@ -205,6 +205,51 @@ def test_a_user_is_created_who_can_log_in(app: Any, anybody: Caller) -> None:
     assert login.json["user"]["role"] == "admin"
 
 
+def test_a_lost_password_is_replaced(app: Any, anybody: Caller) -> None:
+    make_user("boss", role="admin")
+    old = anybody.post("/api/login", json={"username": "boss", "password": PASSWORD})
+    headers = {"Authorization": f"Bearer {old.json['access_token']}"}
+    new = "another good one"
+
+    result = run(app, "set-password", "Boss", input=f"{new}\n{new}\n")
+
+    assert result.exit_code == 0, result.output
+    assert result.output.splitlines()[-1] == "User 1, boss, has a new password."
+    assert anybody.get("/api/me", headers=headers).status_code == 401
+    for password, status in ((PASSWORD, 401), (new, 200)):
+        login = anybody.post("/api/login", json={"username": "boss", "password": password})
+        assert login.status_code == status
+
+
+@pytest.mark.parametrize(
+    ("username", "password", "message"),
+    [
+        ("boss", "password123", "password: Too common"),
+        ("nobody", "another good one", "There is no user nobody."),
+    ],
+)
+def test_a_password_that_cannot_be_set_changes_nothing(
+    app: Any, anybody: Caller, username: str, password: str, message: str
+) -> None:
+    make_user("boss", role="admin")
+
+    result = run(app, "set-password", username, "--password", password)
+
+    assert result.exit_code == 1
+    assert result.output.startswith(f"Error: {message}")
+    assert len(result.output.splitlines()) == 1
+    login = anybody.post("/api/login", json={"username": "boss", "password": PASSWORD})
+    assert login.status_code == 200
+
+
+def test_whoever_is_not_active_gets_a_password_and_still_cannot_log_in(app: Any) -> None:
+    make_user("gone", active=False)
+
+    result = run(app, "set-password", "gone", "--password", "another good one")
+
+    assert (result.exit_code, "not active" in result.output) == (0, True)
+
+
 @pytest.mark.parametrize(
     ("username", "options", "field"),
     [

@@ -6,12 +6,13 @@ from omnidesk.cli.backups import backup, list_backups, restore
 from omnidesk.cli.checks import doctor
 from omnidesk.cli.database import init_db, prune, recount, reindex, seed
 from omnidesk.cli.transfer import export, import_rows
-from omnidesk.cli.users import create_user
+from omnidesk.cli.users import create_user, set_password
 from omnidesk.cli.worker import worker
 
 COMMANDS = (
     init_db,
     create_user,
+    set_password,
     seed,
     prune,
     reindex,
