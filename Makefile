@@ -71,6 +71,7 @@ clean:  ## Remove what was made, but for the databases
 
 .venv/bin/pip:
 	@.ci/need run
+	@echo "Installing into .venv, which takes a minute or two."
 	$(PYTHON) -m venv .venv
 
 .venv/runtime: requirements.txt | .venv/bin/pip

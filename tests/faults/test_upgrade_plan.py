@@ -54,6 +54,17 @@ def test_a_plan_names_the_migrations_and_the_disk_and_changes_nothing(
     assert migrations.revision() == "0024_long_events"
 
 
+def test_a_plan_says_of_each_migration_how_long_it_takes(empty: Flask) -> None:
+    migrations.upgrade("0013_input")
+
+    lines = run(empty, "init-db", "--plan").output.splitlines()
+
+    told = {line.split()[0]: line.split(maxsplit=1)[1] for line in lines if line.startswith("  ")}
+    assert told["0016_bytewise_keys"] == "not measured"
+    assert told["0019_found"] == "about a second"
+    assert told["0033_webhooks"] == "a moment"
+
+
 def test_rows_are_counted_in_any_version(empty: Flask) -> None:
     assert upgrade_plan.plan().rows == 0
     migrations.upgrade()
