@@ -320,6 +320,19 @@ def test_a_damaged_backup_is_found(
     assert finding.problem.startswith(f"The newest backup, {path}, cannot be read: ")
 
 
+@on_sqlite
+def test_a_folder_for_backups_that_is_not_there_is_named(
+    app_with: Any, desk: Flask, healthy: dict[str, Any], tmp_path: Path
+) -> None:
+    absent = tmp_path / "absent"
+
+    result = run(app_with(**(healthy | {"BACKUP_DIR": str(absent)})), "doctor")
+
+    assert result.exit_code == 2
+    assert result.output.startswith(f"fault   backup: BACKUP_DIR is {absent}, which is no folder. ")
+    assert len(result.output.splitlines()) == 1
+
+
 @on_postgresql
 def test_a_role_that_may_not_create_databases_is_found_before_a_backup_fails(
     app_with: Any, desk: Flask, healthy: dict[str, Any], database_url: str, poor_role: str

@@ -87,7 +87,11 @@ def test_a_newer_schema_is_told_in_one_line(empty: Flask) -> None:
     assert result.exit_code == 1
     assert len(result.output.splitlines()) == 1
     assert "newer than this code" in result.output
-    assert "schema" in {each["check"] for each in json.loads(diagnosis.output)["findings"]}
+    (found,) = (
+        each for each in json.loads(diagnosis.output)["findings"] if each["check"] == "schema"
+    )
+    assert found["problem"].endswith(f"newer than this code ({migrations.NEWEST}).")
+    assert found["cure"].startswith("Install the newer code")
 
 
 def test_pending_migrations_are_found_by_the_doctor(empty: Flask) -> None:

@@ -76,6 +76,11 @@ def backup() -> Iterator[Finding]:
         cure = "Set it, and run backup daily."
         yield Finding("backup", WARNING, problem, cure)
         return
+    if not Path(folder).is_dir():
+        problem = f"BACKUP_DIR is {folder}, which is no folder."
+        cure = "Make it, of the server's user with mode 700, or mount its disk; run backup daily."
+        yield Finding("backup", FAULT, problem, cure)
+        return
     newest = newest_backup()
     if newest is None:
         problem = f"There is no backup of this database in {folder}."
