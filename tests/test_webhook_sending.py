@@ -1,5 +1,6 @@
 """What becomes of deliveries: sent, tried again, failed; and of webhooks that fail for long."""
 
+import logging
 import sqlite3
 from datetime import datetime, timedelta
 from threading import Event
@@ -341,14 +342,12 @@ def test_deliveries_are_found_by_their_state(
 
 
 def waits() -> bool:
-    """Return whether something waits that a worker should have sent."""
+    """Return whether something waits that is to be sent."""
     ((oldest,),) = OLDEST_PENDING.fetch()
     return oldest is not None
 
 
-def test_what_waits_for_a_worker_is_known_and_not_what_waits_for_a_receiver(
-    webhook: Webhook, there: Receiver
-) -> None:
+def test_what_waits_for_a_worker_or_a_receiver_is_known(webhook: Webhook, there: Receiver) -> None:
     make_webhook(active=False)
     waiting = [waits()]
     make_deliveries()
@@ -360,9 +359,42 @@ def test_what_waits_for_a_worker_is_known_and_not_what_waits_for_a_receiver(
     work()
     waiting.append(waits())
 
-    assert waiting == [True, True, False, False]
+    assert waiting == [True, True, True, False]
     make_client()
     assert waits()
+
+
+def test_what_is_tried_again_has_been_waiting_since_it_was_made(
+    admin: Caller, webhook: Webhook, there: Receiver
+) -> None:
+    there.will(answer(500), answer(500))
+    work()
+    work()
+    made = utcnow() - timedelta(hours=1)
+    db.session.execute(update(WebhookDelivery).values(created_at=made))
+    db.session.commit()
+
+    assert admin.get("/api/summary").json["oldest_queued_at"] == f"{made:%Y-%m-%dT%H:%M:%SZ}"
+    assert admin.get("/readyz").json["oldest_queued_seconds"] in range(3600, 3660)
+    assert admin.patch(PATH, json={"active": False}).status_code == 200
+    assert admin.get("/api/summary").json["oldest_queued_at"] is None
+
+
+def test_each_failed_try_is_a_line_in_the_log(
+    webhook: Webhook, there: Receiver, caplog: pytest.LogCaptureFixture
+) -> None:
+    there.will(answer(500), answer(503))
+
+    with caplog.at_level(logging.INFO):
+        work()
+        work()
+        work()
+
+    lines = [record.getMessage() for record in caplog.records if "worker" in record.name]
+    assert lines == [
+        "Delivery 1 to webhook 1 not sent: It answered 500.",
+        "Delivery 2 to webhook 1 not sent: It answered 503.",
+    ]
 
 
 def test_a_name_that_gets_a_private_address_later_is_not_connected_to(

@@ -12,7 +12,9 @@ from sqlalchemy import (
     String,
     UniqueConstraint,
     bindparam,
+    case,
     func,
+    literal_column,
     select,
     tuple_,
     union_all,
@@ -35,7 +37,7 @@ from omnidesk.db.change_log import ONE, Change, CommitOrder
 from omnidesk.db.clock import due_in
 from omnidesk.db.postgresql import advisory_lock
 from omnidesk.db.statements import Statement
-from omnidesk.webhooks.deliveries import WebhookDelivery, as_new
+from omnidesk.webhooks.deliveries import PENDING, WebhookDelivery, as_new
 from omnidesk.webhooks.event_types import GROUPS, NAMES, LoggedChange, types_of, wanted
 from omnidesk.webhooks.signatures import new_secret
 
@@ -177,22 +179,31 @@ EXISTS = Statement(
 
 
 def oldest_pending() -> Select[str]:
-    """Select since when the oldest waits that a worker should have sent, as JSON; null for none.
+    """Select since when the oldest waits that is to be sent, as JSON; null for none.
 
-    That is a delivery, or a change whose deliveries are not made yet. What waits for a receiver
-    that fails is left out.
+    That is a delivery that is due or was tried without success, or a change whose deliveries are
+    not made yet. What is tried again has been waiting since it was made.
     """
-    works = (Webhook.active, Webhook.failing_since.is_(None))
+    theirs = WebhookDelivery.webhook_id == Webhook.webhook_id
     overdue = select(func.min(WebhookDelivery.due_at)).where(
-        WebhookDelivery.webhook_id == Webhook.webhook_id, WebhookDelivery.due_at <= due_in(0)
+        theirs, WebhookDelivery.due_at <= due_in(0)
     )
-    sent = select(func.min(overdue.correlate(Webhook).scalar_subquery()).label("at")).where(*works)
-    order, position = CommitOrder.of(Change), select(func.min(Webhook.after_seq)).where(*works)
-    after = position.scalar_subquery()
+    tried = select(case((WebhookDelivery.attempts > 0, WebhookDelivery.created_at))).where(
+        theirs, WebhookDelivery.state == literal_column(f"'{PENDING}'")
+    )
+    first = tried.order_by(WebhookDelivery.delivery_id).limit(ONE)
+    waiting = [
+        select(func.min(each.correlate(Webhook).scalar_subquery()).label("at")).where(
+            Webhook.active
+        )
+        for each in (overdue, first)
+    ]
+    order, position = CommitOrder.of(Change), select(func.min(Webhook.after_seq))
+    after = position.where(Webhook.active).scalar_subquery()
     behind = after.is_not(None), tuple_(order, Change.seq) > tuple_(order.at(after), after)
     made = select(Change.at).where(Change.is_settled(), *behind).order_by(order, Change.seq)
-    both = union_all(sent, select(made.limit(ONE).subquery().c.at)).subquery()
-    return select(json_sql.JsonTime(func.min(both.c.at)).label("oldest"))
+    all_ = union_all(*waiting, select(made.limit(ONE).subquery().c.at)).subquery()
+    return select(json_sql.JsonTime(func.min(all_.c.at)).label("oldest"))
 
 
 OLDEST_PENDING = Statement(oldest_pending())

@@ -3,6 +3,7 @@
 A batch ends at the first failure: a receiver that does not work is asked for one thing at a time.
 """
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from random import uniform
 from threading import Event
@@ -34,6 +35,8 @@ BATCH = 50  # deliveries
 BATCH_SECONDS = 2.0  # after which what was sent is recorded: a crash repeats it
 MAX_DATABASE_WAIT = 10.0  # seconds for SQLite's write lock
 NOT_LOGGED = "The change log no longer has the change."
+
+logger = logging.getLogger("omnidesk.worker")
 
 TABLE = WebhookDelivery.__table__
 LEASES = Leases(TABLE, TABLE.c.webhook_id, MAX_WAIT * (1 + JITTER))
@@ -76,7 +79,17 @@ def send(batch: Batch, stopping: Event) -> bool:
     may_send = target if target is not None and target.active else None
     outcomes = {} if may_send is None else attempt_all(batch, may_send, stopping)
     record(batch, outcomes)
+    log_failure(batch.webhook_id, outcomes)
     return all(outcome.ok or outcome.error == NOT_LOGGED for outcome in outcomes.values())
+
+
+def log_failure(webhook_id: int, outcomes: Mapping[int, Outcome]) -> None:
+    """Log which delivery was not sent, and why: at most one a batch."""
+    for delivery_id, outcome in outcomes.items():
+        if not outcome.ok and outcome.error != NOT_LOGGED:
+            fields = {"delivery_id": delivery_id, "webhook_id": webhook_id}
+            message = f"Delivery {delivery_id} to webhook {webhook_id} not sent: {outcome.error}"
+            logger.info("%s", message, extra={"fields": fields})
 
 
 def attempt_all(batch: Batch, target: Target, stopping: Event) -> dict[int, Outcome]:

@@ -37,6 +37,7 @@ from tests.conftest import (
 from tests.faults.test_backup_folder import poor_role, without_programs
 from tests.postgres import free_port
 from tests.test_cli import run
+from tests.webhooks import make_webhook
 
 __all__ = ["poor_role", "without_programs"]  # fixtures
 
@@ -172,6 +173,9 @@ def queue_message(seconds: int) -> None:
     db.session.commit()
 
 
+HOUR_AGO = utcnow() - timedelta(hours=1)
+
+
 def run_worker(seconds: int) -> None:
     """Store that a worker ran so many seconds ago."""
     save(Worker(worker_id="1", host="here", pid=1, seen_at=utcnow() - timedelta(seconds=seconds)))
@@ -220,6 +224,27 @@ def test_it_says_how_long_the_oldest_waits(desk: Flask, seen: list[int]) -> None
     (finding,) = diagnose().findings
 
     assert "waiting for 11 minutes." in finding.problem
+
+
+@pytest.mark.parametrize(
+    ("fields", "problem"),
+    [
+        ({}, None),
+        ({"active": False}, None),
+        ({"failing_since": HOUR_AGO}, "The webhook 1 has failed for 1 hour."),
+        (
+            {"active": False, "inactive_reason": "It answered 410."},
+            "The webhook 1 was stopped. It answered 410.",
+        ),
+    ],
+)
+def test_webhooks_that_fail_or_were_stopped_are_named(
+    desk: Flask, fields: Any, problem: str | None
+) -> None:
+    run_worker(5)
+    make_webhook(**fields)
+
+    assert [each.problem for each in diagnose().findings] == ([problem] if problem else [])
 
 
 @pytest.mark.parametrize(

@@ -41,6 +41,7 @@ CHECKS: tuple[Check, ...] = (
     machine_checks.backup,
     machine_checks.dumps,
     sending_checks.worker,
+    sending_checks.webhooks,
     sending_checks.channel_secrets,
 )
 

@@ -9,10 +9,11 @@ from sqlalchemy import exists, select
 from omnidesk.backlog import oldest_queued_seconds
 from omnidesk.channels.models import NONE, Channel
 from omnidesk.channels.setups import SETUPS
-from omnidesk.db import db
+from omnidesk.db import db, utcnow
 from omnidesk.db.session import READ
 from omnidesk.operations.backup.backups import age_text
 from omnidesk.operations.doctor.findings import FAULT, WARNING, Finding
+from omnidesk.webhooks.models import Webhook
 from omnidesk.worker.status import workers_alive
 
 LATE = 600  # seconds that something waits at most while receivers answer
@@ -37,6 +38,24 @@ def is_needed() -> bool:
     served = select(exists().where(Channel.active, Channel.type != NONE))
     with db.engines[READ].connect() as connection:
         return bool(connection.scalar(served))
+
+
+def webhooks() -> Iterator[Finding]:
+    """Find webhooks that fail, or that the server has stopped since they did."""
+    columns = (Webhook.webhook_id, Webhook.active, Webhook.failing_since, Webhook.inactive_reason)
+    fails = Webhook.active & Webhook.failing_since.is_not(None)
+    wrong = select(*columns).where(fails | Webhook.inactive_reason.is_not(None))
+    with db.engines[READ].connect() as connection:
+        found = connection.execute(wrong.order_by(Webhook.webhook_id)).all()
+    for webhook_id, active, since, reason in found:
+        if active and since is not None:
+            age = age_text((utcnow() - since).total_seconds())
+            problem = f"The webhook {webhook_id} has failed for {age}."
+            cure = f"See why in GET /api/webhooks/{webhook_id}/deliveries?state=pending,failed."
+        else:
+            problem = f"The webhook {webhook_id} was stopped. {reason}"
+            cure = "Set it active when its receiver works again, or delete it."
+        yield Finding("webhooks", WARNING, problem, cure)
 
 
 def channel_secrets() -> Iterator[Finding]:
