@@ -94,7 +94,7 @@ def prose(page: str) -> str:
 def curl_lines() -> list[str]:
     """Return every curl line of the contract and the documents once.
 
-    Those with variables of the shell need one: `test_hook_docs.py` has it.
+    Those with variables of the shell need one: `test_hook_docs.py` runs all of their page.
     """
     text = "\n".join([CONTRACT, *map(read, PAGES)])
     return list(dict.fromkeys(re.findall("^curl [^$\n]*$", text, re.MULTILINE)))
@@ -125,6 +125,12 @@ def send(line: str, address: str, method: str | None = None) -> requests.Respons
     return requests.request(method or stated, url, headers=headers, data=data, timeout=10)
 
 
+def login(username: str, address: str) -> str:
+    """Return the token of a user of the demo."""
+    line = CONTRACT.strip().splitlines()[0].replace("user1", username)
+    return str(send(line, address).json()["access_token"])
+
+
 def expected_status(line: str) -> int:
     """Return the status that the documents promise for a curl line."""
     if "If-None-Match" in line:
@@ -138,8 +144,7 @@ def expected_status(line: str) -> int:
 def test_every_curl_line_works_as_printed(demo_server: str) -> None:
     lines = curl_lines()
     assert len(lines) >= 50
-    token = send(lines[0], demo_server).json()["access_token"]
-    admins = send(lines[0].replace("user1", "admin"), demo_server).json()["access_token"]
+    token, admins = login("user1", demo_server), login("admin", demo_server)
 
     for line in lines:
         filled = line.replace("<token>", token).replace("<admin's token>", admins)
