@@ -109,7 +109,16 @@ def test_every_post_wants_a_json_object(
 def test_a_body_not_declared_as_json_is_415(admin: Caller, content_type: str | None) -> None:
     answer = admin.post("/api/tickets", data="{}", content_type=content_type)
 
-    assert (answer.status_code, answer.json) == (415, {"detail": "Unsupported Media Type"})
+    errors = {"Content-Type": ["Must be application/json, in UTF-8."]}
+    assert answer.status_code == 415
+    assert answer.json == {"detail": "Unsupported Media Type", "errors": errors}
+
+
+def test_a_patch_not_declared_as_json_is_told_both_types(admin: Caller) -> None:
+    answer = admin.patch("/api/tickets/1", data="{}", content_type="text/plain")
+
+    told = "Must be application/json or application/merge-patch+json, in UTF-8."
+    assert (answer.status_code, answer.json["errors"]) == (415, {"Content-Type": [told]})
 
 
 @on_sqlite
@@ -120,7 +129,9 @@ def test_a_body_in_a_content_coding_is_415(admin: Caller, coding: str, content: 
 
     answer = admin.post("/api/tickets", data=content, content_type=JSON, headers=headers)
 
-    assert (answer.status_code, answer.json) == (415, {"detail": "Unsupported Media Type"})
+    errors = {"Content-Encoding": ["The body must not be compressed."]}
+    assert answer.status_code == 415
+    assert answer.json == {"detail": "Unsupported Media Type", "errors": errors}
 
 
 @on_sqlite
@@ -205,7 +216,7 @@ def test_a_parameter_nobody_reads_is_refused(agent: Caller, path: str) -> None:
     answer = agent.get(f"{path}?verbose=1")
 
     assert answer.status_code == 400
-    assert answer.json["errors"] == {"verbose": ["Unknown field."]}
+    assert answer.json["errors"] == {"verbose": ["Unknown parameter. None is taken here."]}
 
 
 def test_a_write_with_a_parameter_is_refused(agent: Caller) -> None:

@@ -346,13 +346,16 @@ def test_old_rows_keep_their_order_while_new_ones_come(agent: Caller) -> None:
 def test_a_misspelt_parameter_is_told_the_right_one(agent: Caller) -> None:
     errors = agent.get("/api/tickets?stauts=abierto").json["errors"]
 
-    assert errors == {"stauts": ["Unknown field. Did you mean 'status'?"]}
+    assert errors == {"stauts": ["Unknown parameter. Did you mean 'status'?"]}
 
 
 @pytest.mark.parametrize(
     ("query", "messages"),
     [
-        ("users?xyz=1&zyx=1", ["Unknown field. Must be one of: limit, offset, cursor, user_id, "]),
+        (
+            "users?xyz=1&zyx=1",
+            ["Unknown parameter. Must be one of: limit, offset, cursor, user_id, "],
+        ),
         ("users?role=boss", ["Must be one of: admin, empleado."]),
         ("tickets?include=clients", ["Must be one of: client, assignee, etag, match."]),
         ("clients?include=client", ["Must be one of: etag."]),
@@ -361,6 +364,9 @@ def test_a_misspelt_parameter_is_told_the_right_one(agent: Caller) -> None:
         ("tickets?assigned_to=you", ["Not a valid integer.", "Or one of: me, none."]),
         ("tickets?client_id=me", ["Not a valid integer."]),
         ("clients?active=yes", ["Must be one of: true, 1, false, 0."]),
+        ("tickets?cursor=zzz", ["Not a cursor: take it from a Link header."]),
+        ("users?cursor=a", ["Not a cursor: take it from a Link header."]),
+        ("tickets/100?include=client", ["Unknown parameter. None is taken here."]),
         ("events?overlaps=", ["Must be one of: true, 1, false, 0."]),
     ],
 )

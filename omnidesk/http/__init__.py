@@ -10,6 +10,7 @@ from omnidesk.http.responses import current_user
 from omnidesk.http.schemas import (
     PageQuery,
     PatchSchema,
+    QuerySchema,
     ResponseSchema,
     Schema,
     SortedPageQuery,
@@ -26,6 +27,7 @@ __all__ = [
     "PageQuery",
     "PatchSchema",
     "PreparedSelect",
+    "QuerySchema",
     "Related",
     "ResponseSchema",
     "RowEtag",

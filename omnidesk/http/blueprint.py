@@ -13,7 +13,7 @@ from omnidesk.http.etags import CONDITIONS, refuse_conditions
 from omnidesk.http.parsing import MAX_VALUES, load_json, load_query
 from omnidesk.http.request_log import USER_ID
 from omnidesk.http.responses import ResponseDecorators, View
-from omnidesk.http.schemas import Schema, example_of, unknown_fields
+from omnidesk.http.schemas import Schema, example_of, unknown_parameters
 
 WITHOUT_ROW = "204 instead of 200, 201 with `Location` alone, 412 without `current`"
 
@@ -103,7 +103,7 @@ class Blueprint(ResponseDecorators):
         if facts.get("admin_only") and (user is None or user.role != "admin"):
             raise http_error(403)
         if environ.get("QUERY_STRING") and not facts.get("reads_query"):
-            raise http_error(400, unknown_fields(list(request.args), []))
+            raise http_error(400, unknown_parameters(list(request.args)))
         if not facts.get("conditional"):
             refuse_conditions(*(("If-Match",) if reads else CONDITIONS))
 

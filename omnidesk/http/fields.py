@@ -97,6 +97,8 @@ class TextField(DocumentedField, fields.String):
 class EmailField(TextField):
     """An e-mail address, in any script (RFC 6531); its domain is not looked up."""
 
+    default_error_messages = {"pattern": "Not an e-mail address, such as ada@example.com."}
+
     def __init__(self, column: Column, **kwargs: Any) -> None:
         super().__init__(column, pattern=EMAIL, **kwargs)
 

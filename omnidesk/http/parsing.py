@@ -51,15 +51,23 @@ def load_json(schema: ma.Schema, max_bytes: int | None = None, max_values: int =
 
 
 def check_content_type() -> None:
-    """Raise 415 unless the body is JSON in UTF-8, or a merge patch, and is not compressed."""
+    """Raise 415 unless the body is JSON in UTF-8, or a merge patch, and is not compressed.
+
+    It names the header to blame.
+    """
     environ = request.environ
     coding = environ.get("HTTP_CONTENT_ENCODING", "").strip().lower()
     transfer = environ.get("HTTP_TRANSFER_ENCODING", "chunked").strip().lower()
     types = (JSON_TYPE, MERGE_PATCH_TYPE) if environ["REQUEST_METHOD"] == "PATCH" else (JSON_TYPE,)
     mimetype, charset = parse_content_type(environ.get("CONTENT_TYPE", ""))
-    is_compressed = coding not in ("", "identity") or transfer != "chunked"
-    if mimetype not in types or charset not in ("utf-8", "utf8") or is_compressed:
-        raise http_error(415)
+    if mimetype not in types or charset not in ("utf-8", "utf8"):
+        raise http_error(415, {"Content-Type": [f"Must be {' or '.join(types)}, in UTF-8."]})
+    for name, is_plain_body in (
+        ("Content-Encoding", coding in ("", "identity")),
+        ("Transfer-Encoding", transfer == "chunked"),
+    ):
+        if not is_plain_body:
+            raise http_error(415, {name: ["The body must not be compressed."]})
 
 
 @lru_cache

@@ -19,10 +19,16 @@ MAX_FIELDS = 100  # of an object; every schema has fewer
 MAX_HINTS = 10  # unknown fields that are compared with the known ones: that takes time
 # What a cursor holds for each type of column: hexadecimal digits, or a text behind a dot.
 CURSOR_INTEGER, CURSOR_TIME = "[0-7][0-9a-f]{7}", "[01][0-9a-f]{13}"
+NO_CURSOR = "Not a cursor: take it from a Link header."
 CURSOR_TEXT = r"\.[^\x00-\x20\x7f-\xa0]{1,50}"
 
 
-def unknown_fields(names: list[str], known: list[str]) -> dict[str, list[str]]:
+def unknown_parameters(names: list[str]) -> dict[str, list[str]]:
+    """Return an error for each parameter of a path that takes none."""
+    return {name: ["Unknown parameter. None is taken here."] for name in names}
+
+
+def unknown_fields(names: list[str], known: list[str], noun: str = "field") -> dict[str, list[str]]:
     """Return an error for each unknown name, with the known name that was probably meant.
 
     The first for which there is none has all that are known.
@@ -33,12 +39,14 @@ def unknown_fields(names: list[str], known: list[str]) -> dict[str, list[str]]:
         near = get_close_matches(name[:64], compared, n=1, cutoff=0.75)
         hint = f" Did you mean {near[0]!r}?" if near else others
         others = others if near else ""
-        errors[name] = [f"Unknown field.{hint}"]
+        errors[name] = [f"Unknown {noun}.{hint}"]
     return errors
 
 
 class Schema(ma.Schema):
     """A schema that refuses unknown fields and keeps the order of its declaration."""
+
+    noun: ClassVar[str] = "field"  # what a message calls one of them
 
     def load(self, data: Any, **kwargs: Any) -> Any:
         """Return the loaded values; raise ValidationError, quickly for very many unknown names."""
@@ -49,7 +57,7 @@ class Schema(ma.Schema):
     def many_unknown_fields(self, data: dict[str, Any]) -> dict[str, list[str]]:
         """Return the errors of the first unknown names, and how many there are beside."""
         unknown = (name for name in data if name not in self.load_fields)
-        first = unknown_fields([*islice(unknown, MAX_FAULTS)], [*self.load_fields])
+        first = unknown_fields([*islice(unknown, MAX_FAULTS)], [*self.load_fields], self.noun)
         number = len(data) - sum(name in data for name in self.load_fields)
         return first | {"_schema": [MoreErrors(number - len(first))]}
 
@@ -60,7 +68,7 @@ class Schema(ma.Schema):
         unknown = [name for name in names if name in messages and name not in self.load_fields]
         for name in unknown:
             del messages[name]
-        messages |= unknown_fields(unknown, list(self.load_fields))
+        messages |= unknown_fields(unknown, list(self.load_fields), self.noun)
 
     @classmethod
     def example(cls) -> dict[str, object]:
@@ -102,11 +110,18 @@ def cursor_field(pattern: str, max_length: int) -> TextField:
     return TextField(
         pattern=pattern,
         max_length=max_length,
+        error_messages={"pattern": NO_CURSOR, "length": NO_CURSOR},
         description="Where the page begins: copied from the `Link` header of another page",
     )
 
 
-class PageQuery(Schema):
+class QuerySchema(Schema):
+    """The parameters of a query string."""
+
+    noun = "parameter"
+
+
+class PageQuery(QuerySchema):
     """The page of a list that is ordered by an integer."""
 
     # The maximum depends on the Accept header: `http/lists.py` checks it.

@@ -5,7 +5,7 @@ from typing import Any
 from marshmallow import fields
 from sqlalchemy import Enum
 
-from omnidesk.http import ResponseSchema, Schema
+from omnidesk.http import QuerySchema, ResponseSchema, Schema
 from omnidesk.http.fields import DocumentedField, EnumField, IdField, ListField, TextField
 from omnidesk.http.parameters import BooleanParameter
 from omnidesk.imports.models import SourceRow
@@ -124,7 +124,7 @@ class MessagesImport(ImportBody):
     )
 
 
-class ImportQuery(Schema):
+class ImportQuery(QuerySchema):
     """How rows are taken."""
 
     atomic = BooleanParameter(

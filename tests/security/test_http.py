@@ -55,7 +55,7 @@ def test_head_is_get_without_a_body(desk: Desk, path: str) -> None:
 def test_a_body_of_another_kind(desk: Desk, kind: str | None) -> None:
     answer = desk.ask("POST", TICKETS, data=ascii_json(TICKET), headers={"Content-Type": kind})
 
-    assert (answer.status_code, answer.json()) == (415, {"detail": "Unsupported Media Type"})
+    assert (answer.status_code, [*answer.json()["errors"]]) == (415, ["Content-Type"])
 
 
 @on_sqlite
@@ -145,7 +145,7 @@ def test_a_body_in_a_transfer_coding_is_415(desk: Desk) -> None:
         received = connection.receive()
 
     assert received.startswith(b"HTTP/1.1 415 "), received
-    assert received.endswith(b'{"detail":"Unsupported Media Type"}')
+    assert b'"errors":{"Transfer-Encoding":' in received
 
 
 def test_two_requests_in_one_go_are_answered_in_order(desk: Desk) -> None:
