@@ -1,5 +1,6 @@
 """The documents say what the server does, and every example in them works as printed."""
 
+import json
 import re
 import shlex
 from typing import Any
@@ -158,6 +159,16 @@ def test_the_readmes_first_response_is_the_servers(demo_server: str) -> None:
     line, printed = re.findall("```sh\n(.*)\n```\n\n```json\n(.*)\n```", read("README.md"))[0]
 
     assert send(line, demo_server).text.strip() == printed
+
+
+def test_the_printed_result_of_an_import_is_the_servers(demo_server: str) -> None:
+    page = read("docs/api/imports.md")
+    (printed,) = re.findall('^{"results".*', page, re.MULTILINE)
+    line = next(line for line in curl_lines() if "/imports/clients" in line)
+
+    answer = send(line.replace("<admin's token>", login("admin", demo_server)), demo_server)
+
+    assert answer.json() == json.loads(printed)
 
 
 def in_first_column(page: str) -> str:
