@@ -171,6 +171,28 @@ def test_the_printed_result_of_an_import_is_the_servers(demo_server: str) -> Non
     assert answer.json() == json.loads(printed)
 
 
+@pytest.mark.parametrize(
+    ("entity", "path"),
+    [
+        *(("ticket", "tickets/100"), ("event", "events/42"), ("client", "clients/55")),
+        *(("conversation", "conversations/1"), ("user", "users/1")),
+        *(("message", "conversations/1/messages/1"), ("comment", "comments/1")),
+    ],
+)
+def test_the_feed_names_fields_as_the_rows_do_but_for_what_the_page_says(
+    app: Any, entity: str, path: str
+) -> None:
+    demo.add()
+    admin = Caller(app, make_user("tester", role="admin"))
+    cell = in_first_column("docs/api/changes.md").partition("in a change of a message\n")[2]
+    differ = {*re.findall("`(delivery[a-z_]*)`", cell), "delivery"}
+
+    (first, *_) = admin.get(f"/api/changes?entity={entity}").json
+    row = admin.get(f"/api/{path}").json
+
+    assert {*first["after"]} ^ {*row} == (differ if entity == "message" else set())
+
+
 def in_first_column(page: str) -> str:
     """Return the first cells of all tables of a page."""
     return "\n".join(re.findall(r"^\| ([^|]*) \|", read(page), re.MULTILINE))
