@@ -10,7 +10,9 @@ from tests.conftest import Caller, make_user, on_sqlite
 from tests.servers import ROOT, environ
 
 SHOW = """
-const [desk, token] = process.argv.slice(2);
+const [desk, old] = process.argv.slice(2);
+const token = tokenOf(desk, { access_token: old, expires_in: 0 });
+if ((await token()) === old) throw new Error("The token was not exchanged");
 let shown = 0;
 await stayCurrent(desk, token, "/api/tickets?status=abierto", "ticket,client", (rows) => {
   console.log(rows.map((row) => row.subject).join());
