@@ -176,6 +176,19 @@ def test_a_backup_that_this_code_cannot_use_changes_nothing(
     assert_nothing_left(desk)
 
 
+def test_a_file_that_is_no_backup_is_named(desk: Desk, tmp_path: Path) -> None:
+    desk.begin()
+    junk = tmp_path / "junk"
+    junk.write_text("This is no backup.\n" * 100)
+    db.session.remove()
+
+    result = run(desk, "restore", str(junk), "--yes")
+
+    assert result.exit_code == 1
+    assert str(junk) in result.output
+    assert len(result.output.splitlines()) == 1
+
+
 def run_sql(statement: str) -> None:
     """Run a statement."""
     with db.engine.begin() as connection:

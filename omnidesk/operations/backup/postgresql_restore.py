@@ -40,7 +40,10 @@ MAY_NOT_RENAME = (
 def check(file: Path) -> None:
     """Raise ClickException for a file that is no dump, or while others are connected."""
     url = db.engine.url
-    run("pg_restore", "--list", "--file=/dev/null", str(file), url=url)
+    try:
+        run("pg_restore", "--list", "--file=/dev/null", str(file), url=url)
+    except click.ClickException as error:
+        raise click.ClickException(f"{file}: {error.message}") from None
     with elsewhere(url) as connection:
         refuse_others(connection, url)
 

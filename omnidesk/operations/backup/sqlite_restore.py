@@ -69,9 +69,20 @@ def restore(file: Path) -> str | None:
 
 
 def opened(file: Path) -> sqlite3.Connection:
-    """Return a connection that reads a file, with its `-wal` if it has one."""
+    """Return a connection that reads a file, with its `-wal` if it has one.
+
+    Raises ClickException for a file that is none of SQLite's.
+    """
     uri = f"file:{quote(str(file.absolute()))}?mode=ro"
-    return sqlite3.connect(uri, uri=True, isolation_level=None)
+    connection = sqlite3.connect(uri, uri=True, isolation_level=None)
+    try:
+        connection.execute("PRAGMA schema_version")
+    except sqlite3.DatabaseError as error:
+        connection.close()
+        if primary_code(error) != sqlite3.SQLITE_NOTADB:
+            raise
+        raise click.ClickException(f"{file} is no database.") from None
+    return connection
 
 
 @contextmanager
