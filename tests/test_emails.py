@@ -55,14 +55,6 @@ def test_a_valid_address_is_kept_as_it_was_sent(admin: Caller, path: str, email:
 
 
 @on_sqlite
-def test_what_has_no_form_of_an_address_is_told_in_words(admin: Caller) -> None:
-    answer = admin.post("/api/clients", json={"full_name": "Ada", "email": "bad@"})
-
-    told = "Not an e-mail address, such as ada@example.com."
-    assert answer.json["errors"] == {"email": [told]}
-
-
-@on_sqlite
 @pytest.mark.parametrize("email", INVALID)
 def test_an_invalid_address_is_refused(admin: Caller, email: str) -> None:
     answer = admin.post("/api/clients", json={"full_name": "Ada", "email": email})

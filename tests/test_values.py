@@ -113,6 +113,46 @@ def test_a_text_is_given_back_as_it_came(agent: Caller, value: str) -> None:
     assert agent.get(answer.headers["Location"]).json["description"] == value
 
 
+WHATSAPP = {"channel": "shop", "type": "whatsapp"}
+URL = "an address that begins with https:// or http://"
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "form"),
+    [
+        ("clients", {"email": "bad@"}, "an address such as ada@example.com"),
+        ("users", {"username": "ada lovelace"}, "letters from a to z, digits, and . _ -"),
+        ("channels", WHATSAPP | {"settings": {"phone_number_id": "+1"}}, "digits"),
+        ("channels", WHATSAPP | {"settings": {"api_version": "25"}}, "a version such as v25.0"),
+        ("channels", WHATSAPP | {"settings": {"api_base": "ftp://a"}}, f"{URL}, without a query"),
+        ("channels", WHATSAPP | {"settings": {"url": "ftp://a"}}, URL),
+        (
+            "channels",
+            WHATSAPP | {"secrets": {"app_secret": "FOO"}},
+            "CHANNEL_ and then capital letters, digits and _",
+        ),
+        (
+            "imports/clients",
+            {"source": "Old desk"},
+            "a to z, digits, and . _ - but not at the beginning",
+        ),
+    ],
+)
+def test_the_form_of_a_text_is_told_in_words(
+    admin: Caller, path: str, body: dict[str, Any], form: str
+) -> None:
+    answer = admin.post(f"/api/{path}", json=body)
+
+    assert f"Not allowed: must be {form}." in answer.text
+
+
+def test_the_form_of_a_tag_is_told_in_words(agent: Caller) -> None:
+    answer = agent.get("/api/tickets?tag=a%20b")
+
+    form = "letters, digits, and _ . : - but not at the beginning"
+    assert answer.json["errors"] == {"tag": [f"Not allowed: must be {form}."]}
+
+
 def test_a_misspelt_field_is_told_the_right_one(agent: Caller) -> None:
     answer = agent.post("/api/tickets", json={"client_id": 1, "subjekt": "Help"})
 

@@ -36,12 +36,14 @@ class ChannelSettingsInput(Schema):
     )
     phone_number_id = TextField(
         pattern="[0-9]{1,32}",
+        form="digits",
         max_length=32,
         allow_none=True,
         description="WhatsApp: the id of the phone number that sends",
     )
     api_version = TextField(
         pattern=r"v[0-9]{1,3}\.[0-9]{1,2}",
+        form="a version such as v25.0",
         max_length=7,
         allow_none=True,
         description="WhatsApp: the version of its API",

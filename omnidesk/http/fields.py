@@ -60,7 +60,7 @@ class TextField(DocumentedField, fields.String):
 
     default_error_messages = {
         "blank": "Nothing in it can be seen.",
-        "pattern": "Not allowed: must match {pattern}.",
+        "pattern": "Not allowed: must be {form}.",
         "length": "Length must be between {min_length} and {max_length}.",
         "characters": "NUL and lone surrogates are not allowed.",
     }
@@ -70,6 +70,7 @@ class TextField(DocumentedField, fields.String):
         column: Column | None = None,
         *,
         pattern: str = VISIBLE_TEXT,
+        form: str = "",  # the pattern in words
         min_length: int = 1,
         max_length: int | None = None,
         **kwargs: Any,
@@ -77,7 +78,8 @@ class TextField(DocumentedField, fields.String):
         if column is not None:
             max_length = column.type.length
             kwargs.setdefault("allow_none", column.nullable)
-        self.pattern, self.min_length, self.max_length = pattern, min_length, max_length or 0
+        self.pattern, self.form = pattern, form
+        self.min_length, self.max_length = min_length, max_length or 0
         limits = {"minLength": min_length, "maxLength": max_length, "pattern": f"^{pattern}$"}
         super().__init__(metadata=limits, **kwargs)
 
@@ -90,17 +92,15 @@ class TextField(DocumentedField, fields.String):
         if not re.fullmatch(self.pattern, text):
             if self.pattern == VISIBLE_TEXT:
                 raise self.make_error("blank")
-            raise self.make_error("pattern", pattern=self.pattern)
+            raise self.make_error("pattern", form=self.form)
         return text
 
 
 class EmailField(TextField):
     """An e-mail address, in any script (RFC 6531); its domain is not looked up."""
 
-    default_error_messages = {"pattern": "Not an e-mail address, such as ada@example.com."}
-
     def __init__(self, column: Column, **kwargs: Any) -> None:
-        super().__init__(column, pattern=EMAIL, **kwargs)
+        super().__init__(column, pattern=EMAIL, form="an address such as ada@example.com", **kwargs)
 
     def _deserialize(self, value: object, *args: Any, **kwargs: Any) -> str:
         email = super()._deserialize(value, *args, **kwargs)

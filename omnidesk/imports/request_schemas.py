@@ -20,13 +20,14 @@ from omnidesk.imports.schemas import (
 
 MAX_ROWS = 100  # of a request
 SOURCE = "[a-z0-9][a-z0-9._-]*"
+FORM = "a to z, digits, and . _ - but not at the beginning"
 
 
 class SourceField(TextField):
     """The name of another system."""
 
     def __init__(self, **kwargs: Any) -> None:
-        super().__init__(SourceRow.source, pattern=SOURCE, **kwargs)
+        super().__init__(SourceRow.source, pattern=SOURCE, form=FORM, **kwargs)
 
 
 class UnloadedRow(fields.Nested):

@@ -33,7 +33,7 @@ from omnidesk.http.parameters import (
     QueryField,
     SortParameter,
 )
-from omnidesk.tickets.fields import TAG, TagsField
+from omnidesk.tickets.fields import FORM, TAG, TagsField
 from omnidesk.tickets.finding import texts_found
 from omnidesk.tickets.lists import SORTED_BY
 from omnidesk.tickets.models import MAX_COMMENT, Ticket
@@ -238,5 +238,5 @@ class TicketQuery(SortedPageQuery):
 class TagSchema(ResponseSchema):
     """A tag, and how many tickets have it."""
 
-    tag = TextField(Tag.tag, pattern=TAG, example="vip", description="The tag")
+    tag = TextField(Tag.tag, pattern=TAG, form=FORM, example="vip", description="The tag")
     tickets = CountField(example=3, description="How many tickets have the tag")

@@ -39,6 +39,7 @@ class UserFields(Schema):
     username = TextField(
         User.username,
         pattern=USERNAME,
+        form="letters from a to z, digits, and . _ -",
         min_length=3,
         required=True,
         example="newagent",
