@@ -328,8 +328,8 @@ def cut(path: Path) -> None:
 
 def overwritten(path: Path) -> None:
     with path.open("r+b") as file:
-        file.seek(path.stat().st_size // 2)
-        file.write(b"\xff" * 20_000)
+        file.seek((size := path.stat().st_size) // 4)  # SQLite leaves some pages unused
+        file.write(b"\xff" * (size // 2))
 
 
 @pytest.mark.parametrize("damage", [emptied, cut, overwritten])
@@ -373,8 +373,9 @@ def test_a_role_that_may_not_create_databases_is_found_before_a_backup_fails(
 
 
 @on_postgresql
-@pytest.mark.usefixtures("without_programs")
-def test_missing_programs_are_found_before_a_backup_fails(desk: Flask) -> None:
+def test_missing_programs_are_found_before_a_backup_fails(
+    desk: Flask, without_programs: None
+) -> None:
     problems = [finding.problem for finding in diagnose().findings]
 
     assert problems == ["pg_dump was not found.", "pg_restore was not found."]

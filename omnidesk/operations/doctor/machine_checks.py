@@ -96,7 +96,9 @@ def backup() -> Iterator[Finding]:
 
 
 def damage_of(path: Path) -> str | None:
-    """Return why a backup cannot be read to its end, None where it can."""
+    """Return why a backup cannot be read to its end, None where it can, or no program reads it."""
+    if missing_programs():
+        return None
     try:
         read_through(path)
     except (click.ClickException, sqlite3.Error) as error:
@@ -114,9 +116,19 @@ def dumps() -> Iterator[Finding]:
         problem = f'The role "{role}" may not create databases, which the check of a backup needs.'
         cure = f'Run ALTER ROLE "{role}" CREATEDB as an administrator.'
         yield Finding("dumps", FAULT, problem, cure)
+    for program in missing_programs():
+        cure = "Install postgresql-client."
+        yield Finding("dumps", FAULT, f"{program} was not found.", cure)
+
+
+def missing_programs() -> list[str]:
+    """Return the programs of PostgreSQL's that backups need and that are not installed."""
+    if db.engine.name != "postgresql":
+        return []
+    missing = []
     for program in ("pg_dump", "pg_restore"):
         try:
             postgresql_programs.find(program)
         except click.ClickException:
-            cure = "Install postgresql-client."
-            yield Finding("dumps", FAULT, f"{program} was not found.", cure)
+            missing.append(program)
+    return missing
