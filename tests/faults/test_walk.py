@@ -14,6 +14,7 @@ import pytest
 
 from tests.postgres import free_port
 from tests.servers import BIN, ROOT, environ, flask, gunicorn, process, wait_for
+from tests.test_cli import new_url
 
 PAGE = (ROOT / "docs/walk.md").read_text()
 BLOCKS = re.findall(r"^```(sh|json)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
@@ -22,11 +23,13 @@ PATIENCE = 15  # seconds until something that takes a moment must have happened
 
 
 @pytest.fixture
-def ports(environment: dict[str, str], tmp_path: Path) -> Iterator[dict[str, int]]:
+def ports(
+    environment: dict[str, str], database_url: str, tmp_path: Path
+) -> Iterator[dict[str, int]]:
     """The ports of a desk with the demo data and a worker, and of the stand-ins."""
     secrets = dict(re.findall(r"^export (\w+)=(.*)$", PAGE, re.MULTILINE))
-    settings = environment | secrets
-    assert flask(settings, "init-db", "--demo", "--reset").returncode == 0
+    settings = environment | secrets | {"DATABASE_URL": new_url(database_url, tmp_path)}
+    assert flask(settings, "init-db", "--demo").returncode == 0
     ports = {"9100": free_port(), "9200": free_port()}
     with ExitStack() as running:
         address = running.enter_context(gunicorn(settings, tmp_path))
