@@ -4,7 +4,16 @@ from datetime import timedelta
 from typing import Any
 
 import marshmallow as ma
-from sqlalchemy import BindParameter, ScalarSelect, bindparam, func, literal_column, select
+from sqlalchemy import (
+    BindParameter,
+    ScalarSelect,
+    Select,
+    bindparam,
+    func,
+    literal_column,
+    select,
+    union_all,
+)
 
 from omnidesk.backlog import OLDEST_QUEUED
 from omnidesk.conversations.models import Conversation
@@ -116,9 +125,21 @@ OVERDUE_TODAY = count(Ticket.status.in_(OPEN), Ticket.due_at >= DAWN, Ticket.due
 MINE = count(Ticket.status.in_(OPEN), Ticket.assigned_to == bindparam("user_id"))
 LEFT = select(User.user_id).where(User.active.is_(False))
 OF_LEAVERS = count(Conversation.active.is_(True), Conversation.assigned_to.in_(LEFT))
-LONGEST = select(func.min(Conversation.waiting_since)).where(
-    Conversation.active.is_(True), Conversation.waiting
-)
+
+
+def first_waiting(*, for_bot: bool) -> Select[Any]:
+    """Select since when the client waits who waits longest for a bot, or for people."""
+    since: Any = func.min(Conversation.waiting_since).label("since")
+    return select(since).where(
+        Conversation.active.is_(True),
+        Conversation.handled_by_bot.is_(for_bot),
+        Conversation.waiting,
+    )
+
+
+# An index has them in order only where it is known whose turn it is.
+FIRST_WAITING = union_all(first_waiting(for_bot=True), first_waiting(for_bot=False)).subquery()
+LONGEST = select(func.min(FIRST_WAITING.c.since))
 SUMMARY = Statement(
     select(
         Counter.value("users"),

@@ -464,6 +464,19 @@ def test_what_has_to_be_answered_is_not_looked_for_among_all(
     assert not re.search(r"SCAN conversation\b|conversation .*\nUSE TEMP B-TREE", plans[-1])
 
 
+@on_sqlite
+@pytest.mark.usefixtures("calendar")
+def test_who_waits_longest_is_not_looked_for_among_all_who_wait(
+    plans: list[str], agent: Caller
+) -> None:
+    forget_statistics()
+
+    agent.get("/api/summary")
+
+    searched = {*re.findall(r"ix_conversation_state_waiting_since \((.*)\)", plans[-1])}
+    assert searched == {"active=? AND handled_by_bot=? AND waiting_since>?"}, plans[-1]
+
+
 @pytest.mark.usefixtures("desk")
 def test_a_lists_etag_is_not_looked_for_among_the_changes_of_others(
     plans: list[str], agent: Caller
