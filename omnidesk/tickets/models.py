@@ -170,14 +170,21 @@ def client_of_ticket() -> MappedColumn[int | None]:
 
 
 def lock_clients_of(ticket_ids: list[int]) -> None:
-    """Lock the clients of tickets before the tickets, if a comment and a request change these.
+    """Lock the clients of tickets and then the tickets, if a comment and a request change these.
 
     At the second change of a row PostgreSQL locks its client, too, and whoever merges or erases a
-    client locks it before its tickets. Others can have the same lock at the same time.
+    client locks it before its tickets. Others can have the same lock at the same time. It begins
+    anew where a ticket went to another client before it was locked.
     """
-    clients = select(Client.client_id).join(Ticket).where(Ticket.ticket_id.in_(ticket_ids))
-    lock = clients.with_for_update(of=Client, read=True, key_share=True)
-    db.session.execute(lock.order_by(Client.client_id))
+    asked = Ticket.ticket_id.in_(ticket_ids)
+    clients = select(Client.client_id).join(Ticket).where(asked).order_by(Client.client_id)
+    tickets = select(Ticket.client_id).where(asked).order_by(Ticket.ticket_id)
+    while True:
+        lock = clients.with_for_update(of=Client, read=True, key_share=True)
+        locked = {*db.session.scalars(lock)}
+        if locked.issuperset(db.session.scalars(tickets.with_for_update(key_share=True))):
+            return
+        db.session.rollback()
 
 
 def lock_ticket(ticket_id: Any) -> None:
