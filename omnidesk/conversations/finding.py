@@ -8,7 +8,7 @@ from sqlalchemy import Select, bindparam, exists, not_, select
 from omnidesk.conversations.messages import Message
 from omnidesk.conversations.models import FLAGS, SORTS, STATE, Conversation
 from omnidesk.db import Filters
-from omnidesk.db.scans import Scan, few, matching_all
+from omnidesk.db.scans import Scan, conditions_by, matching_all
 from omnidesk.db.search import QUERY, by_words
 from omnidesk.db.statements import Statement
 from omnidesk.http import PreparedSelect
@@ -59,9 +59,7 @@ def matching(filters: Filters, *, sort: str = SORTS[0], **flags: bool) -> Select
 
     Of `unread` and `waiting`, those that are given must be true, or false.
     """
-    narrow = narrowest(filters)
-    conditions = filters.conditions(Conversation, *narrow)
-    conditions += [few(filters.condition(name, getattr(Conversation, name))) for name in narrow]
+    conditions = conditions_by(Conversation, filters, narrowest(filters))
     found = select(Conversation).where(*conditions)
     for name, wanted in flags.items():
         condition = getattr(Conversation, name)

@@ -19,6 +19,7 @@ from sqlalchemy import (
 
 from omnidesk.db.base import Base
 from omnidesk.db.change_log import ByDialect
+from omnidesk.db.filters import Filters
 from omnidesk.db.types import MAX_ID
 
 ALL: ColumnElement[int] = literal_column(str(MAX_ID), BigInteger())
@@ -80,6 +81,14 @@ def few(condition: ColumnElement[bool]) -> ColumnElement[bool]:
     SQLite, which knows no figures of the rows, would prefer an index of two columns to one of this.
     """
     return likelihood(condition, "0.000001")
+
+
+def conditions_by(
+    entity: Any, filters: Filters, narrow: Sequence[str], *others: str
+) -> list[ColumnElement[bool]]:
+    """Return a condition for each filter but `others`, those of `narrow` as ones that few meet."""
+    found = [few(filters.condition(name, getattr(entity, name))) for name in narrow]
+    return filters.conditions(entity, *others, *narrow) + found
 
 
 def many(condition: ColumnElement[bool]) -> ColumnElement[bool]:

@@ -18,7 +18,7 @@ from sqlalchemy.orm import aliased
 
 from omnidesk.db import Filters
 from omnidesk.db.filters import parameter_values
-from omnidesk.db.scans import Criterion, Scan, few, matching_all
+from omnidesk.db.scans import Criterion, Scan, conditions_by, matching_all
 from omnidesk.db.search import QUERY, by_words
 from omnidesk.db.statements import Statement
 from omnidesk.db.words import SearchQuery, words
@@ -60,8 +60,7 @@ def matching(
     if "other_than" in filters:
         tickets = tickets.where(table.ticket_id != bindparam("other_than"))
     narrowest = [name for name in NARROW if name in filters][:1]
-    tickets = tickets.where(*filters.conditions(table, *COMPARED_OTHERWISE, *narrowest))
-    tickets = tickets.where(*(few(filters.condition(n, getattr(table, n))) for n in narrowest))
+    tickets = tickets.where(*conditions_by(table, filters, narrowest, *COMPARED_OTHERWISE))
     conditions, by_time = by_times(filters, Ticket, table.ticket_id, order)
     criteria = [words_of_ticket(filters, comments=comments), with_tags(tags, filters), *by_time]
     if overdue and order == "due_at":
