@@ -168,14 +168,20 @@ def work_of(find: Callable[[], Any]) -> int:
     """Return how much the database does for a statement: rows of messages, or steps on SQLite."""
     db.session.remove()
     if db.engine.name == "postgresql":
+        before = messages_read()
         find()
-        return int(db.session.scalar(text(MESSAGES_READ)) or 0)
+        return messages_read() - before
     steps: list[int] = []
     driver: Any = db.session.connection().connection.dbapi_connection
     driver.set_progress_handler(lambda: steps.append(1), 1)
     find()
     driver.set_progress_handler(None, 1)
     return len(steps)
+
+
+def messages_read() -> int:
+    """Return how many messages this connection has read: some of an earlier transaction's too."""
+    return int(db.session.scalar(text(MESSAGES_READ)) or 0)
 
 
 MESSAGES_READ = """
