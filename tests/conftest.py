@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 import pytest
 from environs import Env
 from flask import Flask
-from sqlalchemy import event
+from sqlalchemy import event, text
 
 import config
 from omnidesk import create_app, migrations
@@ -329,6 +329,14 @@ def make_conversation(**fields: Any) -> Conversation:
 def nested(depth: int) -> dict[str, Any]:
     """Return so many JSON objects in each other."""
     return {"a": nested(depth - 1)} if depth > 1 else {}
+
+
+def analyze() -> None:
+    """Let PostgreSQL know its rows, as autovacuum does; SQLite knows no figures of them."""
+    db.session.commit()
+    if db.engine.name == "postgresql":
+        db.session.execute(text("ANALYZE"))
+        db.session.commit()
 
 
 def make_message(conversation: Conversation, **fields: Any) -> Message:

@@ -13,7 +13,7 @@ import psycopg
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import func, insert, select, text, update
+from sqlalchemy import func, insert, select, update
 
 from omnidesk import migrations
 from omnidesk.clients.models import Client
@@ -21,7 +21,7 @@ from omnidesk.db import Filters, db, utcnow
 from omnidesk.db.change_log import Change
 from omnidesk.db.session import READ
 from omnidesk.tickets.models import Ticket
-from tests.conftest import Caller, make_client, make_ticket, on_postgresql
+from tests.conftest import Caller, analyze, make_client, make_ticket, on_postgresql
 from tests.servers import run_concurrently
 
 # SQLite has one writer at a time: what is shown here cannot happen there.
@@ -223,8 +223,7 @@ def test_the_order_is_read_off_an_index(app: Any, filters: dict[str, Any]) -> No
     db.session.execute(insert(Client), [new] * 500)
     ticket = {"client_id": 1, "subject": "x", "priority": "alta", "status": "abierto"}
     db.session.execute(insert(Ticket), [ticket] * 500)
-    db.session.execute(text("ANALYZE change"))
-    db.session.commit()
+    analyze()
     feed = Change.feed(Filters(**filters), hidden=())
     rows = feed.params(**filters).limit(5).compile(db.engine)
 

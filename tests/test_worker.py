@@ -25,7 +25,7 @@ from omnidesk.worker.loop import Loop
 from omnidesk.worker.messages import MessageQueue
 from omnidesk.worker.outbox import ClaimedMessage
 from omnidesk.worker.pacing import Pacer
-from tests.conftest import Caller, make_conversation, make_message, save
+from tests.conftest import Caller, analyze, make_conversation, make_message, save
 from tests.providers.habits import CUT_BEFORE_ANSWER, CUT_WITHIN_ANSWER, answer
 from tests.providers.telegram import Telegram
 from tests.providers.telegram_answers import BLOCKED, flood
@@ -154,9 +154,7 @@ def test_the_first_message_is_found_however_many_wait_behind_it(desk: Desk) -> N
     first, many = desk.conversation("5").conversation_id, desk.conversation("6").conversation_id
     rows = [{"conversation_id": number, **waiting} for number in (first, *[many] * 300)]
     db.session.execute(insert(Message), rows)
-    db.session.commit()
-    db.session.execute(text("ANALYZE"))
-    db.session.commit()
+    analyze()
 
     few = work_of(lambda: outbox.first_of([first]))
     more = work_of(lambda: outbox.first_of([many]))

@@ -9,8 +9,15 @@ from sqlalchemy import event, insert, text
 
 from omnidesk.conversations.messages import Message
 from omnidesk.db import db
-from tests.conftest import QUIETLY, Caller, make_client, make_conversation, make_ticket, on_sqlite
-from tests.test_plans import forget_statistics
+from tests.conftest import (
+    QUIETLY,
+    Caller,
+    analyze,
+    make_client,
+    make_conversation,
+    make_ticket,
+    on_sqlite,
+)
 
 FEW, MANY = 25, 3000
 
@@ -50,8 +57,7 @@ def chat(app: Any) -> int:
         for number in [quiet, quiet] * half + [other, one] * half
     ]
     db.session.execute(insert(Message), rows)
-    db.session.execute(text("ANALYZE"))
-    db.session.commit()
+    analyze()
     return quiet
 
 
@@ -93,7 +99,6 @@ def test_a_quiet_conversation_is_not_looked_for_among_the_messages_of_all(
 def test_a_chat_and_its_client_are_not_looked_for_among_all(
     plans: list[str], admin: Caller
 ) -> None:
-    forget_statistics()
     said = {"channel": "web", "external_chat_id": "chat-1", "content": "x"}
     client = {"email": "ada@example.com", "phone": "+573015550177"}
 
@@ -115,7 +120,6 @@ def test_a_chat_and_its_client_are_not_looked_for_among_all(
 def test_the_next_ticket_is_not_looked_for_among_all_that_nobody_has(
     plans: list[str], admin: Caller
 ) -> None:
-    forget_statistics()
     make_ticket(make_client().client_id)
     plans.clear()
 

@@ -79,8 +79,9 @@ def few(condition: ColumnElement[bool]) -> ColumnElement[bool]:
     """Return a condition that few rows meet, so that they are found by it, whatever else is asked.
 
     SQLite, which knows no figures of the rows, would prefer an index of two columns to one of this.
+    It assumes a million rows. Where it expects less than one of them, it forgets their order.
     """
-    return likelihood(condition, "0.000001")
+    return likelihood(condition, "0.000003")
 
 
 def conditions_by(
