@@ -12,8 +12,6 @@ import click
 from sqlalchemy import URL, Connection, NullPool, create_engine, text
 from sqlalchemy.exc import DBAPIError
 
-from omnidesk.db.connection import environment
-
 INSTALLED = Path("/usr/lib/postgresql")  # where Debian has the programs of each version
 NO_TIMEOUTS = (
     *("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"),
@@ -36,6 +34,8 @@ MAY_NOT_CREATE = (
 
 def run(program: str, *arguments: str, url: URL, **kwargs: Any) -> None:
     """Run a program to its end, on a database; raise ClickException with the first line it says."""
+    from omnidesk.db.connection import environment  # psycopg is not imported for SQLite
+
     _, parameters = url.get_dialect()().create_connect_args(url)
     command = [find(program), *arguments]
     settings = os.environ | environment(dict(parameters)) | {"LC_MESSAGES": "C"}
