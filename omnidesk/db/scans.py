@@ -79,17 +79,18 @@ def few(condition: ColumnElement[bool]) -> ColumnElement[bool]:
     """Return a condition that few rows meet, so that they are found by it, whatever else is asked.
 
     SQLite, which knows no figures of the rows, would prefer an index of two columns to one of this.
-    It assumes a million rows. Where it expects less than one of them, it forgets their order.
     """
-    return likelihood(condition, "0.000003")
+    return likelihood(condition, "0.000001")
 
 
 def conditions_by(
     entity: Any, filters: Filters, narrow: Sequence[str], *others: str
 ) -> list[ColumnElement[bool]]:
     """Return a condition for each filter but `others`, those of `narrow` as ones that few meet."""
-    found = [few(filters.condition(name, getattr(entity, name))) for name in narrow]
-    return filters.conditions(entity, *others, *narrow) + found
+    wide = filters.conditions(entity, *others, *narrow)
+    found = [filters.condition(name, getattr(entity, name)) for name in narrow]
+    # Nothing competes with one that stands alone, and SQLite would sort what an index has in order.
+    return [*wide, *map(few, found)] if wide else found
 
 
 def many(condition: ColumnElement[bool]) -> ColumnElement[bool]:

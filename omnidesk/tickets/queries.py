@@ -11,6 +11,7 @@ from omnidesk.tickets.lists import SORTED_TIMES
 from omnidesk.tickets.models import STATUSES
 
 INDEXED_BY_STATUS = {"priority", "assigned_to"}
+OF_FEW = {"client_id", "conversation_id"}  # filters whose tickets are few enough to be sorted
 
 
 def select_tickets(filters: dict[str, Any]) -> PreparedSelect:
@@ -35,8 +36,10 @@ def select_tickets(filters: dict[str, Any]) -> PreparedSelect:
 def needs_status(filters: dict[str, Any], sort: tuple[str, ...]) -> bool:
     """Return whether an index has tickets in this order only where their status is known."""
     keys = {key.removeprefix("-") for key in sort}
+    if not OF_FEW.isdisjoint(filters):
+        return False
     if keys.issuperset(SORTED_TIMES):
-        return "client_id" not in filters
+        return True
     return not keys.isdisjoint(SORTED_TIMES) and not INDEXED_BY_STATUS.isdisjoint({*keys, *filters})
 
 
