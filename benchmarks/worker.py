@@ -7,7 +7,6 @@ waiting conversations, the time from a POST to the request at the receiver, and 
 
 import argparse
 import json
-import re
 import signal
 import statistics
 import subprocess
@@ -22,6 +21,7 @@ from typing import Any, NamedTuple
 import requests
 from sqlalchemy import delete, insert, select
 
+from benchmarks.endurance import memory
 from omnidesk import migrations
 from omnidesk.channels.models import Channel
 from omnidesk.conversations.deliveries import Outbox
@@ -124,8 +124,8 @@ class Desk:
 NEWEST = Conversation.conversation_id.desc()
 
 
-def sends_a_second(desk: Desk, count: int) -> tuple[float, float]:
-    """Return how many messages a worker sends in a second, and the megabytes that it then has."""
+def sends_a_second(desk: Desk, count: int) -> tuple[float, list[float]]:
+    """Return how many messages a worker sends in a second, and its memory then: PSS and RSS."""
     desk.fill(count)
     before = len(desk.receiver.accepted)
     with desk.worker() as worker:
@@ -134,14 +134,7 @@ def sends_a_second(desk: Desk, count: int) -> tuple[float, float]:
         desk.receiver.wait_for(before + count, timeout=600)
         seconds = perf_counter() - started_at
         sleep(1)
-        return (count - 1) / seconds, memory(worker.pid)
-
-
-def memory(process: int) -> float:
-    """Return how many megabytes a process has in memory."""
-    status = Path(f"/proc/{process}/status").read_text()
-    (kilobytes,) = re.findall(r"VmRSS:\s+(\d+)", status)
-    return int(kilobytes) / 1000
+        return (count - 1) / seconds, [memory(worker.pid, kind) for kind in ("Pss", "Rss")]
 
 
 def claim_milliseconds(desk: Desk, count: int) -> float:
@@ -177,8 +170,8 @@ def latency_milliseconds(desk: Desk, count: int) -> float:
 
 def measure(name: str, desk: Desk, plan: Plan) -> None:
     """Measure on one database and print what was found."""
-    speed, megabytes = sends_a_second(desk, plan.sends)
-    print(f"{name}: {speed:.0f} messages a second, then {megabytes:.0f} MB")
+    speed, (pss, rss) = sends_a_second(desk, plan.sends)
+    print(f"{name}: {speed:.0f} messages a second, then {pss:.0f} MB (PSS; RSS {rss:.0f})")
     print(f"{name}: {latency_milliseconds(desk, plan.posts):.0f} ms from POST to the receiver")
     with desk.app.app_context():
         db.session.execute(delete(Outbox))

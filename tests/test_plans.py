@@ -389,6 +389,24 @@ def test_a_clients_tickets_are_not_asked_one_by_one(plans: list[str], agent: Cal
             assert removed_rows(table, [plan]) <= 5, plan
 
 
+@pytest.mark.usefixtures("new_tables")
+@pytest.mark.parametrize("senders", ["client", "client,user"])
+def test_messages_of_a_sender_are_not_looked_for_among_those_of_others(
+    plans: list[str], agent: Caller, senders: str
+) -> None:
+    chat = make_conversation().conversation_id
+    said = {"conversation_id": chat, "content": "x", "created_at": utcnow()}
+    wrote = ["client", *["bot"] * OLD]
+    db.session.execute(insert(Message), [said | {"sender": sender} for sender in wrote])
+    analyze()
+
+    answer = agent.get(f"/api/conversations/{chat}/messages?sender={senders}&order=desc")
+
+    assert [row["sender"] for row in answer.json] == ["client"]
+    assert index_columns("message", plans) == ["conversation_id", "sender", "message_id"]
+    assert removed_rows("message", plans) == 0
+
+
 # PostgreSQL explains a comparison with true as if it were free, which it is not in a generic plan.
 @on_sqlite
 @pytest.mark.usefixtures("calendar")

@@ -88,7 +88,7 @@ class Message(Delivered, Versioned, Base):
         ),
         Index(None, "conversation_id", "message_id"),
         Index(None, "conversation_id", "created_at", "message_id"),
-        partial_index("sender = 'client'", "ix_message_by_client", "conversation_id", "message_id"),
+        Index(None, "conversation_id", "sender", "message_id"),
         partial_index(OUTGOING, "ix_message_outgoing", "conversation_id", "message_id"),
         partial_index("delivery_state = 'queued'", "ix_message_queued", "delivery_at"),
         text_index("message"),
