@@ -8,14 +8,15 @@ from sqlalchemy import ColumnElement, UnaryExpression, bindparam, case, literal_
 SORTED_BY = ("ticket_id", "updated_at", "due_at", "priority")
 NEWEST_FIRST = ("-ticket_id",)
 SORTED_TIMES = ("updated_at", "due_at")
-# What tickets are found by and then ordered by a time, in an index.
-SORTED_WITHIN: tuple[tuple[str, ...], ...] = (
-    (),
-    ("status",),
-    ("client_id",),
-    ("status", "priority"),
-    ("assigned_to", "status"),
-)
+# What tickets are found by and then ordered by a time, in an index, and what more it has of each:
+# a priority or a status is then compared without reading the ticket.
+SORTED_WITHIN: dict[tuple[str, ...], tuple[str, ...]] = {
+    (): (),
+    ("status",): (),
+    ("client_id",): ("priority", "status"),
+    ("status", "priority"): (),
+    ("assigned_to", "status"): ("priority",),
+}
 CLOSED: Any = literal_column("'cerrado'")
 
 

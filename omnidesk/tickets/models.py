@@ -98,8 +98,8 @@ class Ticket(Assignable, Versioned, Base):
         Index(None, "client_id", "assigned_to", "ticket_id"),
         text_index("ticket"),
         *(
-            Index(None, *names, time, "ticket_id")
-            for names in SORTED_WITHIN
+            Index(None, *names, time, "ticket_id", *others)
+            for names, others in SORTED_WITHIN.items()
             for time in SORTED_TIMES
         ),
         {"sqlite_autoincrement": True},
