@@ -252,6 +252,23 @@ def test_tickets_that_are_not_due_have_an_index_of_their_own(
     assert re.search(f"({unsorted}) .*ix_ticket_not_due", plans[-1]), plans[-1]
 
 
+@pytest.mark.usefixtures("desk")
+@pytest.mark.parametrize("sort", ["-updated_at", "updated_at", "-due_at", "due_at"])
+@pytest.mark.parametrize("query", ["tag=old", "tag=all&status=cerrado"])
+def test_tickets_of_a_tag_are_sorted_by_an_index(
+    plans: list[str], agent: Caller, query: str, sort: str
+) -> None:
+    answer = agent.get(f"/api/tickets?{query}&sort={sort}&limit=5")
+
+    assert [row["status"] for row in answer.json] == ["cerrado"] * 5
+    columns = ["tag", sort.removeprefix("-"), "ticket_id", "priority", "status"]
+    assert columns in used_indexes("ticket_tag", plans), plans[-1]
+    assert not re.search(r"SEARCH ticket_tag .*\nUSE TEMP B-TREE", plans[-1]), plans[-1]
+    assert removed_rows("ticket_tag", plans) == 0, plans[-1]
+    read = re.findall(r" on ticket_tag\b.*actual time=\S+ rows=(\d+)", plans[-1])
+    assert all(int(rows) <= 6 for rows in read), plans[-1]
+
+
 # PostgreSQL takes another index for a priority that few of its rows have.
 @on_sqlite
 @pytest.mark.usefixtures("desk")

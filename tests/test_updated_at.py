@@ -5,11 +5,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from omnidesk.comments.models import Comment
 from omnidesk.db import db
 from omnidesk.tickets.models import Ticket
+from omnidesk.tickets.tags import TicketTag
 from tests.conftest import Caller, make_client, make_comment, make_tag, make_ticket, version
 
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
@@ -67,6 +68,8 @@ def test_every_change_of_a_ticket_moves_its_time(agent: Caller, change: Act) -> 
     assert newest["actor"] == agent.user.user_id
     assert newest["before"]["updated_at"] == SHOWN
     assert newest["after"]["updated_at"] == after.json["updated_at"]
+    copies = {*db.session.scalars(select(TicketTag.updated_at))}
+    assert copies <= {db.session.scalar(select(Ticket.updated_at))}
 
 
 ANSWERED = [name for name in CHANGES if "comment" not in name and name != "many tickets"]

@@ -50,8 +50,8 @@ def matching(
     `q` is words of the ticket itself or, where `comments` may be read, of one of its comments.
     """
     order, tags = first_order(sort), filters.items("tag")
-    # An index has the tickets of a tag by their ids: not by their times, nor those of a chat.
-    by_tag = tags and order == "ticket_id" and "conversation_id" not in filters
+    # An index has the tickets of a tag in each order, but not those of a chat.
+    by_tag = tags and "conversation_id" not in filters
     table: Any = TicketTag if by_tag else Ticket
     tickets = select(Ticket).order_by(*ordered(sort, Ticket, table))
     if table is TicketTag:
@@ -61,10 +61,10 @@ def matching(
         tickets = tickets.where(table.ticket_id != bindparam("other_than"))
     narrowest = [name for name in NARROW if name in filters][:1]
     tickets = tickets.where(*conditions_by(table, filters, narrowest, *COMPARED_OTHERWISE))
-    conditions, by_time = by_times(filters, Ticket, table.ticket_id, order)
+    conditions, by_time = by_times(filters, Ticket, table, order)
     criteria = [words_of_ticket(filters, comments=comments), with_tags(tags, filters), *by_time]
     if overdue and order == "due_at":
-        conditions += overdue_conditions(Ticket)
+        conditions += overdue_conditions(table)
     elif overdue:
         criteria.append(is_overdue())
     elif overdue is not None:

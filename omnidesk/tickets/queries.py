@@ -11,7 +11,8 @@ from omnidesk.tickets.lists import SORTED_TIMES
 from omnidesk.tickets.models import STATUSES
 
 INDEXED_BY_STATUS = {"priority", "assigned_to"}
-OF_FEW = {"client_id", "conversation_id"}  # filters whose tickets are few enough to be sorted
+# An index has the tickets of a tag in each order; those of the others are few enough to be sorted.
+WITHOUT_STATUS = {"tag", "client_id", "conversation_id"}
 
 
 def select_tickets(filters: dict[str, Any]) -> PreparedSelect:
@@ -36,7 +37,7 @@ def select_tickets(filters: dict[str, Any]) -> PreparedSelect:
 def needs_status(filters: dict[str, Any], sort: tuple[str, ...]) -> bool:
     """Return whether an index has tickets in this order only where their status is known."""
     keys = {key.removeprefix("-") for key in sort}
-    if not OF_FEW.isdisjoint(filters):
+    if not WITHOUT_STATUS.isdisjoint(filters):
         return False
     if keys.issuperset(SORTED_TIMES):
         return True

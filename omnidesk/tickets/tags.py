@@ -1,5 +1,6 @@
 """Tags on tickets."""
 
+from datetime import datetime
 from typing import Self
 
 from sqlalchemy import CheckConstraint, ForeignKey, Index, Select, Text, select
@@ -7,15 +8,17 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from omnidesk.db import Base, Filters, RuleViolation, bytewise_text
 from omnidesk.db.folding import MAX_TAG, fold_tag
+from omnidesk.tickets.lists import SORTED_TIMES
 
 MAX_TAGS = 50  # of a ticket; a trigger of the database keeps it
 TagText = bytewise_text(50)
+UNSET = "1970-01-01 00:00:00.000000"  # until a trigger copies it, in the same statement
 
 
 class TicketTag(Base):
     """A tag on a ticket. Triggers keep the ticket's `tags` and the counts of all tags.
 
-    They also copy the ticket's filters here, so that a tag and a status are in one index.
+    They also copy here what a ticket is found and ordered by, so that one index has a tag and that.
     """
 
     __tablename__ = "ticket_tag"
@@ -26,6 +29,8 @@ class TicketTag(Base):
     priority: Mapped[str | None] = mapped_column(Text)
     status: Mapped[str | None] = mapped_column(Text)
     assigned_to: Mapped[int | None]
+    updated_at: Mapped[datetime] = mapped_column(server_default=UNSET)
+    due_at: Mapped[datetime | None]
 
     __table_args__ = (
         # A trigger keeps this rule, since a check sees only one row: it is not created as a check,
@@ -40,6 +45,7 @@ class TicketTag(Base):
         Index(None, "tag", "priority", "ticket_id"),
         Index(None, "tag", "status", "ticket_id"),
         Index(None, "tag", "assigned_to", "ticket_id"),
+        *(Index(None, "tag", time, "ticket_id", "priority", "status") for time in SORTED_TIMES),
     )
 
 

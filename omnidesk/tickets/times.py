@@ -55,20 +55,21 @@ class TicketSpan(Base):
 
 
 def by_times(
-    filters: Filters, tickets: Any, ticket_id: Any, order: str
+    filters: Filters, tickets: Any, copies: Any, order: str
 ) -> tuple[list[ColumnElement[bool]], list[Criterion]]:
     """Return the conditions of the time filters, and the criteria of the others.
 
     The conditions are those that an index meets in the order of the list: `order` is its column,
-    and `ticket_id` where the list has the id. Of the criteria, the narrowest comes first.
+    of the entity that has copies of some columns. Of the criteria, the narrowest comes first.
     """
-    conditions, criteria = [], []
-    by_id = [*TicketSpan.id_conditions(filters, ticket_id)] if order == "ticket_id" else []
+    conditions, criteria, is_by_id = [], [], order == "ticket_id"
+    by_id = [*TicketSpan.id_conditions(filters, copies.ticket_id)] if is_by_id else []
     for name in TIMES:
-        found = time_conditions(filters, name, tickets)
         if ORDERS.get(name) == order:
-            conditions += found
+            entity = tickets if name == "created" else copies  # of creation there is no copy
+            conditions += time_conditions(filters, name, entity)
         else:
+            found = time_conditions(filters, name, tickets)
             criteria.append(Criterion(found, select(tickets.ticket_id).where(*found).limit))
     criteria.sort(key=lambda each: len(each.conditions), reverse=True)
     return [*by_id, *conditions], criteria

@@ -234,8 +234,10 @@ def test_an_upgrade_copies_to_each_tag_what_its_ticket_is_looked_for_by(empty: F
 
     migrations.upgrade()
 
+    ticket = db.session.get_one(Ticket, 2)
     (row,) = db.session.execute(select(TicketTag.__table__)).all()
-    assert tuple(row) == (2, "vip", 1, "alta", "cerrado", None)
+    copies = (1, "alta", "cerrado", None, ticket.updated_at, ticket.due_at)
+    assert tuple(row) == (2, "vip", *copies)
 
 
 @pytest.fixture
