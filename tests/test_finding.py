@@ -129,6 +129,25 @@ def test_tickets_are_found_by_any_filters_together(
     assert page.headers["X-Total-Count"] == str(len(expected))
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/api/tickets?assigned_to=me,none&status=cerrado",
+        "/api/tickets?assigned_to=me,none&status=cerrado&q=login",
+        "/api/conversations?assigned_to=me,none&channel=email",
+        "/api/conversations?assigned_to=none&channel=email",
+    ],
+)
+def test_what_is_counted_of_nobody_meets_the_other_filters(agent: Caller, path: str) -> None:
+    make_ticket()
+    make_conversation(assigned_to=None)
+    make_conversation(assigned_to=make_user("gone", active=False).user_id)
+
+    answer = agent.get(path, headers={"Prefer": "count=exact"})
+
+    assert (answer.json, answer.headers["X-Total-Count"]) == ([], "0")
+
+
 @pytest.mark.parametrize("change", [{"due_at": "2020-05-01T12:00:00Z"}, {"status": "cerrado"}])
 def test_a_ticket_is_found_by_a_time_that_it_gets_later(
     agent: Caller, change: dict[str, str]

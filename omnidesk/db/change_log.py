@@ -37,6 +37,7 @@ from sqlalchemy import (
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import Mapped, mapped_column
 from sqlalchemy.sql.functions import FunctionElement
+from sqlalchemy.sql.operators import OperatorType
 from sqlalchemy.types import NullType
 
 from omnidesk.db.base import Base, partial_index
@@ -62,6 +63,11 @@ class ByDialect(FunctionElement[Any]):
         # SQLAlchemy would compare a Boolean with 1 on SQLite, and no index serves that.
         is_condition = isinstance(postgresql.type, Boolean)
         self.type = NullType() if is_condition else postgresql.type
+
+    def self_group(self, against: OperatorType | None = None) -> "ByDialect":
+        """Return it with each expression in parentheses where the operator around it needs them."""
+        postgresql, sqlite = (each.self_group(against) for each in self.clauses)
+        return ByDialect(postgresql=postgresql, sqlite=sqlite)
 
 
 @compiles(ByDialect, "postgresql")
