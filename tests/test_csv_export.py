@@ -347,6 +347,14 @@ def test_a_file_has_an_etag_of_its_own(agent: Caller, five_tickets: list[int]) -
     assert agent.get("/api/tickets", CSV | had).status_code == 200
 
 
+@pytest.mark.usefixtures("five_tickets")
+def test_a_file_of_a_stranger_may_lack_rows_for_others(agent: Caller, anybody: Caller) -> None:
+    had = {"If-None-Match": anybody.get("/api/tickets", CSV).headers["ETag"]}
+
+    assert agent.get("/api/tickets", CSV | had).status_code == 200
+    assert anybody.get("/api/tickets", CSV | had).status_code == 304
+
+
 def test_a_file_of_rows_whose_changes_nothing_tells_has_no_etag(agent: Caller) -> None:
     unconditional = agent.get("/api/me/sessions", CSV)
 

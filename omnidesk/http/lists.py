@@ -85,8 +85,12 @@ class ListRequest(NamedTuple):
         return cls(page._replace(limit=limit), counts, as_csv)
 
     def etag(self, text: str) -> str:
-        """Return the ETag of what is asked for, from a text that tells the rows."""
-        return etag_of(f"{text}{'-count' * self.counts}{'-csv' * self.as_csv}")
+        """Return the ETag of what is asked for, from a text that tells the rows.
+
+        Of the same file, a stranger gets fewer rows than who has a token.
+        """
+        file = f"-csv{self.page.limit}" if self.as_csv else ""
+        return etag_of(f"{text}{'-count' * self.counts}{file}")
 
 
 def list_response(
