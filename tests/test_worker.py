@@ -18,13 +18,14 @@ from omnidesk.conversations.models import Conversation
 from omnidesk.db import db, utcnow
 from omnidesk.db.change_log import Change
 from omnidesk.providers.outgoing import Pace, Refused, Sent, TryAgain
-from omnidesk.worker import outbox, retries
+from omnidesk.worker import messages, outbox, retries
 from omnidesk.worker.destinations import Destinations
 from omnidesk.worker.heartbeat import Heartbeat, Worker
 from omnidesk.worker.loop import Loop
 from omnidesk.worker.messages import MessageQueue
 from omnidesk.worker.outbox import ClaimedMessage
 from omnidesk.worker.pacing import Pacer
+from omnidesk.worker.results import record
 from tests.conftest import Caller, analyze, make_conversation, make_message, save
 from tests.providers.habits import CUT_BEFORE_ANSWER, CUT_WITHIN_ANSWER, answer
 from tests.providers.telegram import Telegram
@@ -310,6 +311,27 @@ def test_of_an_erased_clients_message_no_error_is_kept(desk: Desk) -> None:
     desk.queue.note(claimed, Refused("Forbidden: Ada has blocked the bot"))
 
     assert desk.delivery(message_id) == ("failed", None)
+
+
+def test_what_became_of_a_message_is_stored_however_long_the_database_is_away(
+    desk: Desk, monkeypatch: Any
+) -> None:
+    message_id = desk.post(desk.conversation())
+    (claimed,) = desk.claim()
+    assert outbox.begin(claimed)
+    away = iter(range(2_000))
+
+    def record_in_the_end(*args: Any) -> None:
+        if next(away, None) is not None:
+            raise OSError
+        record(*args)
+
+    monkeypatch.setattr(messages, "record", record_in_the_end)
+    monkeypatch.setattr(messages, "sleep", lambda _: None)
+
+    desk.queue.note(claimed, sent_as(9))
+
+    assert desk.delivery(message_id) == ("sent", None)
 
 
 def test_what_no_provider_sends_fails_with_the_reason(desk: Desk) -> None:

@@ -145,7 +145,7 @@ class MessageQueue:
                 if failures == 1:
                     message = "What became of message %s is stored later. %s"
                     logger.warning(message, item.message_id, error_message(error))
-                sleep(min(MAX_BACKOFF, 0.05 * 2**failures))
+                sleep(min(MAX_BACKOFF, 0.05 * 2 ** min(failures, 10)))
         return self.works(item.channel.channel_id, outcome)
 
     def works(self, channel_id: int, outcome: Outcome) -> bool:
