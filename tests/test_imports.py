@@ -343,6 +343,8 @@ def test_a_row_that_is_no_object_is_refused(admin: Caller, row: Any) -> None:
         {"external_id": "1", "full_name": "x", **dict.fromkeys(map(str, range(99)))},
         {"external_id": "1", "full_name": "x", **dict.fromkeys(map(str, range(101)))},
         {"x" * 100_000: 1},
+        dict.fromkeys(map(str, range(101))),
+        {"external_id": "\ud800", **dict.fromkeys(map(str, range(101)))},
         {"external_id": "1", "full_name": "\0"},
     ],
 )

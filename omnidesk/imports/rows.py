@@ -30,8 +30,8 @@ class Row:
             row.values = schema.load(sent)
             row.external_id = row.values["external_id"]
         except ValidationError as error:
-            if "external_id" not in error.messages_dict and isinstance(sent, dict):
-                row.external_id = sent["external_id"]
+            loaded: Any = error.valid_data
+            row.external_id = loaded.get("external_id") if isinstance(loaded, dict) else None
             row.refuse(error.messages_dict)
         return row
 
