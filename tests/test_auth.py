@@ -11,9 +11,18 @@ import pytest
 from sqlalchemy import delete, update
 
 from omnidesk.auth import tokens
-from omnidesk.auth.models import ApiToken
-from omnidesk.db import db, utcnow
-from tests.conftest import KEY, PASSWORD, Caller, make_user, on_postgresql, on_sqlite, reload
+from omnidesk.auth.models import ApiToken, UserSession
+from omnidesk.db import MAX_ID, db, utcnow
+from tests.conftest import (
+    KEY,
+    PASSWORD,
+    Caller,
+    make_user,
+    on_postgresql,
+    on_sqlite,
+    reload,
+    save,
+)
 
 UNAUTHORIZED = {"detail": "Unauthorized"}
 
@@ -141,7 +150,10 @@ NESTED = base64.urlsafe_b64encode(b"[" * 5000).decode()
 MISSING = [None, "", "Bearer", "Bearer ", "Basic YWRtaW46c2VjcmV0", "Token abc"]
 # Signed by us, and naming a user or a session that is not there.
 OF_NO_ROW = [
-    *(f"Bearer {signed(sub=sub)}" for sub in ("", "x", "0", "-1", "1\n", "²", str(2**63))),
+    *(
+        f"Bearer {signed(sub=sub)}"
+        for sub in ("", "x", "0", "-1", "1\n", "²", str(2**31), str(2**63))
+    ),
     f"Bearer {signed(sub='424242')}",
     f"Bearer {signed(sid=['a'])}",
     f"Bearer {signed(sid='ñ')}",
@@ -181,6 +193,18 @@ def test_a_token_without_a_fault_is_good(agent: Caller) -> None:
     answer = Caller(agent.app).get("/api/me", headers={"Authorization": f"Bearer {signed()}"})
 
     assert (answer.status_code, answer.json["user_id"]) == (200, agent.user.user_id)
+
+
+def test_the_token_of_the_largest_ids_is_good(app: Any) -> None:
+    user = make_user(user_id=MAX_ID)
+    now = utcnow()
+    expires_at = now + timedelta(hours=1)
+    session = UserSession(session_id=MAX_ID, user_id=MAX_ID, created_at=now, expires_at=expires_at)
+    token = tokens.access_token(user, save(session))["access_token"]
+    caller = Caller(app)
+    caller.headers["Authorization"] = f"Bearer {token}"
+
+    assert caller.get("/api/me").status_code == 200
 
 
 def challenge(caller: Caller, header: str | None) -> str:

@@ -26,7 +26,7 @@ from omnidesk.auth.models import (
     UserSession,
     digest,
 )
-from omnidesk.db import utcnow
+from omnidesk.db import MAX_ID, utcnow
 from omnidesk.db.statements import Statement
 from omnidesk.http.errors import invalid_token
 from omnidesk.users.models import User
@@ -34,7 +34,7 @@ from omnidesk.users.models import User
 MAX_CLOCK_SKEW = 60  # seconds that a clock may be set back after a token was issued
 USE_RESOLUTION = timedelta(minutes=1)  # how often the last use of an API token is stored
 ALGORITHM = "HS256"
-ID = re.compile("[1-9][0-9]{0,8}")
+ID = re.compile("[1-9][0-9]{0,9}")
 manager = JWTManager()
 
 
@@ -146,13 +146,18 @@ def user_of_session(token: str) -> AuthenticatedUser:
     except (PyJWTError, RecursionError, ValueError):
         raise invalid_token() from None
     ids = str(claims.get("sid")), str(claims.get("sub"))
-    if claims.get("type") != "access" or not all(ID.fullmatch(number) for number in ids):
+    if claims.get("type") != "access" or not all(map(is_id, ids)):
         raise invalid_token()
     check_times(claims, time())
     session_id, user_id = map(int, ids)
     for (role,) in SESSION_USER.fetch(session_id=session_id, user_id=user_id):
         return AuthenticatedUser(user_id, role, session_id=session_id)
     raise invalid_token()
+
+
+def is_id(text: str) -> bool:
+    """Return whether a text is an id that a row can have."""
+    return ID.fullmatch(text) is not None and int(text) <= MAX_ID
 
 
 def check_times(claims: dict[str, Any], now: float) -> None:
