@@ -28,7 +28,9 @@ class RuleViolation(Exception):  # noqa: N818 - the rule is violated, nothing ha
 def rule_violation(error: IntegrityError) -> RuleViolation | None:
     """Return the rule that a broken constraint stands for; None for a constraint without one."""
     constraint = broken_constraint(error)
-    return None if constraint is None else violated(constraint, error.statement or "")
+    if isinstance(constraint, ForeignKeyConstraint) or "field" in getattr(constraint, "info", ()):
+        return violated(constraint, error.statement or "")
+    return None
 
 
 def broken_constraint(error: IntegrityError) -> Any:
