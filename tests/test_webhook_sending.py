@@ -314,6 +314,26 @@ def test_a_delivery_is_sent_again_when_asked(
     assert len(there.requests) == 3
 
 
+@pytest.mark.parametrize("asks", ["a retry", "a webhook that is active again"])
+def test_a_clock_that_is_ahead_of_the_databases_delays_nothing(
+    admin: Caller, webhook: Webhook, there: Receiver, monkeypatch: Any, asks: str
+) -> None:
+    there.otherwise = answer(500)
+    work()
+    there.otherwise = answer(200)
+    ahead = utcnow() + timedelta(hours=1)
+    monkeypatch.setattr("omnidesk.webhooks.deliveries.utcnow", lambda: ahead)
+
+    if asks == "a retry":
+        admin.post(f"{PATH}/deliveries/1/retry")
+    else:
+        admin.patch(PATH, json={"active": False})
+        admin.patch(PATH, json={"active": True})
+    work()
+
+    assert deliveries(webhook)[0].state == "sent"
+
+
 def test_a_delivery_that_is_being_sent_is_not_begun_again(admin: Caller, webhook: Webhook) -> None:
     queue = WebhookQueue(Event())
     queue.step()

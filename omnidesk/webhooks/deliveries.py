@@ -17,11 +17,13 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from omnidesk.db import Base, Filters, RuleViolation, db, enum_type, utcnow
 from omnidesk.db.base import partial_index
+from omnidesk.db.clock import due_in
 
 STATES = PENDING, SENT, FAILED = "pending", "sent", "failed"
 MAX_ERROR = 200  # code points
 MAX_AGE = timedelta(days=30)  # of deliveries that are sent or have failed
 PRUNED_AT_ONCE = 1_000  # rows
+NOW = due_in(0)  # by the database's own clock, as the worker asks what is due
 
 
 class WebhookDelivery(Base):
@@ -68,10 +70,14 @@ class WebhookDelivery(Base):
 
     def retry(self) -> None:
         """Let it be tried again at once; raise RuleViolation while it is being tried."""
-        if self.lease is not None and self.due_at is not None and self.due_at > utcnow():
+        cls = type(self)
+        leased = cls.delivery_id == self.delivery_id, cls.lease.is_not(None), cls.due_at > NOW
+        if db.session.scalar(select(cls.delivery_id).where(*leased)):
             raise RuleViolation("delivery_id", "It is being sent now.", conflict=True)
         for name, value in as_new().items():
             setattr(self, name, value)
+        db.session.flush()
+        db.session.refresh(self)  # the database has set the time
 
     @classmethod
     def prune(cls) -> int:
@@ -89,7 +95,7 @@ class WebhookDelivery(Base):
 def as_new() -> dict[str, Any]:
     """Return what the columns of a delivery hold that is tried from the beginning."""
     unknown = dict.fromkeys(("lease", "status_code", "error"))
-    return unknown | {"state": PENDING, "attempts": 0, "due_at": utcnow()}
+    return unknown | {"state": PENDING, "attempts": 0, "due_at": NOW}
 
 
 def message_id(delivery: Any) -> str:
