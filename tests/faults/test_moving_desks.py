@@ -246,6 +246,22 @@ def test_a_damaged_export_changes_nothing(
     assert run(other, "import", str(folder)).exit_code == 0
 
 
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+@on_sqlite
+def test_the_order_of_the_keys_in_a_line_plays_no_role(
+    desk: Flask, new_desk: Callable[[str], Flask], tmp_path: Path, kind: str
+) -> None:
+    folder, other = tmp_path / "export", new_desk(kind)
+    run(desk, "export", str(folder))
+    *lines, last = (folder / "app_user.ndjson").read_text().splitlines()
+    turned = json.dumps(dict(reversed(json.loads(last).items())))
+    (folder / "app_user.ndjson").write_text("\n".join([*lines, turned, ""]))
+
+    assert run(other, "import", str(folder)).exit_code == 0
+
+    assert rows_of(other) == rows_of(desk)
+
+
 def test_rows_that_come_meanwhile_are_not_exported(
     desk: Flask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -157,7 +157,7 @@ def store(connection: Connection, table: Table, rows: list[dict[str, Any]]) -> N
     names = ", ".join(f'"{name}"' for name in rows[0])
     with driver.cursor() as cursor, cursor.copy(f"COPY {table.name} ({names}) FROM STDIN") as copy:
         for row in rows:
-            copy.write_row(row.values())
+            copy.write_row([row[name] for name in rows[0]])  # JSON objects have no order
 
 
 def finish(connection: Connection, last_numbers: dict[str, int]) -> None:
