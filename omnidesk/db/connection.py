@@ -72,8 +72,12 @@ class BoundedConnection(psycopg.Connection[Any]):
         others = dict(parameters)
         settings, threads = others.pop("settings", {}), others.pop("threads", 1)
         connection = cls.connect_in_time(waits_of(threads), others)
-        if settings:
-            connection.set_session(settings, others)
+        try:
+            if settings:
+                connection.set_session(settings, others)
+        except BaseException:
+            connection.close()
+            raise
         return connection
 
     @classmethod

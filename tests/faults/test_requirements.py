@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from contextvars import Context
 from pathlib import Path
 
+import psycopg
 import pytest
 import requests
 from flask import Flask
@@ -12,6 +13,8 @@ from sqlalchemy import text
 
 from omnidesk import migrations
 from omnidesk.db import db, requirements
+from omnidesk.db.connection import BoundedConnection
+from omnidesk.db.session import READ
 from tests.conftest import (
     PASSWORD,
     Caller,
@@ -22,6 +25,7 @@ from tests.conftest import (
     make_user,
     on_postgresql,
 )
+from tests.faults.workers import wait_until
 from tests.postgres import free_port
 from tests.servers import BIN, ROOT, environ, gunicorn
 
@@ -200,3 +204,18 @@ def test_the_server_starts_where_the_database_is_away(
     log = (tmp_path / "gunicorn.log").read_text()
     assert "The database does not answer: " in log
     assert "Traceback" not in log
+
+
+def test_a_connection_whose_session_cannot_be_set_is_closed(app: Flask) -> None:
+    _, parameters = db.engine.dialect.create_connect_args(db.engine.url)
+    named = {**parameters, "application_name": "unset", "settings": {"no.such setting": 1}}
+
+    with pytest.raises(psycopg.Error) as error:
+        BoundedConnection.open(named)
+
+    assert error.value.sqlstate is not None, (
+        "the server has refused the setting, not the connection"
+    )
+    left = text("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'unset'")
+    with db.engines[READ].connect() as connection:
+        wait_until(lambda: connection.scalar(left) == 0, 5)
