@@ -15,6 +15,7 @@ from sqlalchemy import delete, select
 from sqlalchemy.exc import DataError, IntegrityError, ProgrammingError
 
 from omnidesk.channels.models import UnsupportedUpdate
+from omnidesk.conversations.sending import NO_CHAT
 from omnidesk.db import db, utcnow
 from omnidesk.db.constraints import error_message
 from omnidesk.egress import Answer, Connection, NoAnswer, NotConnected, Rules, connect
@@ -40,7 +41,6 @@ MEND_INTERVAL = 30.0  # seconds between two looks for what is due too late
 PRUNED_AT_ONCE = 1000  # rows in a transaction
 MAX_BACKOFF = 2.0  # seconds between two tries to store what became of a message
 NOT_STORED = (DataError, IntegrityError, ProgrammingError)  # also when it is tried again
-NO_CHAT = "The conversation has no external_chat_id."
 
 logger = logging.getLogger("omnidesk.worker")
 
