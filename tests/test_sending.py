@@ -8,6 +8,7 @@ import pytest
 from standardwebhooks import Webhook
 
 from omnidesk.channels.models import Channel
+from omnidesk.channels.setups import with_defaults
 from omnidesk.egress import Answer
 from omnidesk.providers.outgoing import (
     CannotSend,
@@ -42,7 +43,8 @@ def channel(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Channel]:
         for name, value in secrets.items():
             monkeypatch.setenv(name.upper(), value)
         names = json.dumps({name: name.upper() for name in secrets})
-        return Channel(type=kind, settings=json.dumps(own | settings), secrets=names)
+        given = with_defaults(kind, own | settings)
+        return Channel(type=kind, settings=json.dumps(given), secrets=names)
 
     return make
 
@@ -61,7 +63,7 @@ def sent_to_whatsapp(content: str = "", **fields: Any) -> Any:
 
 
 def test_whatsapp_is_asked_with_the_number_and_the_token(channel: Any) -> None:
-    request = request_for(channel("whatsapp", api_base="https://example.com/", api_version="v9.0"))
+    request = request_for(channel("whatsapp", api_base="https://example.com", api_version="v9.0"))
 
     assert request.url == "https://example.com/v9.0/106540352242922/messages"
     assert request.headers["Authorization"] == "Bearer EAAG"

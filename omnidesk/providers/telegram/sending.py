@@ -25,7 +25,6 @@ from omnidesk.providers.outgoing import (
 )
 from omnidesk.providers.parts import is_integer
 
-API_BASE = "https://api.telegram.org"
 # A bot may send about 30 a second: these are as many in no second. A chat gets one a second, and a
 # group 20 a minute (core.telegram.org/bots/faq).
 CHANNEL_PACE, CHAT_PACE, GROUP_PACE = Pace(5, 1 / 25), Pace(1, 1.0), Pace(20, 3.0)
@@ -41,13 +40,12 @@ def request(channel: Channel, message: Outgoing) -> Request:
     token = channel.secret("bot_token")
     if not token or not TOKEN.fullmatch(token):
         raise NotConfigured("The channel needs the secret bot_token.")
-    base = str(channel.setting("api_base") or API_BASE).rstrip("/")
     method, fields = call(message)
     sent = {"chat_id": message.chat_id, **fields}
     if (replied := replied_to(message)) is not None:
         reply = {"message_id": replied, "allow_sending_without_reply": True}
         sent["reply_parameters"] = reply
-    return json_request(f"{base}/bot{token}/{method}", sent)
+    return json_request(f"{channel.setting('api_base')}/bot{token}/{method}", sent)
 
 
 def call(message: Outgoing) -> tuple[str, dict[str, Any]]:

@@ -23,7 +23,6 @@ from omnidesk.providers.outgoing import (
     said,
 )
 
-API_BASE, API_VERSION = "https://graph.facebook.com", "v23.0"
 # A number may send 80 a second ("Throughput"): these are as many in no second. A user may get 45
 # at once, and one in six seconds in the long run ("Pair rate limits").
 CHANNEL_PACE, CHAT_PACE = Pace(10, 1 / 70), Pace(45, 6.0)
@@ -45,9 +44,7 @@ def request(channel: Channel, message: Outgoing) -> Request:
     number, token = channel.setting("phone_number_id"), channel.secret("access_token")
     if not number or not token:
         raise NotConfigured("The channel needs phone_number_id and the secret access_token.")
-    base = str(channel.setting("api_base") or API_BASE).rstrip("/")
-    version = channel.setting("api_version") or API_VERSION
-    url = f"{base}/{version}/{number}/messages"
+    url = f"{channel.setting('api_base')}/{channel.setting('api_version')}/{number}/messages"
     return json_request(url, body(message), Authorization=f"Bearer {token}")
 
 
