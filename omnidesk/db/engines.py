@@ -33,6 +33,7 @@ READ_SETTINGS = WRITE_SETTINGS | {
     "max_parallel_workers_per_gather": 0,
     "jit": "off",
 }
+MAX_COUNTING = 5  # connections of a worker that count for rate limits
 # How soon the kernel notices that the server's host is gone.
 DEAD_HOST = {
     "connect_timeout": 3,  # seconds
@@ -95,7 +96,8 @@ def prepare(config: dict[str, Any]) -> None:
     counts = WRITE_SETTINGS | {"synchronous_commit": "off"}
     binds = {
         READ: autocommit_options(url, threads, threads, READ_SETTINGS),
-        RATE_LIMITS: autocommit_options(url, 1, threads, counts) | {"max_overflow": 4},
+        RATE_LIMITS: autocommit_options(url, 1, threads, counts)
+        | {"max_overflow": MAX_COUNTING - 1},
     }
     if config["METRICS_TOKEN"]:
         binds[READ]["execution_options"] |= {"measured": True}

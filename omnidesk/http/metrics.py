@@ -14,6 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from omnidesk.db import db
 from omnidesk.db.counters import Counter
+from omnidesk.db.engines import MAX_COUNTING
 from omnidesk.db.request_deadline import within_deadline
 from omnidesk.db.session import RATE_LIMITS, READ
 from omnidesk.db.statements import Statement
@@ -121,7 +122,7 @@ class Desk:
         )
         workers, threads = self.config["WEB_CONCURRENCY"], self.config["THREADS"]
         writers = threads if db.engine.name == "postgresql" else 1
-        for pool, each in (("write", writers), (READ, threads), (RATE_LIMITS, 5)):
+        for pool, each in (("write", writers), (READ, threads), (RATE_LIMITS, MAX_COUNTING)):
             limits.add_metric((pool,), workers * each)
         return limits
 

@@ -12,6 +12,7 @@ from sqlalchemy.schema import CreateIndex
 from omnidesk.auth.models import UserSession
 from omnidesk.db import Base, db, sqlite, utcnow
 from omnidesk.db.change_log import Change
+from omnidesk.db.engines import MAX_COUNTING
 from omnidesk.db.requirements import unsuitable
 from omnidesk.db.session import READ
 from omnidesk.http.idempotency import IdempotencyKey
@@ -114,7 +115,7 @@ def connections() -> Iterator[Finding]:
     if db.engine.name != "postgresql":
         return
     config, allowed = current_app.config, scalar(text(ALLOWED))
-    server = config["WEB_CONCURRENCY"] * (2 * config["THREADS"] + 5)
+    server = config["WEB_CONCURRENCY"] * (2 * config["THREADS"] + MAX_COUNTING)
     needed = server + workers_alive() * CONNECTIONS + OTHERS
     if needed > allowed:
         problem = f"{needed} connections may be needed, and PostgreSQL allows {allowed}."
