@@ -7,7 +7,7 @@ import json
 import math
 import re
 from datetime import UTC, datetime
-from typing import Any, TypeGuard
+from typing import Any, NamedTuple, TypeGuard
 
 MAX_CONTENT = 65_536  # code points of a message
 MAX_NAME = 120  # code points of a client's name
@@ -20,6 +20,14 @@ MAX_MESSAGE_ID = 2**31 - 1
 UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 Part = dict[str, Any]  # a JSON object
+
+
+class Content(NamedTuple):
+    """What a message says."""
+
+    kind: str
+    text: str = ""
+    meta: Part = {}
 
 
 def loads(body: bytes) -> Any:

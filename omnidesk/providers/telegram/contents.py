@@ -3,18 +3,18 @@
 See "Message" in the documentation of the Bot API.
 """
 
-from typing import Any, NamedTuple
+from typing import Any
 
-from omnidesk.providers.parts import MAX_CONTENT, Part, identifier, part, parts, picked, text
-
-
-class Content(NamedTuple):
-    """What a message says."""
-
-    kind: str
-    text: str = ""
-    meta: Part = {}
-
+from omnidesk.providers.parts import (
+    MAX_CONTENT,
+    Content,
+    Part,
+    identifier,
+    part,
+    parts,
+    picked,
+    text,
+)
 
 # By the name that a message has for its content; a more special one comes first.
 FILES = {

@@ -4,18 +4,9 @@ See Meta's "messages webhook reference", which has a page for each type of messa
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
-from omnidesk.providers.parts import MAX_CONTENT, Part, part, parts, picked, text
-
-
-class Content(NamedTuple):
-    """What a message says."""
-
-    kind: str
-    text: str = ""
-    meta: Part = {}
-
+from omnidesk.providers.parts import MAX_CONTENT, Content, Part, part, parts, picked, text
 
 FILE = ("id", "mime_type", "filename", "sha256", "file_size", "voice", "animated")
 PLACE = ("latitude", "longitude", "name", "address", "url")
