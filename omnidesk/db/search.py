@@ -11,6 +11,7 @@ from sqlalchemy import (
     CTE,
     BindParameter,
     ColumnElement,
+    Connection,
     GenerativeSelect,
     Index,
     Integer,
@@ -80,6 +81,18 @@ def candidates(
     by_fts5 = in_rarest(found, most)
     either = ByDialect(postgresql=by_gin.scalar_subquery(), sqlite=by_fts5.scalar_subquery())
     return select(either.table_valued(column("id", Integer()), name=f"{rows.name}_found").c.id)
+
+
+def merge_some(connection: Connection, index: str, pages: int) -> bool:
+    """Merge so many pages of an index of SQLite's; return whether there was anything to merge.
+
+    A number below 0 begins a merge of all parts (https://sqlite.org/fts5.html, section 6.8).
+    """
+    driver: Any = connection.connection.driver_connection
+    before = driver.total_changes
+    merge = "INSERT INTO {index} ({index}, rank) VALUES ('merge', {pages})"
+    connection.execute(text(merge.format(index=index, pages=pages)))
+    return bool(driver.total_changes - before > 1)
 
 
 def fts5_rows(index: str, name: str, text: BindParameter[str], most: Any) -> CTE:

@@ -16,6 +16,7 @@ from omnidesk.comments.models import Comment
 from omnidesk.conversations.messages import Message
 from omnidesk.db import MAX_ID, Base, db
 from omnidesk.db.database_id import DatabaseId
+from omnidesk.db.search import merge_some
 from omnidesk.db.session import READ
 from omnidesk.migrations.frozen.search_v1 import TRIGGERS, fts5_table, fts5_triggers
 from omnidesk.operations.steps import transaction
@@ -42,7 +43,6 @@ FILL = (
     "UPDATE {index}_filled SET row_id = max(row_id, {last})",
 )
 RENAME = "ALTER TABLE {index} RENAME TO {name}"
-MERGE = "INSERT INTO {index} ({index}, rank) VALUES ('merge', {pages})"
 EMPTY = "DELETE FROM {index}_data WHERE id IN (SELECT id FROM {index}_data LIMIT {pages})"
 
 
@@ -195,10 +195,7 @@ def dropped_triggers(index: str) -> list[str]:
 def merge(index: str) -> bool:
     """Merge a part of an index of SQLite's; return whether there was anything to merge."""
     with transaction() as connection:
-        driver: Any = connection.connection.driver_connection
-        before = driver.total_changes
-        run(connection, MERGE, index=index, pages=PAGES)
-        return bool(driver.total_changes - before > 1)
+        return merge_some(connection, index, PAGES)
 
 
 def run(connection: Connection, *statements: str, **names: object) -> int:

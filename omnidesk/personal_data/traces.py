@@ -8,14 +8,11 @@ keeps old rows in its files until a VACUUM, and gives them to nobody.
 from time import monotonic, sleep
 from typing import Any
 
-from sqlalchemy import text
-
 from omnidesk.db import db
+from omnidesk.db.search import merge_some
 
 INDEXES = ("client_search", "ticket_search", "comment_search", "message_search")
 PAGES = 100  # of 4 kB that one transaction merges
-BEGIN_MERGE = "INSERT INTO {index} ({index}, rank) VALUES ('merge', -{pages})"
-MERGE = "INSERT INTO {index} ({index}, rank) VALUES ('merge', {pages})"
 CHECKPOINT_PAUSE = 0.05  # seconds
 
 
@@ -28,23 +25,20 @@ def remove(until: float) -> bool:
 
 def merge(index: str, until: float) -> bool:
     """Merge all parts of a text index; return whether it is one now."""
-    run(BEGIN_MERGE.format(index=index, pages=PAGES))
-    while run(MERGE.format(index=index, pages=PAGES)):
+    step(index, -PAGES)
+    while step(index, PAGES):
         if monotonic() > until:
             return False
     return True
 
 
-def run(statement: str) -> bool:
-    """Run a command of a text index in a transaction; return whether it has done anything."""
+def step(index: str, pages: int) -> bool:
+    """Merge so many pages in a transaction of its own; return whether there was anything to do."""
     began = monotonic()
     with db.engine.begin() as connection:
-        driver: Any = connection.connection.driver_connection
-        before = driver.total_changes
-        connection.execute(text(statement))
-        done = driver.total_changes - before > 1
+        done = merge_some(connection, index, pages)
     sleep(min(0.05, monotonic() - began))  # so long others can write
-    return bool(done)
+    return done
 
 
 def write_back(until: float) -> bool:
