@@ -112,7 +112,10 @@ class Loop:
         return more
 
     def claim_for(self, queue: Queue, destination: int) -> bool:
-        """Claim what is due for one destination; return whether it may have more at once."""
+        """Claim what is due for one destination; return whether to look again after a moment.
+
+        So it is where the destination has no room now, as one that fails pauses.
+        """
         key = (queue.name, destination)
         if not (room := self.destinations.room(key)):
             return True
