@@ -332,6 +332,15 @@ def test_a_page_far_past_the_end_is_empty(agent: Caller, offset: int) -> None:
     assert agent.get(f"/api/tickets?offset={offset}").json == []
 
 
+@pytest.mark.parametrize("path", ["/api/tickets?cursor=a00000000", "/api/clients?cursor=a7fffffff"])
+def test_a_page_beyond_all_ids_leads_back(agent: Caller, path: str) -> None:
+    make_ticket()
+
+    back = agent.get(links(agent.get(path))["prev"])
+
+    assert (back.status_code, len(back.json)) == (200, 1)
+
+
 def test_old_rows_keep_their_order_while_new_ones_come(agent: Caller) -> None:
     old = [make_client().client_id for _ in range(6)]
     seen = []

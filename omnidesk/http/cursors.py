@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import orjson
 from sqlalchemy import BigInteger, Integer, String
 
-from omnidesk.db import UtcDateTime
+from omnidesk.db import MAX_ID, UtcDateTime
 from omnidesk.http.errors import http_error
 from omnidesk.http.schemas import CURSOR_INTEGER, CURSOR_TEXT, CURSOR_TIME
 from omnidesk.http.sorting import SortKey
@@ -71,6 +71,7 @@ def write_back_cursor(cursor: str, keys: list[SortKey]) -> str:
     It points between that row and the next: beside it, by the id that comes last in both.
     """
     row_id = int(cursor[-8:], 16) + (-1 if keys[-1].descending else 1)
+    row_id = max(0, min(row_id, MAX_ID))
     return f"{BEFORE}{cursor[1:-8]}{row_id:08x}"
 
 
