@@ -457,9 +457,7 @@ VALUES = st.recursive(
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(st.sampled_from(TYPES), st.dictionaries(NAMES, VALUES, max_size=4))
-def test_whatever_json_comes_is_stored_or_kept(
-    anybody: Caller, channel_type: str, value: Any
-) -> None:
+def test_whatever_json_comes_is_taken(anybody: Caller, channel_type: str, value: Any) -> None:
     name = (
         f"c{count(UnsupportedUpdate)}-{count(Message)}-{db.session.scalar(select(func.random()))}"
     )
