@@ -358,6 +358,23 @@ def test_what_is_said_of_a_bad_row_is_short(admin: Caller, row: Any) -> None:
     assert len(answer.data) < 2_500
 
 
+WIDE = dict.fromkeys(map(str, range(101)), 0)  # more fields than any row has
+
+
+@pytest.mark.parametrize(
+    "given", [{}, {"external_id": "\ud800"}, {"external_id": "\0"}, {"external_id": [7]}]
+)
+@pytest.mark.parametrize("others", [{}, WIDE])
+@on_sqlite
+def test_a_row_without_a_valid_external_id_is_refused(
+    admin: Caller, given: dict[str, Any], others: dict[str, Any]
+) -> None:
+    found = results(admin, "clients", given | others, CLIENT)
+
+    assert [result["status"] for result in found] == ["refused", "created"]
+    assert found[0]["external_id"] is None
+
+
 def test_all_or_none(admin: Caller) -> None:
     answer = send(admin, "clients", CLIENT, {"external_id": "c-2"}, query="?atomic=true")
 

@@ -25,13 +25,10 @@ class Row:
     @classmethod
     def load(cls, schema: Schema, sent: Any) -> Self:
         """Return the row that a JSON value is; refused where the schema does not take it."""
-        row = cls(external_id=None)
+        row = cls(external_id_of(schema, sent))
         try:
             row.values = schema.load(sent)
-            row.external_id = row.values["external_id"]
         except ValidationError as error:
-            loaded: Any = error.valid_data
-            row.external_id = loaded.get("external_id") if isinstance(loaded, dict) else None
             row.refuse(error.messages_dict)
         return row
 
@@ -42,3 +39,12 @@ class Row:
     def accept(self, status: str, row_id: int) -> None:
         """Note under which id it is stored."""
         self.status, self.id, self.errors = status, row_id, {}
+
+
+def external_id_of(schema: Schema, sent: Any) -> str | None:
+    """Return the external id of a row, None where it has none that the schema takes."""
+    value = sent.get("external_id") if isinstance(sent, dict) else None
+    try:
+        return schema.fields["external_id"].deserialize(value)
+    except ValidationError:
+        return None
