@@ -292,6 +292,18 @@ def test_kept_answers_are_emptied(admin: Caller) -> None:
     assert other["subject"] == "Of Grace"
 
 
+@pytest.mark.usefixtures("ada")
+def test_a_kept_answer_without_a_body_is_nobodys(admin: Caller) -> None:
+    for _ in range(2):
+        admin.post("/api/tickets/next")
+    none = admin.post("/api/tickets/next", headers={"Idempotency-Key": "none"})
+    assert none.status_code == 204
+
+    assert erase(admin, dry_run=True).json["rows"]["answer"] == 0
+    assert erase(admin).json["rows"]["answer"] == 0
+    assert admin.get("/api/clients/1/export").status_code == 200
+
+
 REFUSED: dict[str, tuple[str, str, dict[str, Any]]] = {
     "a ticket": ("post", "tickets", {"client_id": 1, "subject": "x"}),
     "a conversation": ("post", "conversations", {"client_id": 1, "channel": "web"}),
