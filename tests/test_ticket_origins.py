@@ -68,6 +68,7 @@ def test_a_ticket_of_no_conversation_is_404(agent: Caller) -> None:
         ("patch", "tickets", {"ticket_ids": [2, 1], "set": {"client_id": 2}}, 400, None),
         ("patch", "tickets", {"ticket_ids": [2, 1], "set": {"conversation_id": 1}}, 400, None),
         ("patch", "conversations/1", {"client_id": 2}, 409, "client_id"),
+        ("patch", "conversations/1", {"client_id": 424242}, 400, "client_id"),
         ("patch", "conversations/2", {"client_id": 424242}, 400, "client_id"),
         ("post", "conversations/1/ticket", {"client_id": 1}, 400, "client_id"),
         ("post", "conversations/1/ticket", {"status": "cerrado"}, 400, "status"),

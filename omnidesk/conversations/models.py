@@ -150,9 +150,12 @@ class Conversation(Assignable, Sending, Turns, Versioned, Base):
         return made
 
     def change(self, **fields: Any) -> None:
-        """Set these fields; raise RuleViolation for an assignee who is not an active user."""
+        """Set these fields; raise RuleViolation for no client, or an assignee who is not active."""
         if not self.differs(**fields):
             return
+        # PostgreSQL would first miss the conversation that its tickets refer to.
+        if "client_id" in fields and db.session.get(Client, fields["client_id"]) is None:
+            raise RuleViolation("client_id", "No such row.")
         if "assigned_to" in fields:
             self.assign(fields.pop("assigned_to"))
         if "handled_by_bot" in fields:
