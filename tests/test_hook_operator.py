@@ -28,6 +28,7 @@ DATA: dict[str, Any] = {"external_chat_id": "ada", "external_message_id": "1", "
         (DATA | {"kind": "note"}, ("client", "unsupported", "Hello", None)),
         (DATA | {"kind": []}, ("client", "unsupported", "Hello", None)),
         (DATA | {"content": " "}, ("client", "unsupported", "", None)),
+        (DATA | {"content": "\u200b"}, ("client", "unsupported", "", None)),
         (
             DATA | {"meta": {"a": "x" * 400, "b": ["y" * 400] * 20}},
             ("client", "text", "Hello", '{"a":"' + "x" * 400 + '"}'),
@@ -42,6 +43,17 @@ def test_a_message_of_an_operators_program(anybody: Caller, data: Any, stored: A
 
     (message,) = messages()
     assert (message.sender, message.kind, message.content, message.meta) == stored
+
+
+@pytest.mark.parametrize("name", ["\u3164", "\u202e \u2800", " " * 120 + "Ada"])
+def test_a_name_of_which_nothing_can_be_seen_is_none(
+    anybody: Caller, admin: Caller, name: str
+) -> None:
+    Hook(anybody, "webhook").send(
+        {"type": "message", "data": DATA | {"client": {"full_name": name}}}
+    )
+
+    assert admin.get("/api/clients/1").json["full_name"] == "ada"
 
 
 def test_an_operators_program_tells_of_clients_edits_and_deletions(
@@ -69,6 +81,8 @@ def test_an_operators_program_tells_of_clients_edits_and_deletions(
         {"type": "message", "data": {"content": "Hello"}},
         {"type": "message", "data": DATA | {"external_chat_id": "x" * 256}},
         {"type": "message", "data": DATA | {"external_message_id": "\0"}},
+        {"type": "message", "data": DATA | {"external_chat_id": "\u200b"}},
+        {"type": "message", "data": DATA | {"external_message_id": "\u202e"}},
         {"type": "message", "data": DATA | {"sender": "bot"}},
         {"type": "message", "data": DATA | {"sender": ["client"]}},
         {"type": "edit", "data": DATA | {"sender": "bot"}},

@@ -1,6 +1,5 @@
 """Messages as JSON."""
 
-import re
 from typing import Any, ClassVar
 
 from marshmallow import ValidationError, validates_schema
@@ -11,11 +10,11 @@ from omnidesk.conversations.deliveries import RANKS
 from omnidesk.conversations.fields import MetaField
 from omnidesk.conversations.messages import MAX_META, NEEDS_TEXT, Message
 from omnidesk.db import MAX_ID
+from omnidesk.db.visible import is_visible
 from omnidesk.db.words import SearchQuery
 from omnidesk.http import PageQuery, PatchSchema, Related, ResponseSchema, RowEtag, Schema
 from omnidesk.http.fields import (
     ANY_TEXT,
-    VISIBLE_TEXT,
     CountField,
     EnumField,
     IdField,
@@ -83,7 +82,7 @@ class MessageFields(MessageText):
 
 def require_text(data: dict[str, Any]) -> None:
     """Raise ValidationError for a text in which nothing can be seen, where one is needed."""
-    if data.get("kind") in NEEDS_TEXT and not re.fullmatch(VISIBLE_TEXT, data["content"]):
+    if data.get("kind") in NEEDS_TEXT and not is_visible(data["content"]):
         raise ValidationError({"content": [TextField.default_error_messages["blank"]]})
 
 

@@ -5,6 +5,7 @@ from omnidesk.clients.identities import Identity
 from omnidesk.conversations.messages import NEEDS_TEXT, Message
 from omnidesk.conversations.models import Conversation
 from omnidesk.db import db
+from omnidesk.db.visible import is_visible
 from omnidesk.inbound.chats import Chat
 from omnidesk.providers.updates import IdChanged, MessageDeleted
 
@@ -20,7 +21,7 @@ def lock(message: Message) -> None:
 def edit_message(message: Message, content: str) -> None:
     """Change the text of a message; nothing where that was deleted or would be empty."""
     lock(message)
-    if message.deleted_at is None and (content.strip() or message.kind not in NEEDS_TEXT):
+    if message.deleted_at is None and (is_visible(content) or message.kind not in NEEDS_TEXT):
         message.change(content=content)
 
 

@@ -18,8 +18,8 @@ from werkzeug.datastructures import MIMEAccept
 from werkzeug.http import parse_accept_header
 
 from omnidesk.db.request_deadline import within_deadline
+from omnidesk.db.visible import INVISIBLE
 from omnidesk.http.errors import log_database_error
-from omnidesk.http.fields import INVISIBLE
 from omnidesk.http.pagination import Links, Page, PageRows
 from omnidesk.http.queries import PreparedSelect
 from omnidesk.http.related import with_related

@@ -14,18 +14,13 @@ from werkzeug.http import quote_etag
 
 from omnidesk.db import MAX_ID
 from omnidesk.db.folding import validated_email
+from omnidesk.db.visible import VISIBLE_TEXT
 
 Column = InstrumentedAttribute[Any]
 
 VERSION = "0.1.0"  # in the OpenAPI document, and in all ETags
 
-# White space, control characters and invisible marks: a text of these alone is blank.
-INVISIBLE = (
-    "\\x01-\\x20\\x7f-\\xa0\\xad\\u034f\\u061c\\u115f\\u1160\\u1680\\u17b4\\u17b5\\u180b-\\u180e"
-    "\\u2000-\\u200f\\u2028-\\u202f\\u205f-\\u206f\\u2800\\u3000\\u3164\\ufe00-\\ufe0f\\ufeff"
-)
 ANY_TEXT = r"[^\x00]*"
-VISIBLE_TEXT = rf"[{INVISIBLE}]*[^\x00{INVISIBLE}][^\x00]*"
 USERNAME = r"[A-Za-z0-9._-]{3,64}"
 # All that a valid address matches: `EmailField` is stricter.
 EMAIL = r"[^\s@]+@[^\s@]+\.[^\s@]+"

@@ -9,6 +9,8 @@ import re
 from datetime import UTC, datetime
 from typing import Any, NamedTuple, TypeGuard
 
+from omnidesk.db.visible import is_visible
+
 MAX_CONTENT = 65_536  # code points of a message
 MAX_NAME = 120  # code points of a client's name
 MAX_ID_LENGTH = 255  # code points
@@ -52,9 +54,10 @@ def parts(value: Any, name: str) -> list[Part]:
 
 
 def text(value: Part, name: str, longest: int = MAX_CONTENT) -> str | None:
-    """Return a text, cut and with signs that can be stored; None for no text or a blank one."""
+    """Return a text, cut and with signs that can be stored; None where none can be seen."""
     found = value.get(name)
-    return storable(found, longest) if isinstance(found, str) and found.strip() else None
+    stored = storable(found, longest) if isinstance(found, str) else ""
+    return stored if is_visible(stored) else None
 
 
 def storable(found: str, longest: int = MAX_CONTENT) -> str:
@@ -75,7 +78,7 @@ def identifier(value: Part, *names: str) -> str | None:
 
 def is_identifier(found: str) -> bool:
     """Return whether a text can be stored as an id. To cut it would make it another's."""
-    return len(found) <= MAX_ID_LENGTH and bool(found.strip()) and not UNSTORABLE.search(found)
+    return len(found) <= MAX_ID_LENGTH and is_visible(found) and not UNSTORABLE.search(found)
 
 
 def is_integer(found: Any) -> TypeGuard[int]:

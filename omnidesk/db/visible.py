@@ -1,0 +1,16 @@
+"""Texts in which something can be seen."""
+
+import re
+
+# White space, control characters and invisible marks: a text of these alone is blank.
+INVISIBLE = (
+    "\\x01-\\x20\\x7f-\\xa0\\xad\\u034f\\u061c\\u115f\\u1160\\u1680\\u17b4\\u17b5\\u180b-\\u180e"
+    "\\u2000-\\u200f\\u2028-\\u202f\\u205f-\\u206f\\u2800\\u3000\\u3164\\ufe00-\\ufe0f\\ufeff"
+)
+VISIBLE_TEXT = rf"[{INVISIBLE}]*[^\x00{INVISIBLE}][^\x00]*"
+VISIBLE = re.compile(rf"[^\x00{INVISIBLE}]")
+
+
+def is_visible(text: str) -> bool:
+    """Return whether something in a text can be seen."""
+    return VISIBLE.search(text) is not None
