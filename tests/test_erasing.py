@@ -1,6 +1,7 @@
 """Clients who are erased: their texts are gone, and all else stays."""
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -334,6 +335,8 @@ REFUSED: dict[str, tuple[str, str, dict[str, Any]]] = {
     "a title": ("patch", "events/1", {"title": "Ada"}),
     "an event moved away": ("patch", "events/1", {"ticket_id": None}),
     "a text": ("patch", "conversations/1/messages/1", {"content": "Ada"}),
+    "a deleted text": ("delete", "conversations/1/messages/1", {}),
+    "subjects": ("patch", "tickets", {"ticket_ids": [1], "set": {"subject": "Ada"}}),
     "a body": ("patch", "comments/1", {"body": "Ada"}),
     "a merge": ("post", "clients/1/merge", {"into": 2}),
     "a merge into it": ("post", "clients/2/merge", {"into": 1}),
@@ -354,6 +357,23 @@ def test_nothing_is_written_about_an_erased_client(admin: Caller) -> None:
         REFUSED, 409
     )
     assert all_texts(admin) == before
+
+
+def test_each_refusal_about_an_erased_client_is_documented(admin: Caller) -> None:
+    paths = admin.get("/api/openapi.json").json["paths"]
+    texts = {
+        (method, "/api/" + re.sub("[0-9]+", "{}", path)) for method, path, _ in REFUSED.values()
+    }
+    texts.add(("post", "/api/conversations/{}/handoff"))  # by a bot, with a reason
+
+    documented = {
+        (method, re.sub("{.*?}", "{}", path))
+        for path, item in paths.items()
+        for method in item.keys() - {"parameters"}
+        if "409" in item[method]["responses"]
+    }
+
+    assert texts <= documented
 
 
 @pytest.mark.usefixtures("ada")

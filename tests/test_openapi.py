@@ -82,6 +82,16 @@ def test_each_operation_says_what_it_is(document: Any) -> None:
     assert len(names) == len(set(names))
 
 
+def test_what_is_answered_from_before_has_the_headers_of_the_first_answer(document: Any) -> None:
+    for name, operation in operations(document).items():
+        answers = operation["responses"]
+        if "304" in answers:
+            assert "ETag" in answers["304"]["headers"], name
+        if {"200", "201"} <= set(answers):
+            first = answers["201"].get("headers", {}).keys() - {"Location"}
+            assert first == answers["200"].get("headers", {}).keys(), name
+
+
 def test_each_operation_has_its_examples(document: Any) -> None:
     for name, operation in operations(document).items():
         contents = [operation.get("requestBody", {}).get("content")]

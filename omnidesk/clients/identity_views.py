@@ -9,6 +9,7 @@ from omnidesk.clients.views import blp
 from omnidesk.db import db
 from omnidesk.http import PreparedSelect
 from omnidesk.http.errors import http_error
+from omnidesk.http.responses import STORED
 
 __all__ = ["blp"]
 
@@ -26,7 +27,9 @@ def list_identities(filters: dict[str, Any], client_id: int) -> PreparedSelect:
 @blp.post(IDENTITIES)
 @blp.arguments(IdentityCreate)
 @blp.created(IdentitySchema, "get_identity")
-@blp.alt_response(200, schema=IdentitySchema, example=IdentitySchema.example(), success=True)
+@blp.alt_response(
+    200, schema=IdentitySchema, example=IdentitySchema.example(), headers=STORED, success=True
+)
 def create_identity(data: dict[str, Any], client_id: int) -> Identity:
     """Add an identity to a client; one of another client is moved"""
     Identity.lock_all()

@@ -39,6 +39,7 @@ def get_comment(comment_id: int) -> PreparedSelect:
 @blp.patch("/comments/<id:comment_id>")
 @blp.arguments(CommentPatch)
 @blp.changed(Comment, CommentSchema, owner="user_id")
+@blp.alt_response(409, "CONFLICT")
 def update_comment(comment: Comment, data: dict[str, Any]) -> None:
     """Say something else in a comment, as its author or an admin"""
     comment.change(**data)

@@ -18,6 +18,7 @@ from omnidesk.db import db
 from omnidesk.http import PreparedSelect, current_user, words_filters
 from omnidesk.http.conflicts import conflict
 from omnidesk.http.errors import http_error, insufficient_scope
+from omnidesk.http.responses import STORED
 
 __all__ = ["blp"]
 
@@ -49,7 +50,9 @@ def search_messages(filters: dict[str, Any]) -> PreparedSelect:
 @blp.scope("messages:write")
 @blp.arguments(MessageCreate)
 @blp.created(MessageSchema, "get_message")
-@blp.alt_response(200, schema=MessageSchema, example=MessageSchema.example(), success=True)
+@blp.alt_response(
+    200, schema=MessageSchema, example=MessageSchema.example(), headers=STORED, success=True
+)
 @blp.alt_response(409, schema=conflict(MessageSchema))
 def create_message(data: dict[str, Any], conversation_id: int) -> Message:
     """Add a message; for clients and bots as an admin, or with the scope messages:relay"""
@@ -85,6 +88,7 @@ def update_message(message: Message, data: dict[str, Any], conversation_id: int)
 @blp.scope(RELAY)
 @blp.admin_only
 @blp.response(204)
+@blp.alt_response(409, "CONFLICT")
 def delete_message(conversation_id: int, message_id: int) -> None:
     """Empty a message that was deleted on its channel"""
     message = db.get_or_404(Message, message_id, with_for_update={"key_share": True})

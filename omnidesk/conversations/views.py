@@ -84,6 +84,7 @@ def take_over_conversation(conversation: Conversation) -> None:
 @blp.scope(RELAY)
 @blp.arguments(Handoff)
 @blp.changed(Conversation, ConversationSchema)
+@blp.alt_response(409, "CONFLICT")
 def hand_off_conversation(conversation: Conversation, data: dict[str, Any]) -> None:
     """Hand a conversation over from a bot to people"""
     conversation.hand_off(**data, author=author())

@@ -40,6 +40,7 @@ def get_event(event_id: int) -> PreparedSelect:
 @blp.patch("/events/<id(example=42):event_id>")
 @blp.arguments(EventPatch)
 @blp.changed(Event, EventSchema, owner="created_by")
+@blp.alt_response(409, "CONFLICT")
 def update_event(event: Event, data: dict[str, Any]) -> None:
     """Change an event, as its creator or an admin"""
     event.change(**data)

@@ -9,7 +9,7 @@ from werkzeug.exceptions import HTTPException
 
 from omnidesk.http.error_schemas import precondition_failed
 from omnidesk.http.errors import http_error, insufficient_scope, status_name
-from omnidesk.http.etags import CONDITIONS, refuse_conditions
+from omnidesk.http.etags import CONDITIONS, ETAG, refuse_conditions
 from omnidesk.http.parsing import MAX_VALUES, load_json, load_query
 from omnidesk.http.request_log import USER_ID
 from omnidesk.http.responses import ResponseDecorators, View
@@ -170,7 +170,7 @@ class Blueprint(ResponseDecorators):
             if applies:
                 responses.setdefault(status, status_name(status))
         if facts.get("unchanged"):
-            responses[304] = {"description": "Not Modified"}
+            responses[304] = {"description": "Not Modified", "headers": ETAG}
         if example := facts.get("csv_example"):
             as_csv = {"schema": {"type": "string"}, "example": example}
             responses[200]["content"]["text/csv"] = as_csv

@@ -44,7 +44,8 @@ View = Callable[..., Any]
 LOCATION = {
     "Location": {"description": "The new row's own address", "schema": {"type": "string"}},
 }
-CREATED = {**ETAG, **LOCATION, **idempotency.REPLAYED}
+STORED = {**ETAG, **idempotency.REPLAYED}  # of a row that was stored before
+CREATED = {**STORED, **LOCATION}
 
 current_user: Any = LocalProxy(lambda: g.user)  # None where no token is needed and none was sent
 

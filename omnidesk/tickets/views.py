@@ -58,6 +58,7 @@ def get_ticket(ticket_id: int) -> PreparedSelect:
 @blp.patch("/tickets/<id(example=100):ticket_id>")
 @blp.arguments(TicketPatch)
 @blp.changed(Ticket, TicketSchema)
+@blp.alt_response(409, "CONFLICT")
 def update_ticket(ticket: Ticket, data: dict[str, Any]) -> None:
     """Change a ticket, or comment on it, or both"""
     if add_comment([ticket.ticket_id], data):
@@ -68,6 +69,7 @@ def update_ticket(ticket: Ticket, data: dict[str, Any]) -> None:
 @blp.patch("/tickets")
 @blp.arguments(TicketsPatch)
 @blp.response(200, TicketSchema(many=True))
+@blp.alt_response(409, "CONFLICT")
 def update_tickets(data: dict[str, Any]) -> list[Ticket]:
     """Change up to a hundred tickets at once, all or none"""
     ids = data["ticket_ids"]
