@@ -9,7 +9,7 @@ from omnidesk.clients.queries import select_clients
 from omnidesk.clients.schemas import ClientSchema
 from omnidesk.conversations.finding import searched
 from omnidesk.conversations.message_schemas import MessageSchema
-from omnidesk.http import Blueprint, PreparedSelect, ResponseSchema, Schema, words_filters
+from omnidesk.http import Blueprint, PreparedSelect, QuerySchema, ResponseSchema, words_filters
 from omnidesk.http.etags import json_response
 from omnidesk.http.parameters import QueryField
 from omnidesk.tickets.queries import select_tickets
@@ -20,7 +20,7 @@ MOST = 10  # rows of each kind
 blp = Blueprint("search", description="One search for tickets, messages and clients")
 
 
-class SearchParameters(Schema):
+class SearchParameters(QuerySchema):
     """What is searched for."""
 
     q = QueryField("Words that must all be found", required=True, example="password")

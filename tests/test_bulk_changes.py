@@ -71,8 +71,8 @@ def test_one_missing_ticket_is_named_and_nothing_is_changed(agent: Caller) -> No
         ({"ticket_ids": [1], "set": None}, "set"),
         ({"ticket_ids": [1], "set": {"priority": "urgent"}}, "set"),
         ({"ticket_ids": [1], "set": {"ticket_id": 2}}, "set"),
-        ({"ticket_ids": [1], "set": {"assigned_to": 424242}}, "assigned_to"),
-        ({"ticket_ids": [1], "set": {"client_id": 424242}}, "client_id"),
+        ({"ticket_ids": [1], "set": {"assigned_to": 424242}}, "set"),
+        ({"ticket_ids": [1], "set": {"client_id": 424242}}, "set"),
         ({"ticket_ids": [1], "set": {}, "more": 1}, "more"),
     ],
 )
@@ -85,6 +85,27 @@ def test_a_bulk_change_with_a_fault_is_refused_by_name(
 
     assert answer.status_code == 400, answer.json
     assert list(answer.json["errors"]) == [field]
+
+
+@pytest.mark.parametrize(
+    ("fields", "errors"),
+    [
+        ({"assigned_to": 424242}, {"assigned_to": ["No active user has this id."]}),
+        ({"client_id": 424242}, {"client_id": ["No such row."]}),
+        (
+            {"conversation_id": 424242},
+            {"conversation_id": ["The client has no such conversation."]},
+        ),
+    ],
+)
+def test_the_errors_of_a_bulk_change_nest_as_its_body_does(
+    agent: Caller, fields: Any, errors: Any
+) -> None:
+    ticket_id = make_ticket().ticket_id
+
+    answer = bulk(agent, [ticket_id], **fields)
+
+    assert (answer.status_code, answer.json["errors"]) == (400, {"set": errors})
 
 
 def test_a_hundred_tickets_cost_as_many_statements_as_one(agent: Caller) -> None:

@@ -375,6 +375,8 @@ def test_a_misspelt_parameter_is_told_the_right_one(agent: Caller) -> None:
         ("clients?active=yes", ["Must be one of: true, 1, false, 0."]),
         ("tickets?cursor=zzz", ["Not a cursor: take it from a Link header."]),
         ("users?cursor=a", ["Not a cursor: take it from a Link header."]),
+        ("search?q=x&limit=5", ["Unknown parameter. Must be one of: q."]),
+        ("changes?after=last", ["Not a valid integer.", "Or one of: latest."]),
         ("tickets/100?include=client", ["Unknown parameter. None is taken here."]),
         ("events?overlaps=", ["Must be one of: true, 1, false, 0."]),
     ],

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from marshmallow import fields
+from marshmallow import ValidationError, fields
 from marshmallow.validate import Range
 
 from omnidesk.db import MAX_ID
@@ -38,7 +38,12 @@ class PositionParameter(DocumentedField, fields.Field[Any]):
     seq = IntegerParameter(validate=Range(min=0, max=MAX_ID))
 
     def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
-        return LATEST if value == LATEST else self.seq.deserialize(value)
+        if value == LATEST:
+            return LATEST
+        try:
+            return self.seq.deserialize(value)
+        except ValidationError as error:
+            raise ValidationError([*error.messages, f"Or one of: {LATEST}."]) from None
 
 
 class ActorsParameter(IdsParameter):

@@ -1,5 +1,7 @@
 """The one JSON form of every error, and the error that each exception is answered with."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from http import HTTPStatus
 from typing import Any, Self
 
@@ -139,6 +141,18 @@ def handle_database_error(error: DBAPIError | PoolTimeoutError) -> Any:
     """Answer 503 and log the reason; raise an error that is a fault of ours."""
     log_database_error(error)
     return handled(http_error(503))
+
+
+@contextmanager
+def nested_errors(name: str) -> Iterator[None]:
+    """Raise the violation of a rule by an object of the body with its errors below its name."""
+    try:
+        yield
+    except (RuleViolation, IntegrityError) as error:
+        rule = error if isinstance(error, RuleViolation) else rule_violation(error)
+        if rule is None:
+            raise
+        raise http_error(rule.status, {name: rule.errors}) from None
 
 
 def log_database_error(error: DBAPIError | PoolTimeoutError) -> None:

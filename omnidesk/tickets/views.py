@@ -6,7 +6,7 @@ from flask import Response
 
 from omnidesk.db import db
 from omnidesk.http import Blueprint, PreparedSelect, TextPageQuery, current_user, with_caller
-from omnidesk.http.errors import http_error, insufficient_scope
+from omnidesk.http.errors import http_error, insufficient_scope, nested_errors
 from omnidesk.http.etags import ETAG, json_response
 from omnidesk.http.fields import etag_of
 from omnidesk.http.idempotency import REPLAYED
@@ -74,9 +74,10 @@ def update_tickets(data: dict[str, Any]) -> list[Ticket]:
     """Change up to a hundred tickets at once, all or none"""
     ids = data["ticket_ids"]
     lock_tickets(ids, data["set"])
-    add_comment(ids, data["set"])
-    changed = {ticket.ticket_id: ticket for ticket in bulk.change_all(ids, **data["set"])}
-    db.session.commit()
+    with nested_errors("set"):
+        add_comment(ids, data["set"])
+        changed = {ticket.ticket_id: ticket for ticket in bulk.change_all(ids, **data["set"])}
+        db.session.commit()
     return [changed[ticket_id] for ticket_id in ids]
 
 
