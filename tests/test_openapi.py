@@ -90,6 +90,9 @@ def test_what_is_answered_from_before_has_the_headers_of_the_first_answer(docume
         if {"200", "201"} <= set(answers):
             first = answers["201"].get("headers", {}).keys() - {"Location"}
             assert first == answers["200"].get("headers", {}).keys(), name
+        if "Idempotency-Key" in {parameter["name"] for parameter in operation["parameters"]}:
+            for status in answers.keys() & {"200", "201", "204"}:
+                assert "Idempotent-Replayed" in answers[status].get("headers", {}), name
 
 
 def test_each_operation_has_its_examples(document: Any) -> None:

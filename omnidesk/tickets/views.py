@@ -110,7 +110,9 @@ def add_comment(ticket_ids: list[int], data: dict[str, Any]) -> bool:
 
 @blp.post("/tickets/next")
 @blp.response(200, TicketSchema, headers={**ETAG, **REPLAYED})
-@blp.alt_response(204, description="No Content: somebody has each of them", success=True)
+@blp.alt_response(
+    204, description="No Content: somebody has each of them", headers=REPLAYED, success=True
+)
 @blp.done_once
 def take_next_ticket() -> Response:
     """Take the oldest ticket of the highest priority that nobody has"""
