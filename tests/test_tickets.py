@@ -155,7 +155,7 @@ def test_nobody_inactive_is_assigned_some_of_many_tickets(agent: Caller) -> None
     fields = {"assigned_to": gone.user_id}
     answer = agent.patch("/api/tickets", json={"ticket_ids": tickets, "set": fields})
 
-    assert (answer.status_code, list(answer.json["errors"])) == (400, ["assigned_to"])
+    assert (answer.status_code, list(answer.json["errors"]["set"])) == (400, ["assigned_to"])
 
 
 def test_nobody_inactive_is_assigned_a_ticket(agent: Caller) -> None:
