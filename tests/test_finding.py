@@ -199,6 +199,66 @@ def test_conversations_are_found_by_each_filter(agent: Caller, name: str) -> Non
         ]
 
 
+EITHER = st.sampled_from([[True], [False]])
+
+
+@pytest.fixture
+def conversations(agent: Caller) -> list[dict[str, Any]]:
+    """Sixteen conversations that differ in all they are found by; user 2 has left with some."""
+    gone = make_user("gone", active=False)
+    for _ in range(2):
+        make_client()
+    for n in range(16):
+        made = make_conversation(
+            client_id=1 + n % 2,
+            channel=("web", "whatsapp")[n // 2 % 2],
+            active=n % 3 > 0,
+            handled_by_bot=n % 5 < 2,
+            assigned_to=(None, agent.user.user_id, gone.user_id)[n % 3],
+        )
+        for _ in range(n % 3):
+            make_message(made, sender="client" if n % 4 else "bot")
+    rows: list[dict[str, Any]] = agent.get("/api/conversations?limit=200").json
+    return rows
+
+
+def finds(filters: dict[str, list[Any]], row: dict[str, Any]) -> bool:
+    """Return whether a conversation meets the filters; nobody has what somebody left."""
+    users: dict[Any, set[Any]] = {"me": {1}, "none": {None, 2}}
+    shown = row | {"unread": row["unread_count"] > 0, "waiting": row["waiting_since"] is not None}
+    return all(
+        any(shown[name] in users.get(value, {value}) for value in values)
+        for name, values in filters.items()
+    )
+
+
+@PROPERTY
+@example(filters={"channel": ["web"], "assigned_to": ["me", "none"], "active": [True]}, limit=3)
+@given(
+    filters=st.fixed_dictionaries(
+        {},
+        optional={
+            "client_id": some([1, 2, 3]),
+            "channel": st.sampled_from([["web"], ["whatsapp"], ["email"]]),
+            "assigned_to": some(["me", "none", 2]),
+            **dict.fromkeys(("active", "handled_by_bot", "unread", "waiting"), EITHER),
+        },
+    ),
+    limit=st.sampled_from([1, 3, 50]),
+)
+def test_conversations_are_found_by_any_filters_together(
+    agent: Caller, conversations: list[dict[str, Any]], filters: dict[str, list[Any]], limit: int
+) -> None:
+    expected = [row for row in conversations if finds(filters, row)]
+    query = "&".join(f"{name}={','.join(map(str, values))}" for name, values in filters.items())
+    path = f"/api/conversations?{query.lower()}&limit={limit}"
+
+    assert walk(agent, path) == expected
+    assert walk_back(agent, path) == expected
+    counted = agent.get(path, headers={"Prefer": "count=exact"}).headers["X-Total-Count"]
+    assert counted == str(len(expected))
+
+
 @PROPERTY
 @given(
     order=st.sampled_from(["", "asc", "desc"]),
