@@ -9,7 +9,7 @@ from sqlalchemy import ForeignKey, Index, String, bindparam, case, select
 from sqlalchemy.orm import Mapped, composite, declared_attr, mapped_column
 
 from omnidesk.db import Base, db, enum_type, utcnow
-from omnidesk.db.clock import due_in
+from omnidesk.db.clock import NOW
 from omnidesk.db.inserts import insert_or_conflict
 
 QUEUED, SENDING, UNKNOWN, SENT = "queued", "sending", "unknown", "sent"
@@ -19,7 +19,6 @@ RANKS = (CANCELLED, QUEUED, SENDING, UNKNOWN, SENT, FAILED, DELIVERED, READ)
 OUTGOING = "delivery_state IN ('queued', 'sending')"
 RETRIED = (QUEUED, FAILED, UNKNOWN, CANCELLED)  # what can be sent once more, as people ask
 MAX_ERROR = 500  # code points
-NOW = due_in(0)  # by the database's own clock, which all machines share that send
 
 
 @dataclass(frozen=True)

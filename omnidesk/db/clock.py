@@ -36,3 +36,6 @@ def in_postgresql(element: Any, compiler: Any, **kwargs: Any) -> str:
 def due_in(seconds: float) -> In:
     """Return SQL for the time that it is so many seconds from now."""
     return In(bindparam(None, float(seconds), Float()))
+
+
+NOW = due_in(0)

@@ -9,12 +9,11 @@ from typing import Any
 
 from sqlalchemy import Column, ColumnElement, Row, Table, and_, case, or_, select, update
 
-from omnidesk.db.clock import due_in
+from omnidesk.db.clock import NOW, due_in
 from omnidesk.db.session import READ, db
 
 LEASE_SECONDS = 30.0  # longer than the steps take that are done with one
 MARGIN = 2.0  # seconds that a clock may be set back without notice
-DUE_NOW = due_in(0)
 
 
 class Leases:
@@ -32,7 +31,7 @@ class Leases:
 
     def is_due(self) -> ColumnElement[bool]:
         """Return the condition of the rows that can be claimed."""
-        return self.due_at <= DUE_NOW
+        return self.due_at <= NOW
 
     def claim(self, value: int, count: int, token: str) -> Sequence[Row[Any]]:
         """Return the first `count` rows that are due at a destination, claimed with a token.
@@ -78,7 +77,7 @@ class Leases:
         with db.engines[READ].connect() as connection:
             keys = connection.scalars(late).all()
         if keys:
-            due_at = case((self.lease.is_not(None), due_in(LEASE_SECONDS)), else_=DUE_NOW)
+            due_at = case((self.lease.is_not(None), due_in(LEASE_SECONDS)), else_=NOW)
             still_late = (self.key.in_(keys), self.is_late())
             db.session.execute(update(self.table).where(*still_late).values(due_at=due_at))
         return len(keys)

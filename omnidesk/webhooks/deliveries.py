@@ -17,13 +17,12 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from omnidesk.db import Base, Filters, RuleViolation, db, enum_type, utcnow
 from omnidesk.db.base import partial_index
-from omnidesk.db.clock import due_in
+from omnidesk.db.clock import NOW
 
 STATES = PENDING, SENT, FAILED = "pending", "sent", "failed"
 MAX_ERROR = 200  # code points
 MAX_AGE = timedelta(days=30)  # of deliveries that are sent or have failed
 PRUNED_AT_ONCE = 1_000  # rows
-NOW = due_in(0)  # by the database's own clock, as the worker asks what is due
 
 
 class WebhookDelivery(Base):

@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import bindparam, select, update
 
 from omnidesk.db import db
-from omnidesk.db.clock import due_in
+from omnidesk.db.clock import NOW
 from omnidesk.db.database_id import DatabaseId
 from omnidesk.db.inserts import insert_or_conflict
 from omnidesk.webhooks.deliveries import PENDING, WebhookDelivery
@@ -104,5 +104,5 @@ def store(rows: Iterable[dict[str, Any]]) -> None:
 @cache
 def insert_new(database: str) -> Any:
     """Return the insert of deliveries that are due now."""
-    new = insert_or_conflict(WebhookDelivery.__table__, database).values(due_at=due_in(0))
+    new = insert_or_conflict(WebhookDelivery.__table__, database).values(due_at=NOW)
     return new.on_conflict_do_nothing(index_elements=["webhook_id", "seq"])

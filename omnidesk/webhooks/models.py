@@ -34,7 +34,7 @@ from omnidesk.db import (
     utcnow,
 )
 from omnidesk.db.change_log import ONE, Change, CommitOrder
-from omnidesk.db.clock import due_in
+from omnidesk.db.clock import NOW
 from omnidesk.db.postgresql import advisory_lock
 from omnidesk.db.statements import Statement
 from omnidesk.webhooks.deliveries import PENDING, WebhookDelivery, as_new
@@ -185,9 +185,7 @@ def oldest_pending() -> Select[str]:
     not made yet. What is tried again has been waiting since it was made.
     """
     theirs = WebhookDelivery.webhook_id == Webhook.webhook_id
-    overdue = select(func.min(WebhookDelivery.due_at)).where(
-        theirs, WebhookDelivery.due_at <= due_in(0)
-    )
+    overdue = select(func.min(WebhookDelivery.due_at)).where(theirs, WebhookDelivery.due_at <= NOW)
     tried = select(case((WebhookDelivery.attempts > 0, WebhookDelivery.created_at))).where(
         theirs, WebhookDelivery.state == literal_column(f"'{PENDING}'")
     )

@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import select
 
 from omnidesk.db import db
-from omnidesk.db.clock import due_in
+from omnidesk.db.clock import NOW
 from omnidesk.db.database_id import DatabaseId
 from omnidesk.db.inserts import insert_or_conflict
 from omnidesk.db.statements import Statement
@@ -41,7 +41,7 @@ def replay(webhook: Webhook, after_seq: int, to_seq: int) -> int:
 def insert_again(database: str) -> Any:
     """Return the insert of deliveries that are due now, instead of those that are finished."""
     table = WebhookDelivery.__table__
-    new = insert_or_conflict(table, database).values(due_at=due_in(0))
+    new = insert_or_conflict(table, database).values(due_at=NOW)
     anew = {"type": new.excluded.type, "due_at": new.excluded.due_at, "state": PENDING}
     anew |= {"attempts": 0, "status_code": None, "error": None}
     return new.on_conflict_do_update(

@@ -7,7 +7,7 @@ from typing import NamedTuple, Self
 from flask import current_app
 from sqlalchemy import bindparam, case, select
 
-from omnidesk.db.clock import due_in
+from omnidesk.db.clock import NOW
 from omnidesk.egress import Answer, NoAnswer, NotConnected, Rules, connect
 from omnidesk.webhooks.deliveries import MAX_ERROR
 from omnidesk.webhooks.models import Webhook
@@ -77,7 +77,7 @@ class Target(NamedTuple):
 TARGET = InTurn(
     select(
         *(Webhook.active, Webhook.url, Webhook.format, Webhook.secret),
-        case((Webhook.old_secret_until > due_in(0), Webhook.old_secret)),
+        case((Webhook.old_secret_until > NOW, Webhook.old_secret)),
     ).where(Webhook.webhook_id == bindparam("webhook_id", type_=Webhook.webhook_id.type))
 )
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Row, bindparam, select, update
 
 from omnidesk.db import db, sqlite, utcnow
-from omnidesk.db.clock import due_in
+from omnidesk.db.clock import NOW
 from omnidesk.db.leases import Leases
 from omnidesk.db.request_deadline import within_deadline
 from omnidesk.db.statements import Statement
@@ -155,8 +155,8 @@ def record_sent(token: str, delivery_ids: Sequence[int], status_code: int | None
 
 def attempted(status_code: int | None) -> dict[str, Any]:
     """Return what is noted of every try."""
-    now, tries = due_in(0), TABLE.c.attempts + 1
-    return {"status_code": status_code, "attempts": tries, "attempted_at": now}
+    tries = TABLE.c.attempts + 1
+    return {"status_code": status_code, "attempts": tries, "attempted_at": NOW}
 
 
 def record_failure(token: str, delivery: Row[Any], outcome: Outcome) -> None:
