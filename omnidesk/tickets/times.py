@@ -62,8 +62,8 @@ def by_times(
     The conditions are those that an index meets in the order of the list: `order` is its column,
     of the entity that has copies of some columns. Of the criteria, the narrowest comes first.
     """
-    conditions, criteria, is_by_id = [], [], order == "ticket_id"
-    by_id = [*TicketSpan.id_conditions(filters, copies.ticket_id)] if is_by_id else []
+    conditions, criteria = [], []
+    by_id = [*TicketSpan.id_conditions(filters, copies.ticket_id)] if order == "ticket_id" else []
     for name in TIMES:
         if ORDERS.get(name) == order:
             entity = tickets if name == "created" else copies  # of creation there is no copy
