@@ -6,14 +6,13 @@ Of what a provider says, nothing is told that holds a secret.
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from time import time_ns
 
 from omnidesk.channels.models import Channel
 from omnidesk.channels.setups import SETUPS
 from omnidesk.egress import Answer, NoAnswer, NotConnected, Rules, connect
 from omnidesk.providers.outgoing import MAX_REASON, NotConfigured, Request, object_in, said
-from omnidesk.providers.webhook.sending import key_of, signed
+from omnidesk.providers.webhook.sending import signed_request
 
 # Together less than 15 s, also with the time that a lookup takes.
 CONNECT_SECONDS, ANSWER_SECONDS = 6.0, 8.0
@@ -92,12 +91,7 @@ def whatsapp_request(channel: Channel) -> Request:
 
 def webhook_request(channel: Channel) -> Request:
     """Return a signed request of the type `test`; raise NotConfigured for a secret that is none."""
-    now = datetime.now(UTC)
-    told = {"type": "test", "timestamp": f"{now:%Y-%m-%dT%H:%M:%SZ}", "data": {}}
-    body = json.dumps(told, separators=(",", ":")).encode()
-    secret = str(channel.secret("signing_secret"))
-    headers = signed(key_of(secret), f"test_{time_ns()}", now, body)
-    return Request(channel.setting("url"), {"Content-Type": "application/json", **headers}, body)
+    return signed_request(channel, f"test_{time_ns()}", "test", {})
 
 
 REQUESTS: dict[str, tuple[str, Callable[[Channel], Request]]] = {

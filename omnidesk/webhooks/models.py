@@ -37,9 +37,9 @@ from omnidesk.db.change_log import ONE, Change, CommitOrder
 from omnidesk.db.clock import NOW
 from omnidesk.db.postgresql import advisory_lock
 from omnidesk.db.statements import Statement
+from omnidesk.egress.signatures import new_secret
 from omnidesk.webhooks.deliveries import PENDING, WebhookDelivery, as_new
 from omnidesk.webhooks.event_types import GROUPS, NAMES, LoggedChange, types_of, wanted
-from omnidesk.webhooks.signatures import new_secret
 
 MAX_WEBHOOKS = 25
 FORMATS = STANDARD, SLACK = "standard", "slack"

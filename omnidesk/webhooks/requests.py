@@ -9,10 +9,10 @@ from sqlalchemy import bindparam, case, select
 
 from omnidesk.db.clock import NOW
 from omnidesk.egress import Answer, NoAnswer, NotConnected, Rules, connect
+from omnidesk.egress.signatures import key_of, signed_headers
 from omnidesk.webhooks.deliveries import MAX_ERROR
 from omnidesk.webhooks.models import Webhook
 from omnidesk.webhooks.reading import InTurn
-from omnidesk.webhooks.signatures import headers
 
 MAX_SECONDS = 15.0  # for the connection, the request and the answer
 CONNECT_SECONDS = 5.0  # of them
@@ -67,7 +67,7 @@ class Target(NamedTuple):
     def post(self, message_id: str, body: bytes) -> Outcome:
         """Send a body; return what became of it."""
         secrets = (self.secret, self.old_secret) if self.old_secret else (self.secret,)
-        signed = headers(secrets, message_id, int(time()), body)
+        signed = signed_headers(map(key_of, secrets), message_id, int(time()), body)
         try:
             return Outcome.of(request(self.url, signed, body))
         except (NotConnected, NoAnswer) as error:

@@ -18,16 +18,25 @@ def new_secret() -> str:
     return PREFIX + base64.b64encode(secrets.token_bytes(SECRET_BYTES)).decode()
 
 
-def sign(secret: str, message_id: str, timestamp: int, body: bytes) -> str:
-    """Return the signature of a message with a secret, such as `v1,K5oZ...`."""
-    key = base64.b64decode(secret.removeprefix(PREFIX))
+def key_of(secret: str) -> bytes:
+    """Return the key that a secret such as `whsec_MfKQ9r8G...` stands for; raise ValueError."""
+    key = base64.b64decode(secret.removeprefix(PREFIX), validate=True)
+    if not key:
+        raise ValueError("there is no key")
+    return key
+
+
+def sign(key: bytes, message_id: str, timestamp: int, body: bytes) -> str:
+    """Return the signature of a message with a key, such as `v1,K5oZ...`."""
     signed = f"{message_id}.{timestamp}.".encode() + body
     return "v1," + base64.b64encode(hmac.digest(key, signed, "sha256")).decode()
 
 
-def headers(signing: Iterable[str], message_id: str, timestamp: int, body: bytes) -> dict[str, str]:
-    """Return the headers of a message that is signed with each of some secrets."""
-    signatures = [sign(secret, message_id, timestamp, body) for secret in signing]
+def signed_headers(
+    keys: Iterable[bytes], message_id: str, timestamp: int, body: bytes
+) -> dict[str, str]:
+    """Return the headers of a JSON message that is signed with each of some keys."""
+    signatures = [sign(key, message_id, timestamp, body) for key in keys]
     return {
         "Content-Type": "application/json",
         "webhook-id": message_id,
