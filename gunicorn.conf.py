@@ -31,7 +31,7 @@ unread_bodies = import_module("omnidesk.http.unread_bodies")
 
 bind = f"127.0.0.1:{settings.PORT}"
 workers = settings.WEB_CONCURRENCY
-worker_class = "gthread"
+worker_class = "omnidesk.http.gunicorn_worker.KeepAliveWorker"  # see "Shortcuts"
 threads = settings.THREADS
 keepalive = 75  # seconds; longer than nginx keeps an idle connection to us, so nginx closes first
 timeout = 30
@@ -40,6 +40,7 @@ max_requests = 100_000
 max_requests_jitter = 10_000
 preload_app = True  # one copy of the code for all workers; invalid settings end the start
 control_socket_disable = True
+http_parser = "fast"  # gunicorn_h1c, and no start without it
 limit_request_line = 8190  # bytes; more than nginx accepts, so its limits apply first
 limit_request_field_size = 8190
 limit_request_fields = 50  # gunicorn's time grows with the square of all their bytes

@@ -21,6 +21,7 @@ GTHREAD = (
     *("--no-control-socket", "--worker-class", "gthread", "--threads", "4", "--workers", "1"),
     *("--keep-alive", "75"),
 )
+OUR_WORKER = "omnidesk.http.gunicorn_worker.KeepAliveWorker"
 
 
 class Server(NamedTuple):
@@ -139,7 +140,9 @@ def contenders(desks: Desks, size: int, reads: str) -> Iterator[dict[str, Server
     starts["FastAPI"] = starting([*uvicorn, "fastapi_desk:app"], env, peers)
     starts["Django REST framework"] = starting([*wsgi, "drf_desk:app"], env, peers)
     if reads:  # the floor checks no tokens
-        starts["floor"] = starting([*wsgi, "floor:app"], env, peers)
+        same = [ROOT / ".venv/bin/gunicorn", *GTHREAD, "--worker-class", OUR_WORKER]
+        path = {"PYTHONPATH": str(ROOT)}
+        starts["floor"] = starting([*same, "-b", "127.0.0.1:PORT", "floor:app"], env | path, peers)
     with together(starts) as servers:
         yield servers
 
