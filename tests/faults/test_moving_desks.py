@@ -221,6 +221,16 @@ DAMAGE: dict[str, tuple[str, Callable[[str], str]]] = {
         lambda text: text.replace(': "0', ': "9'),
     ),
     "no manifest": ("manifest.json", lambda _: ""),
+    "a manifest that is a list": ("manifest.json", lambda text: f"[{text}]"),
+    "a manifest without counts": ("manifest.json", lambda text: text.replace('"rows"', '"rose"')),
+    "counts that are none": (
+        "manifest.json",
+        lambda text: text.replace('"rows": {', '"rows": 5, "a": {'),
+    ),
+    "a count in words": (
+        "manifest.json",
+        lambda text: text.replace('"last_numbers": {', '"last_numbers": {"a": "two", '),
+    ),
 }
 
 

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from itertools import islice
+from operator import index
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +58,9 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     try:
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         revision, is_whole = manifest["revision"], manifest["whole"]
-    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        for counts in (manifest["rows"], manifest["last_numbers"]):
+            sum(map(index, counts.values()))  # which raises TypeError for what is no number
+    except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError):
         raise click.ClickException(f"{folder} is no export: see {MANIFEST}.") from None
     if not is_whole:
         raise click.ClickException(f"{folder} has some entities only.")
