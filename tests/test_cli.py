@@ -111,6 +111,33 @@ def test_a_newer_schema_is_told_in_one_line(
     assert "9999_newer" in ready.json["errors"]["database"][0]
 
 
+@pytest.mark.usefixtures("newer_schema")
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["create-user", "boss", "--password", PASSWORD],
+        ["set-password", "emp1", "--password", PASSWORD],
+        ["seed", "--tickets", "1", "--yes"],
+        ["prune"],
+        ["reindex"],
+        ["recount"],
+        ["export", "DIR"],
+        ["import", "DIR"],
+    ],
+    ids=lambda command: command[0],
+)
+def test_no_command_works_on_a_newer_schema(app: Any, tmp_path: Path, command: list[str]) -> None:
+    (tmp_path / "empty").mkdir()
+    folder = str(tmp_path / ("new" if command[0] == "export" else "empty"))
+
+    result = run(app, *(folder if word == "DIR" else word for word in command))
+
+    assert result.exit_code == 1
+    assert "9999_newer, which is newer than this code" in result.output
+    assert len(result.output.splitlines()) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["empty"]
+
+
 def test_the_demo_is_added_once(app: Any) -> None:
     first = run(app, "init-db", "--demo")
     users = count(User)

@@ -1,12 +1,16 @@
 """What all commands share."""
 
 import sqlite3
+from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
 import click
+from flask.cli import with_appcontext
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
+from omnidesk import migrations
 from omnidesk.db.constraints import error_message
 
 
@@ -24,3 +28,16 @@ class DeskCommand(click.Command):
             raise click.ClickException(f"{where}{error.strerror or error}") from None
         except sqlite3.Error as error:
             raise click.ClickException(f"{error}.") from None
+
+
+def with_newest_schema(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a command that runs in the app's context, and on no older or newer schema."""
+
+    @with_appcontext
+    @wraps(command)
+    def run(*args: Any, **kwargs: Any) -> Any:
+        if problem := migrations.fault(migrations.revision()):
+            raise click.ClickException(f"The database is not ready. {problem}")
+        return command(*args, **kwargs)
+
+    return run

@@ -7,7 +7,7 @@ from flask.cli import with_appcontext
 from config import MAX_DAYS
 from omnidesk import migrations
 from omnidesk.auth.models import UserSession
-from omnidesk.cli.command import DeskCommand
+from omnidesk.cli.command import DeskCommand, with_newest_schema
 from omnidesk.db import db
 from omnidesk.http.idempotency import IdempotencyKey
 from omnidesk.http.rate_limits.storage import RateLimitWindow
@@ -69,7 +69,7 @@ def show_plan() -> None:
 @click.option("--events", type=click.IntRange(0), default=0, help="How many events to add.")
 @click.option("--random-seed", default=7, show_default=True, help="The same gives the same rows.")
 @click.option("--yes", is_flag=True, help="Do not ask, in production.")
-@with_appcontext
+@with_newest_schema
 def seed(yes: bool, **options: int) -> None:
     """Fill the database with realistic rows, to try it at your size."""
     from omnidesk.sample_data import bulk
@@ -88,7 +88,7 @@ def seed(yes: bool, **options: int) -> None:
     type=click.IntRange(1, MAX_DAYS),
     help="Delete the changes that are older, too; defaults to CHANGE_LOG_DAYS.",
 )
-@with_appcontext
+@with_newest_schema
 def prune(change_log_days: int | None) -> None:
     """Delete idempotency keys older than a day, expired sessions and ended rate-limit windows.
 
@@ -107,14 +107,14 @@ def prune(change_log_days: int | None) -> None:
 
 
 @click.command(cls=DeskCommand)
-@with_appcontext
+@with_newest_schema
 def reindex() -> None:
     """Make anew what search finds rows by, beside a running server."""
     text_index.reindex()
 
 
 @click.command(cls=DeskCommand)
-@with_appcontext
+@with_newest_schema
 def recount() -> None:
     """Count anew what triggers count, while nobody writes."""
     wrong = counts.recount()

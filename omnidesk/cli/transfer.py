@@ -5,9 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import click
-from flask.cli import with_appcontext
 
-from omnidesk.cli.command import DeskCommand
+from omnidesk.cli.command import DeskCommand, with_newest_schema
 from omnidesk.imports.kinds import KINDS
 from omnidesk.operations.transfer import import_file
 from omnidesk.operations.transfer.desk_files import PARTS
@@ -29,7 +28,7 @@ WRITTEN_FILE = click.Path(dir_okay=False, path_type=Path)
 @click.option("--time-zone", "zone", default="UTC", callback=import_file.time_zone)
 @click.option("--refused", type=WRITTEN_FILE, help="Where to list refused rows.")
 @click.option("--json", "as_json", is_flag=True, help="Print how many rows there are as JSON.")
-@with_appcontext
+@with_newest_schema
 @click.pass_context
 def import_rows(ctx: click.Context, /, path: Path, as_json: bool, **options: Any) -> None:
     """Import the rows of another system's FILE, each once; or all of an export DIR."""
@@ -49,7 +48,7 @@ def import_rows(ctx: click.Context, /, path: Path, as_json: bool, **options: Any
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
 @click.option("--entities", default="", help="Some of them, such as clients,tickets.")
 @click.option("--json", "as_json", is_flag=True, help="Print how many rows there are as JSON.")
-@with_appcontext
+@with_newest_schema
 def export(folder: Path, entities: str, as_json: bool) -> None:
     """Write all rows of the desk to a new folder DIR, which is secret."""
     parts = [name.strip() for name in entities.split(",") if name.strip()]

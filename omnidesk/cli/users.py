@@ -3,12 +3,11 @@
 from typing import Any
 
 import click
-from flask.cli import with_appcontext
 from marshmallow import ValidationError
 from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 
-from omnidesk.cli.command import DeskCommand
+from omnidesk.cli.command import DeskCommand, with_newest_schema
 from omnidesk.db import db
 from omnidesk.db.constraints import rule_violation
 from omnidesk.users.models import ROLES, User
@@ -21,7 +20,7 @@ from omnidesk.users.schemas import NewPassword, UserCreate
 @click.option("--email")
 @click.option("--role", type=click.Choice(ROLES), default="empleado", show_default=True)
 @click.password_option(help="Asked for when it is not given.")
-@with_appcontext
+@with_newest_schema
 def create_user(username: str, full_name: str | None, **fields: Any) -> None:
     """Create a user who can log in."""
     given = {"username": username, "full_name": full_name or username, **fields}
@@ -40,7 +39,7 @@ def create_user(username: str, full_name: str | None, **fields: Any) -> None:
 @click.command(cls=DeskCommand)
 @click.argument("username")
 @click.password_option(help="Asked for when it is not given.")
-@with_appcontext
+@with_newest_schema
 def set_password(username: str, password: str) -> None:
     """Give a user a new password, which ends their sessions and API tokens."""
     try:
