@@ -1,7 +1,11 @@
-"""What a process loads: the worker nothing of HTTP, and on SQLite nobody PostgreSQL's driver."""
+"""What a process loads: the worker no more than it needs, and on SQLite nobody PostgreSQL's driver.
+
+Each package takes memory for as long as the worker runs.
+"""
 
 import subprocess
 import sys
+from importlib.metadata import packages_distributions
 
 import pytest
 
@@ -16,21 +20,38 @@ OF_HTTP = (
     "limits",
     "gunicorn",
 )
+# The packages of others that the worker loads on SQLite, most of them because another one does.
+OF_WORKER = {
+    *("flask", "blinker", "click", "itsdangerous", "jinja2", "markupsafe", "werkzeug"),
+    *("sqlalchemy", "flask_sqlalchemy", "typing_extensions"),
+    *("environs", "dotenv", "marshmallow"),  # settings
+    *("email_validator", "idna", "orjson"),
+}
 
 
-def loaded_by(module: str) -> set[str]:
-    """Return the modules that a process has once it has imported one, on SQLite."""
-    program = f"import sys, {module}; print(*sys.modules)"
-    settings = {"DATABASE_URL": "sqlite:////tmp/desk.db", "SECRET_KEY": KEY}
+def output(program: str, database_url: str = "sqlite:////tmp/desk.db") -> list[str]:
+    """Return the words that a program prints, which has a database on SQLite."""
+    settings = {"DATABASE_URL": database_url, "SECRET_KEY": KEY}
     command = [sys.executable, "-c", program]
     done = subprocess.run(
         command, cwd=ROOT, env=environ(settings), capture_output=True, text=True, check=True
     )
-    return {*done.stdout.split()}
+    return done.stdout.split()
+
+
+def loaded_by(module: str) -> set[str]:
+    """Return the modules that a process has once it has imported one, on SQLite."""
+    return {*output(f"import sys, {module}; print(*sys.modules)")}
 
 
 def test_the_worker_loads_nothing_of_http() -> None:
     assert loaded_by("omnidesk.worker.__main__").isdisjoint(OF_HTTP)
+
+
+def test_the_worker_loads_only_the_packages_that_it_needs() -> None:
+    loaded = {name.partition(".")[0] for name in loaded_by("omnidesk.worker.__main__")}
+    of_others = {name for name in loaded & packages_distributions().keys() if name[0] != "_"}
+    assert of_others == OF_WORKER
 
 
 @pytest.mark.parametrize("module", ["wsgi", "omnidesk.worker.__main__"])

@@ -22,6 +22,7 @@ from omnidesk.db import RuleViolation, db, utcnow
 from omnidesk.http import Blueprint, PageQuery, PreparedSelect, current_user
 from omnidesk.http.errors import http_error, invalid_token
 from omnidesk.http.rate_limits.attempts import Attempt
+from omnidesk.users import logins
 from omnidesk.users.models import User
 
 blp = Blueprint("auth", description="Logins, and tokens for integrations")
@@ -49,7 +50,7 @@ def log_in(user: User) -> dict[str, Any]:
 def verified_caller(attempt: Attempt, **password: str) -> User:
     """Return the caller's user, locked; raise RuleViolation unless the password is theirs."""
     ((field, text),) = password.items()
-    user = User.verified(current_user.user_id, text)
+    user = logins.verified(current_user.user_id, text)
     if user is None:
         attempt.failed = True
         raise RuleViolation(field, "This is not your password.")
@@ -88,7 +89,7 @@ def own_or_any() -> dict[str, int]:
 def login(credentials: dict[str, Any]) -> dict[str, Any]:
     """Exchange a user name and password for an access token"""
     with login_attempt(credentials["username"]) as attempt:
-        user = User.log_in(**credentials)
+        user = logins.log_in(**credentials)
         if user is None:
             attempt.failed = True
             raise http_error(401)

@@ -7,8 +7,9 @@ from sqlalchemy import ColumnElement, select
 from omnidesk.clients.identities import Identity
 from omnidesk.clients.models import Client
 from omnidesk.db import db
-from omnidesk.db.folding import e164, e164_keys, email_key
+from omnidesk.db.folding import email_key
 from omnidesk.inbound.chats import Chat
+from omnidesk.inbound.phone_numbers import e164, e164_keys
 
 MAX_NAME = Client.full_name.type.length  # code points
 

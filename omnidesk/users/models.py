@@ -10,8 +10,6 @@ from sqlalchemy import (
     Select,
     String,
     Text,
-    bindparam,
-    func,
     select,
     text,
 )
@@ -31,8 +29,6 @@ from omnidesk.db import (
 from omnidesk.db.folding import derived, email_key, user_search_text
 from omnidesk.db.json_sql import Contains
 from omnidesk.db.postgresql import advisory_lock
-from omnidesk.db.statements import Statement
-from omnidesk.users import passwords
 
 FOUND_BY = ("full_name", "username", "email")
 ROLES = ("admin", "empleado")
@@ -89,37 +85,6 @@ class User(Versioned, Base):
         users = select(cls).where(*filters.conditions(cls, "q")).order_by(cls.user_id)
         return users.where(*(Contains(cls.search_text, word) for word in filters.items("q")))
 
-    @classmethod
-    def log_in(cls, username: str, password: str) -> Self | None:
-        """Return the active user with this name and password, noting the time; else None."""
-        found = PASSWORD_BY_NAME.fetch(username=username.lower())
-        user_id, stored = found[0] if found else (0, passwords.unknown_hash())
-        user = cls._verify(user_id, stored, password)
-        if user is not None:
-            user.last_login_at = utcnow()
-        return user
-
-    @classmethod
-    def verified(cls, user_id: int, password: str) -> Self | None:
-        """Return the active user with this id, locked, if the password is theirs; else None."""
-        ((stored,),) = PASSWORD_BY_ID.fetch(user_id=user_id)
-        return cls._verify(user_id, stored, password)
-
-    @classmethod
-    def _verify(cls, user_id: int, stored: str, password: str) -> Self | None:
-        """Return the active user, locked, if the password has the hash that is stored of it."""
-        # Before the transaction begins: hashing takes a while, and nobody should wait for it.
-        if not passwords.verify(stored, password):
-            return None
-        renewed = passwords.renew(stored, password)
-        user = db.session.get(cls, user_id, with_for_update={"key_share": True})
-        now_stored = user.password_hash if user and user.active else None
-        if user is None or now_stored != stored:
-            db.session.rollback()
-            return cls._verify(user_id, now_stored, password) if now_stored else None
-        user.password_hash = renewed
-        return user
-
     def change(self, **fields: Any) -> None:
         """Set these fields; raise RuleViolation where no active admin would be left."""
         if "password_hash" in fields:  # a trigger then ends sessions and tokens
@@ -161,11 +126,3 @@ class Assignable:
         if user_id != self.assigned_to:
             require_active_user(user_id, "assigned_to")
         self.assigned_to = user_id
-
-
-PASSWORD_BY_NAME = Statement(
-    select(User.user_id, User.password_hash).where(
-        func.lower(User.username) == bindparam("username"), User.active
-    )
-)
-PASSWORD_BY_ID = Statement(select(User.password_hash).where(User.user_id == bindparam("user_id")))
