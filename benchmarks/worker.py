@@ -46,7 +46,7 @@ class Plan(NamedTuple):
 
 
 STEP = 500  # conversations
-WHOLE, SMOKE = Plan(1_000, 100_000, 50, 50), Plan(20, 200, 3, 3)
+WHOLE, SMOKE = Plan(2_000, 100_000, 50, 50), Plan(20, 200, 3, 3)
 
 
 class Desk:

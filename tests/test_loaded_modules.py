@@ -6,6 +6,7 @@ Each package takes memory for as long as the worker runs.
 import subprocess
 import sys
 from importlib.metadata import packages_distributions
+from pathlib import Path
 
 import pytest
 
@@ -27,6 +28,14 @@ OF_WORKER = {
     *("environs", "dotenv", "marshmallow"),  # settings
     *("email_validator", "idna", "orjson"),
 }
+CACHE_OF_WORKER = """
+from sqlalchemy import text
+from omnidesk.worker.__main__ import db, make_app
+with make_app().app_context():
+    for engine in db.engines.values():
+        with engine.connect() as connection:
+            print(connection.execute(text("PRAGMA cache_size")).scalar())
+"""
 
 
 def output(program: str, database_url: str = "sqlite:////tmp/desk.db") -> list[str]:
@@ -52,6 +61,12 @@ def test_the_worker_loads_only_the_packages_that_it_needs() -> None:
     loaded = {name.partition(".")[0] for name in loaded_by("omnidesk.worker.__main__")}
     of_others = {name for name in loaded & packages_distributions().keys() if name[0] != "_"}
     assert of_others == OF_WORKER
+
+
+def test_the_worker_keeps_little_of_a_database_of_sqlite_in_memory(tmp_path: Path) -> None:
+    database = tmp_path / "desk.db"
+    database.touch()
+    assert output(CACHE_OF_WORKER, f"sqlite:///{database}") == 3 * ["-256"]  # KiB, for each engine
 
 
 @pytest.mark.parametrize("module", ["wsgi", "omnidesk.worker.__main__"])

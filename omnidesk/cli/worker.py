@@ -7,8 +7,9 @@ import click
 
 import config
 
-# Without docstrings, which take some MB; it is a process of its own, without the routes.
-COMMAND = (sys.executable, "-OO", "-m", "omnidesk.worker")
+# Without docstrings and the columns of tracebacks, which take some MB; it is a process of its own,
+# without the routes.
+COMMAND = (sys.executable, "-OO", "-X", "no_debug_ranges", "-m", "omnidesk.worker")
 
 
 @click.command()

@@ -7,10 +7,22 @@ lease ends: what a worker that died has left behind is claimed by another.
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, Row, Table, and_, case, or_, select, update
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Row,
+    Table,
+    and_,
+    bindparam,
+    case,
+    or_,
+    select,
+    update,
+)
 
 from omnidesk.db.clock import NOW, due_in
-from omnidesk.db.session import READ, db
+from omnidesk.db.session import db
+from omnidesk.db.statements import Statement
 
 LEASE_SECONDS = 30.0  # longer than the steps take that are done with one
 MARGIN = 2.0  # seconds that a clock may be set back without notice
@@ -28,6 +40,8 @@ class Leases:
         self.table, self.destination, self.longest = table, destination, longest
         (self.key,) = table.primary_key
         self.due_at, self.lease = table.c.due_at, table.c.lease
+        at_destination = destination == bindparam("destination")
+        self.late_keys = Statement(select(self.key).where(at_destination, self.is_late()))
 
     def is_due(self) -> ColumnElement[bool]:
         """Return the condition of the rows that can be claimed."""
@@ -73,9 +87,7 @@ class Leases:
 
         The clock was set back. A lease then begins anew, since its worker may be at it.
         """
-        late = select(self.key).where(self.destination == value, self.is_late())
-        with db.engines[READ].connect() as connection:
-            keys = connection.scalars(late).all()
+        keys = [key for (key,) in self.late_keys.fetch(destination=value)]
         if keys:
             due_at = case((self.lease.is_not(None), due_in(LEASE_SECONDS)), else_=NOW)
             still_late = (self.key.in_(keys), self.is_late())
