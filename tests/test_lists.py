@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from omnidesk.db import db, utcnow
 from omnidesk.http import queries
-from omnidesk.http.scans import WAYS
+from omnidesk.http.scans import WAYS, Way
 from omnidesk.tickets.models import Ticket
 from tests.conftest import (
     Caller,
@@ -138,7 +138,10 @@ MOST = st.lists(st.sampled_from([2, 3, 20]), min_size=5, max_size=5)
 def looking_at(most: list[int]) -> Iterator[None]:
     """Let the ways to find a page of a scan look at no more than so many rows each."""
     ways = {
-        name: [way._replace(most=number) for way, number in zip(found, most, strict=False)]
+        name: [
+            Way(way.walked and number, way.candidates and most[-1 - n])
+            for n, (way, number) in enumerate(zip(found, most, strict=False))
+        ]
         for name, found in WAYS.items()
     }
     with pytest.MonkeyPatch.context() as patch:

@@ -25,6 +25,7 @@ from tests.conftest import (
     make_conversation,
     make_ticket,
     make_user,
+    on_postgresql,
     on_sqlite,
 )
 
@@ -282,6 +283,58 @@ def test_priorities_are_compared_without_reading_the_tickets(
     assert len(answer.json) == 5
     found = re.findall(r"SEARCH ticket USING (.*?)INDEX", plans[-1])
     assert {*found} == {"COVERING "}, plans[-1]
+
+
+@on_postgresql
+@pytest.mark.usefixtures("desk")
+@pytest.mark.parametrize("query", ["needle", "needle hay", "nee"])
+def test_what_the_index_finds_by_words_alone_is_not_looked_at_again(
+    plans: list[str], agent: Caller, query: str
+) -> None:
+    agent.patch("/api/tickets/1", json={"subject": "A needle in hay"})
+    agent.post("/api/tickets/2/comments", json={"body": "Hay, and a needle"})
+    plans.clear()
+
+    answer = agent.get(f"/api/tickets?q={query}")
+
+    assert [row["ticket_id"] for row in answer.json] == [2, 1]
+    (plan,) = (plan for plan in plans if "walked" in plan)
+    found = step("found", plan)
+    assert "candidates" in found
+    assert not re.search(r" on (ticket|comment)\b", found), found
+
+
+@on_postgresql
+@pytest.mark.usefixtures("desk")
+@pytest.mark.parametrize("query", ['"in hay"', "needle&status=cerrado", "needle&sort=-updated_at"])
+def test_what_the_index_finds_is_looked_at_for_all_else(
+    plans: list[str], agent: Caller, query: str
+) -> None:
+    agent.patch("/api/tickets/1", json={"subject": "A needle in hay"})
+    plans.clear()
+
+    answer = agent.get(f"/api/tickets?q={query}")
+
+    assert [row["ticket_id"] for row in answer.json] == [1]
+    (plan,) = (plan for plan in plans if "walked" in plan)
+    found = step("found", plan)
+    assert " on ticket" in found
+    assert ("strpos" in found) == ('"' in query), found
+
+
+@on_postgresql
+@pytest.mark.usefixtures("desk")
+def test_the_index_is_not_asked_for_a_word_that_fills_the_page(
+    plans: list[str], agent: Caller
+) -> None:
+    answer = agent.get("/api/tickets?q=x&limit=5")
+
+    assert len(answer.json) == 5
+    (plan,) = (plan for plan in plans if "walked" in plan)
+    candidates = step("candidates", plan)
+    looked_for = re.findall(r" on (?:ticket|comment)\b.*", candidates)
+    assert len(looked_for) >= 2, candidates
+    assert all("never executed" in each for each in looked_for), candidates
 
 
 # PostgreSQL knows how few candidates there are.
@@ -594,6 +647,11 @@ def index_columns(table: str, plans: list[str]) -> list[str | None]:
     names = re.findall(on_postgresql if db.engine.name == "postgresql" else on_sqlite, plans[-1])
     columns = {i["name"]: i["column_names"] for i in inspect(db.engine).get_indexes(table)}
     return columns[names[0]] if names else []
+
+
+def step(name: str, plan: str) -> str:
+    """Return the part of PostgreSQL's plan that is about a CTE."""
+    return plan.partition(f"CTE {name}\n")[2].partition("\n  CTE ")[0]
 
 
 def skipped_rows(table: str, plans: list[str]) -> int:

@@ -54,8 +54,13 @@ def found(entity: type[Base], text: str) -> list[int]:
     """Return the ids of rows with all that is asked for; the index must find them, too."""
     query = SearchQuery.parse(text)
     having, candidates = in_rows(entity, query), by_index(entity, query)
-    assert having == candidates if len(query.terms) == 1 else set(having) <= set(candidates)
+    assert having == candidates or (may_lack_some(query) and set(having) < set(candidates))
     return having
+
+
+def may_lack_some(query: SearchQuery) -> bool:
+    """Return whether what the index finds may lack something that is asked for."""
+    return bool(query.phrases) or (db.engine.name == "sqlite" and len(query.terms) > 1)
 
 
 def make_each(text: str) -> dict[type[Base], Base]:
@@ -165,12 +170,13 @@ def test_any_text_can_be_searched_for(app: Any) -> None:
     make_client()
     asked = random_texts(300)
     for each in asked[:30]:
-        make_ticket(1, subject="x" + each.translate({0: None, 0xD800: None}))
+        subject = each.translate({0: None, 0xD800: None})
+        make_ticket(1, subject=f"{subject} x{subject}")
 
     for each in asked:
         query = SearchQuery.parse(each)
         if query.terms:
-            assert set(in_rows(Ticket, query)) <= set(by_index(Ticket, query)), each
+            found(Ticket, each)
 
 
 @on_sqlite

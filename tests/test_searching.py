@@ -68,6 +68,7 @@ def tickets(agent: Caller) -> list[tuple[dict[str, Any], list[list[str]]]]:
 @PROPERTY
 @given(
     query=QUERIES,
+    others=st.sampled_from(["", "&priority=alta"]),
     limit=st.sampled_from([1, 2, 50]),
     most=MOST,
 )
@@ -75,15 +76,39 @@ def test_tickets_are_found_by_the_words_of_their_texts_or_of_a_comment(
     agent: Caller,
     tickets: list[tuple[dict[str, Any], list[list[str]]]],
     query: str,
+    others: str,
     limit: int,
     most: list[int],
 ) -> None:
-    url = f"/api/tickets?q={query}&limit={limit}&priority=alta"
+    url = f"/api/tickets?q={query}&limit={limit}{others}"
 
     with looking_at(most):
         forwards, back = walk(agent, url), walk_back(agent, url)
 
     assert forwards == [row for row, texts in tickets if any(has(each, query) for each in texts)]
+    assert back == forwards
+
+
+@pytest.mark.parametrize("sort", ["ticket_id", "-ticket_id", "-updated_at"])
+@pytest.mark.parametrize("limit", [1, 2, 50])
+@pytest.mark.parametrize("query", ["room", "room key", '"room key"'])
+def test_a_ticket_is_found_once_however_often_it_says_it(
+    agent: Caller, sort: str, limit: int, query: str
+) -> None:
+    said = {}
+    for n in range(9):
+        ticket = make_ticket(subject="Room key" if n % 3 else "Hall").ticket_id
+        comments = ["The room key", "No room key"][: n % 4]
+        for body in comments:
+            make_comment(ticket_id=ticket, user_id=agent.user.user_id, body=body)
+        said[ticket] = bool(n % 3 or comments)
+    url = f"/api/tickets?sort={sort}&limit={limit}&q={query}"
+
+    with looking_at([2, 2, 2, 2, 40]):
+        forwards, back = walk(agent, url), walk_back(agent, url)
+
+    rows = agent.get(f"/api/tickets?sort={sort}").json
+    assert forwards == [row for row in rows if said[row["ticket_id"]]] != rows
     assert back == forwards
 
 

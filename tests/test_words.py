@@ -101,7 +101,7 @@ def test_a_query_is_words_and_phrases(text: str, terms: tuple[str, ...]) -> None
 def test_the_index_is_asked_for_each_term() -> None:
     query = SearchQuery.parse('to "cannot login" yest')
 
-    assert query.index_texts == ("to", "cannot login")
+    assert (query.words, query.phrases) == (("to",), ("cannot login",))
     assert query.index_prefix == ("yest", "yest*")
 
 
@@ -152,5 +152,5 @@ def test_any_text_is_a_query() -> None:
     for text in random_texts(10_000):
         query = SearchQuery.parse(text)
         assert bool(query.terms) == bool(words(text)), text
-        assert bool(query.index_texts + query.index_prefix) == bool(words(text)), text
+        assert bool(query.words + query.phrases + query.index_prefix) == bool(words(text)), text
         first_match(query, {"subject": text})

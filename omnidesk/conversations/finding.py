@@ -32,7 +32,7 @@ def searched(filters: Filters, *, notes: bool) -> Select[Any] | Scan:
     if "created_since" in filters:
         since = bindparam("created_since", type_=Message.created_at.type)
         conditions = [*criterion.conditions, Message.created_at >= since]
-        criterion = criterion._replace(conditions=conditions)
+        criterion = criterion._replace(conditions=conditions, exact=False)
     return matching_all(Message, found.order_by(Message.message_id.desc()), [criterion])
 
 

@@ -30,10 +30,12 @@ class Criterion(NamedTuple):
     """Conditions that no index meets in the order of the list, and all rows that may meet them.
 
     `candidates` selects the ids of these by another index, in any order, but no more than so many.
+    They are `exact` where on PostgreSQL all of them meet the conditions.
     """
 
     conditions: Sequence[ColumnElement[bool]]
     candidates: Candidates
+    exact: bool = False
 
 
 class Divided(NamedTuple):
@@ -48,17 +50,26 @@ class Divided(NamedTuple):
 
 
 class Scan(NamedTuple):
-    """Rows that must be looked at one by one: those of a select that meet a condition."""
+    """Rows that must be looked at one by one: those of a select that meet a condition.
+
+    `unmet` are those of its conditions that candidates may not meet on PostgreSQL.
+    """
 
     entity: type[Base]
     rows: Select[Any]
     condition: ColumnElement[bool]
     candidates: Candidates
+    unmet: Sequence[ColumnElement[bool]]
 
     def select(self) -> Select[Any]:
         """Return the select of these rows, however long it takes to find them."""
         is_candidate = self.entity.primary_key().in_(self.candidates(ALL))
         return self.rows.where(self.condition, is_candidate)
+
+    @property
+    def candidates_are_all(self) -> bool:
+        """Return whether the candidates are the rows that are looked for, on PostgreSQL."""
+        return not self.unmet and self.rows.whereclause is None
 
 
 def matching_all(
@@ -72,7 +83,8 @@ def matching_all(
     if not given:
         return rows
     conditions = [condition for criterion in given for condition in criterion.conditions]
-    return Scan(entity, rows, and_(*conditions), given[0].candidates)
+    unmet = conditions[len(given[0].conditions) :] if given[0].exact else conditions
+    return Scan(entity, rows, and_(*conditions), given[0].candidates, unmet)
 
 
 def few(condition: ColumnElement[bool]) -> ColumnElement[bool]:

@@ -35,9 +35,9 @@ from omnidesk.db.json_sql import Contains
 from omnidesk.db.scans import Criterion, row_count
 
 LEXEMES = "array_to_tsvector(array_remove(string_to_array(words, ' '), ''))"
-# The filters that a query consists of: its terms, and what the index is asked for by whole words
-# and by a prefix.
-QUERY = ("q", "q_index", "q_prefix")
+# The filters that a query consists of: its terms, and what the index is asked for by whole words,
+# by phrases and by a prefix.
+QUERY = ("q", "q_word", "q_phrase", "q_prefix")
 
 
 def text_index(table_name: str) -> Index:
@@ -52,16 +52,22 @@ def text_index(table_name: str) -> Index:
     return index.ddl_if(dialect="postgresql")
 
 
-def by_words(entity: type[Base], filters: Filters) -> Criterion:
-    """Return the criterion that rows have the words of a query, whose parts are filters."""
+def by_words(entity: type[Base], filters: Filters, found: str = "") -> Criterion:
+    """Return the criterion that rows have the words of a query, whose parts are filters.
+
+    The candidates are their ids, or what they have in the column that is named by `found`. Only
+    phrases are not known to the index of PostgreSQL.
+    """
     words: Any = entity.words  # type: ignore[attr-defined]
     conditions = [Contains(words, term) for term in filters.items(QUERY[0])]
-    whole, prefix = (filters.items(name) for name in QUERY[1:])
-    return Criterion(conditions, partial(candidates, entity, whole, prefix))
+    single, phrases, prefix = (filters.items(name) for name in QUERY[1:])
+    by_index = partial(candidates, entity, found, [*single, *phrases], prefix)
+    return Criterion(conditions, by_index, exact=not phrases)
 
 
 def candidates(
     entity: type[Base],
+    found: str,
     whole: Sequence[BindParameter[str]],
     prefix: Sequence[BindParameter[str]],
     most: ColumnElement[int],
@@ -71,14 +77,17 @@ def candidates(
     They may lack what is asked for: see `in_rarest`, and phrases are not known to the index.
     """
     key, index = entity.primary_key(), f"{entity.__tablename__}_search"
-    found = [fts5_rows(index, f"{index}_{n}", text, most) for n, text in enumerate(whole)]
+    texts = [fts5_rows(index, f"{index}_{n}", text, most) for n, text in enumerate(whole)]
     if prefix:
         word, beginning = prefix
-        found.append(beginning_with(index, word, beginning, most))
-    rows = table(entity.__tablename__, column(key.name, Integer()))
+        texts.append(beginning_with(index, word, beginning, most))
+    shown = found or key.name
+    rows = table(entity.__tablename__, column(key.name, Integer()), column(shown, Integer()))
     has_all = literal_column(LEXEMES).op("@@")(tsquery([*whole, *prefix[1:]]))
-    by_gin = select(rows.c[key.name].label("id")).where(has_all).limit(most)
-    by_fts5 = in_rarest(found, most)
+    by_gin = select(rows.c[shown].label("id")).where(has_all).limit(most)
+    by_fts5 = in_rarest(texts, most)
+    if found:
+        by_fts5 = select(rows.c[shown].label("id")).where(rows.c[key.name].in_(by_fts5))
     either = ByDialect(postgresql=by_gin.scalar_subquery(), sqlite=by_fts5.scalar_subquery())
     return select(either.table_valued(column("id", Integer()), name=f"{rows.name}_found").c.id)
 

@@ -128,13 +128,8 @@ class SearchQuery(NamedTuple):
         return all(term in found for term in self.terms)
 
     @property
-    def index_texts(self) -> tuple[str, ...]:
-        """What the text index is asked for by each word and phrase, whose order it ignores."""
-        return *self.words, *self.phrases
-
-    @property
     def index_prefix(self) -> tuple[str, ...]:
-        """What it is asked for by the prefix, if there is one: the word, and what begins so."""
+        """What the text index is asked for by the prefix: the word, and what begins so."""
         return () if self.prefix is None else (self.prefix, f"{self.prefix}*")
 
 

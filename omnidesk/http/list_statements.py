@@ -60,7 +60,7 @@ def page_statement(
 
     To fetch row by row, the driver would release the interpreter's lock for each: under load that
     costs more than all the rest. After the rows come their positions, what names the last change,
-    and of a scan how many rows it looked at and the position of the last.
+    and of a scan whether it left no row out, and the position of the last that it looked at.
     """
     rows = source.select()
     entity, keys = entity_of(rows), sort_keys(rows)
@@ -75,10 +75,10 @@ def page_statement(
     only = source.filters.items("entity") if entity is Change else []
     last = None if nests(schema) else Change.last(entity, *others, only=only)
     parts = source.parts()
-    looked_at: Any = null()
+    is_complete: Any = null()
     ended_at: Any = null()
     if way is not None and (scan := source.scan()):
-        page, looked_at, ended_at = scanned_page(scan, parts, shape, way)
+        page, is_complete, ended_at = scanned_page(scan, parts, shape, way)
         found = merged_rows(page, len(keys), shown, entity, relationships)
     elif len(parts) > 1:
         found = merged_rows(merged_page(parts, shape), len(keys), shown, entity, relationships)
@@ -89,7 +89,7 @@ def page_statement(
         json_sql.JsonLines(found.c.shown),
         json_sql.JsonLines(found.c.position),
         null() if last is None else last.scalar_subquery(),
-        looked_at,
+        is_complete,
         ended_at,
     )
     return PageStatement(rows, keys, Statement(joined), None if last is None else Statement(last))

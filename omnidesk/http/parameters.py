@@ -199,7 +199,7 @@ class QueryField(TextField):
 
 def words_filters(query: SearchQuery) -> dict[str, Any]:
     """Return the filters that a query consists of."""
-    parts = query.terms, query.index_texts, query.index_prefix
+    parts = query.terms, query.words, query.phrases, query.index_prefix
     return dict(zip(QUERY, parts, strict=True))
 
 

@@ -85,11 +85,11 @@ class PreparedSelect:
             prepared, values = self.prepare(schema, page, way)
             if prepared.statement is None:
                 return self.dumped_page(schema, prepared, values)
-            ((shown, positions, last_change, looked_at, ended_at),) = prepared.statement.fetch(
+            ((shown, positions, last_change, is_complete, ended_at),) = prepared.statement.fetch(
                 **values
             )
             rows = lines(shown)
-            if way is None or len(rows) > page.limit or way.finds_all(looked_at):
+            if way is None or len(rows) > page.limit or is_complete:
                 break
         else:
             return PageRows(rows, lines(positions), prepared.keys, last_change, resume=ended_at)

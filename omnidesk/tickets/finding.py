@@ -86,15 +86,13 @@ def words_of_ticket(filters: Filters, *, comments: bool) -> Criterion:
     if not comments or not own_words.conditions:
         return own_words
     comment = Ticket.comments.property.mapper.class_
-    others = by_words(comment, filters)
+    others = by_words(comment, filters, found="ticket_id")
     own, in_comment = and_(*own_words.conditions), Ticket.comments.any(and_(*others.conditions))
 
     def candidates(most: ColumnElement[int]) -> GenerativeSelect:
-        is_candidate = comment.comment_id.in_(others.candidates(most))
-        of_comments = select(comment.ticket_id).where(is_candidate)
-        return union_all(own_words.candidates(most), of_comments).limit(most)
+        return union_all(own_words.candidates(most), others.candidates(most)).limit(most)
 
-    return Criterion([or_(own, in_comment)], candidates)
+    return Criterion([or_(own, in_comment)], candidates, exact=own_words.exact)
 
 
 def with_tags(tags: list[Any], filters: Filters) -> Criterion:
