@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from contextvars import Context
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
@@ -17,7 +18,7 @@ from urllib.parse import urlsplit
 import pytest
 from environs import Env
 from flask import Flask
-from sqlalchemy import event, text
+from sqlalchemy import event, insert, select, text
 
 import config
 from omnidesk import create_app, migrations
@@ -29,6 +30,7 @@ from omnidesk.clients.models import Client
 from omnidesk.comments.models import Comment
 from omnidesk.conversations.messages import Message
 from omnidesk.conversations.models import Conversation
+from omnidesk.conversations.running_totals import RunningTotal
 from omnidesk.db import Base, db, inserts, statements, utcnow
 from omnidesk.db.change_log import Change
 from omnidesk.events.models import Event
@@ -342,6 +344,32 @@ def analyze() -> None:
 def make_message(conversation: Conversation, **fields: Any) -> Message:
     """Store a message in a conversation."""
     return save(conversation.new_message(**({"sender": "client", "content": "Hello"} | fields)))
+
+
+def make_messages(conversation_id: int, *senders: str) -> list[int]:
+    """Store a message of each of these senders in a conversation; return the ids of all in it."""
+    said = {"conversation_id": conversation_id, "content": "Hello"}
+    db.session.execute(insert(Message), [{"sender": sender, **said} for sender in senders])
+    db.session.commit()
+    ids = select(Message.message_id).filter_by(conversation_id=conversation_id)
+    found = [*db.session.scalars(ids.order_by(Message.message_id))]
+    db.session.commit()
+    return found
+
+
+def check_running_totals(conversation_id: int, most: int = 128) -> None:
+    """Check how many messages of a client are kept; no more than so many are to be counted."""
+    ids = select(Message.message_id).filter_by(conversation_id=conversation_id, sender="client")
+    found = [*db.session.scalars(ids.order_by(Message.message_id))]
+    totals = select(RunningTotal.message_id, RunningTotal.client_message_count)
+    totals = totals.filter_by(conversation_id=conversation_id).order_by(RunningTotal.message_id)
+    kept = [(0, 0), *map(tuple, db.session.execute(totals))]
+    conversation = db.session.get_one(Conversation, conversation_id, populate_existing=True)
+    assert conversation.client_message_count == len(found)
+    assert kept == [(last, sum(number <= last for number in found)) for last, _ in kept]
+    counts = [*(count for _, count in kept), len(found)]
+    assert all(count - before <= most for before, count in pairwise(counts))
+    db.session.commit()
 
 
 @contextmanager

@@ -50,7 +50,7 @@ LOGGED = {
 }
 HIDDEN = {
     *("password_hash", "version", "email_key", "phone_key", "search_text", "words"),
-    *("longest_hours", "last_message_id", "erasure"),
+    *("longest_hours", "last_message_id", "client_message_count", "erasure"),
 }
 # To each tag of a ticket.
 COPIED = ("client_id", "priority", "status", "assigned_to", "updated_at", "due_at")

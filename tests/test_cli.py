@@ -11,13 +11,21 @@ from sqlalchemy import func, select, text
 from omnidesk import migrations
 from omnidesk.clients.models import Client
 from omnidesk.conversations.messages import Message
+from omnidesk.conversations.models import Conversation
 from omnidesk.db import Base, db
 from omnidesk.events.models import Event
 from omnidesk.sample_data import bulk, demo
 from omnidesk.sample_data.rows import MAKERS
 from omnidesk.tickets.models import Ticket
 from omnidesk.users.models import User
-from tests.conftest import PASSWORD, Caller, make_client, make_user, on_sqlite
+from tests.conftest import (
+    PASSWORD,
+    Caller,
+    check_running_totals,
+    make_client,
+    make_user,
+    on_sqlite,
+)
 from tests.postgres import new_database
 from tests.servers import flask, gunicorn
 
@@ -328,6 +336,8 @@ def test_seeds_are_as_many_as_asked_for_and_of_every_kind(app: Any, agent: Calle
 
     assert result.exit_code == 0, result.output
     assert (count(Ticket), count(Message), count(Event)) == (500, 300, 200)
+    for conversation_id in range(1, count(Conversation) + 1):
+        check_running_totals(conversation_id)
     summary = agent.get("/api/summary").json
     assert sum(summary["tickets"][name] for name in ("open", "in_progress", "closed")) == 500
     assert summary["tickets"]["overdue"] > 0 < summary["tickets"]["unassigned"]

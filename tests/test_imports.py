@@ -7,6 +7,7 @@ import pytest
 from omnidesk.imports.models import SourceRow
 from tests.conftest import (
     Caller,
+    check_running_totals,
     make_client,
     make_conversation,
     make_message,
@@ -192,6 +193,19 @@ def test_imported_messages_are_neither_unread_nor_waiting(admin: Caller) -> None
     summary = admin.get("/api/summary").json
     assert summary["unread_messages"] == 0
     assert summary["conversations"]["waiting"] == 0
+
+
+def test_imported_messages_can_be_marked_as_unread(admin: Caller) -> None:
+    make_client()
+    for start in range(0, 400, 100):
+        rows = [MESSAGE | {"external_id": f"g-{start + n}", "client_id": 1} for n in range(100)]
+        results(admin, "messages", *rows)
+
+    for from_id in (400, 130, 128, 1):
+        body = {"from_message_id": from_id}
+        marked = admin.post("/api/conversations/1/unread", json=body).json
+        assert marked["unread_count"] == 401 - from_id
+    check_running_totals(1, most=227)
 
 
 def test_a_new_message_of_the_client_is_unread(admin: Caller) -> None:

@@ -7,9 +7,11 @@ import pytest
 from omnidesk.db import db
 from tests.conftest import (
     Caller,
+    check_running_totals,
     make_client,
     make_conversation,
     make_message,
+    make_messages,
     make_user,
     reload,
 )
@@ -122,6 +124,20 @@ def test_messages_can_be_marked_as_unread(
     answer = agent.post(f"{address(conversation)}/unread", json=sent)
 
     assert (answer.status_code, answer.json["unread_count"]) == (200, unread_count)
+
+
+def test_a_mark_anywhere_in_a_long_conversation_counts_what_follows_it(agent: Caller) -> None:
+    conversation = make_conversation()
+    senders = [*["client", "bot", "client", "client", "bot"] * 60, "client"]
+    ids = make_messages(conversation.conversation_id, *senders)
+    agent.post(f"{address(conversation)}/read", json={"up_to_message_id": ids[-1]})
+
+    for n in range(300, -1, -7):
+        sent = agent.post(f"{address(conversation)}/unread", json={"from_message_id": ids[n]})
+        assert sent.json["unread_count"] == senders[n:].count("client"), n
+        sent = agent.post(f"{address(conversation)}/read", json={"up_to_message_id": ids[n]})
+        assert sent.json["unread_count"] == senders[n + 1 :].count("client"), n
+    check_running_totals(conversation.conversation_id)
 
 
 def test_where_a_client_said_nothing_nothing_is_marked(agent: Caller) -> None:

@@ -8,14 +8,22 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.conftest import Caller, make_client, make_conversation, make_user
+from tests.conftest import (
+    Caller,
+    check_running_totals,
+    make_client,
+    make_conversation,
+    make_messages,
+    make_user,
+)
 
 CHATS = 2
+EARLIER = 126  # messages, in all chats but the first: the totals of 128 are kept
 ACTIONS = ("client", "user", "bot", "note", "read", "unread", "takeover", "handoff", "return")
 STEPS = st.tuples(
     st.integers(0, CHATS - 1),
     st.sampled_from((*ACTIONS, "close", "open", "assign", "release", "delete", "merge")),
-    st.integers(0, 8),  # which message, counted from the first
+    st.integers(1, 9),  # which message, counted from the last
     st.booleans(),  # which of two people
 )
 
@@ -59,11 +67,14 @@ class Desk:
         new = (make_conversation() for _ in range(CHATS))
         self.chats = [Chat(row.conversation_id, row.client_id, n) for n, row in enumerate(new)]
         self.ids: dict[int, list[int]] = {chat.number: [] for chat in self.chats}
+        for chat in self.chats[1:]:
+            self.ids[chat.number] = make_messages(chat.number, *["client"] * EARLIER)
+            chat.senders = dict.fromkeys(self.ids[chat.number], "client")
 
     def take(self, chat: Chat, action: str, which: int, caller: Caller) -> None:
         """Take a step on both sides; the answers are as the model expects."""
         path, ids = f"/api/conversations/{chat.number}", self.ids[chat.number]
-        message_id = ids[min(which, len(ids) - 1)] if ids else None
+        message_id = ids[max(-which, -len(ids))] if ids else None
         if action in ("client", "user", "bot", "note"):
             self.say(chat, action, path, caller)
         elif action in ("read", "unread", "delete") and message_id is not None:
@@ -142,6 +153,7 @@ class Desk:
         shown = {row["conversation_id"]: row for row in caller.get(ours).json}
         assert [*shown] == self.order(lambda chat: -chat.moved)
         for chat in self.chats:
+            check_running_totals(chat.number)
             row, number = shown[chat.number], chat.waiting_for
             message = f"/api/conversations/{chat.number}/messages/{number}"
             assert row == row | {

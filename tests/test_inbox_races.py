@@ -2,7 +2,14 @@
 
 from typing import Any
 
-from tests.conftest import Caller, make_conversation, make_message, reload
+from tests.conftest import (
+    Caller,
+    check_running_totals,
+    make_conversation,
+    make_message,
+    make_messages,
+    reload,
+)
 from tests.servers import run_concurrently
 from tests.test_races import ask
 
@@ -55,3 +62,24 @@ def test_a_read_hides_no_message_that_arrives_meanwhile(four_workers: str, admin
 
         assert sorted(run_concurrently(4, call)) == [200, 201, 201, 201]
         assert reload(conversation).unread_count == 3
+
+
+def test_marks_count_right_while_the_client_writes(four_workers: str, admin: Caller) -> None:
+    for _ in range(5):
+        conversation = make_conversation()
+        ids = make_messages(conversation.conversation_id, *["client"] * 124)
+        url = f"{four_workers}/api/conversations/{conversation.conversation_id}"
+        marks = [("read", "up_to_message_id", ids[99]), ("unread", "from_message_id", ids[49])]
+        calls: list[Any] = [(f"{url}/{name}", {field: n}) for name, field, n in marks] * 2
+        calls += [(f"{url}/messages", {"sender": "client", "content": "And?"})] * 8
+
+        def call(n: int, calls: list[Any] = calls) -> int:
+            return int(ask("POST", calls[n][0], admin, calls[n][1]).status_code)
+
+        assert sorted(run_concurrently(12, call)) == [*[200] * 4, *[201] * 8]
+        check_running_totals(conversation.conversation_id)
+        read_up_to = reload(conversation).read_up_to or 0
+        all_ids = [
+            row["message_id"] for row in ask("GET", f"{url}/messages?limit=200", admin).json()
+        ]
+        assert reload(conversation).unread_count == sum(n > read_up_to for n in all_ids)

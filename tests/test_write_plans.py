@@ -15,6 +15,7 @@ from tests.conftest import (
     analyze,
     make_client,
     make_conversation,
+    make_messages,
     make_ticket,
     on_sqlite,
 )
@@ -59,6 +60,34 @@ def chat(app: Any) -> int:
     db.session.execute(insert(Message), rows)
     analyze()
     return quiet
+
+
+@pytest.fixture
+def long_chat(app: Any) -> list[int]:
+    """The ids of the messages of a conversation with very many of its client's."""
+    conversation = make_conversation()
+    ids = make_messages(conversation.conversation_id, *["client"] * 1000)
+    analyze()
+    return ids
+
+
+@pytest.fixture
+def steps(app: Any) -> Iterator[list[int]]:
+    """An item for each step that SQLite takes in a transaction that writes."""
+    found: list[int] = []
+
+    def watch(connection: Any, *_: Any) -> None:
+        driver: Any = connection.connection.dbapi_connection
+        driver.set_progress_handler(lambda: found.append(1), 1)
+
+    if db.engine.name == "sqlite":
+        event.listen(db.engine, "before_cursor_execute", watch)
+    yield found
+    if db.engine.name == "sqlite":
+        event.remove(db.engine, "before_cursor_execute", watch)
+        driver: Any = db.session.connection().connection.dbapi_connection
+        driver.set_progress_handler(None, 1)
+        db.session.remove()
 
 
 def read_rows(plan: str) -> int:
@@ -127,3 +156,24 @@ def test_the_next_ticket_is_not_looked_for_among_all_that_nobody_has(
 
     first, *_ = plans[0].splitlines()
     assert first == "SCAN ticket USING INDEX ix_ticket_free"
+
+
+MOST_READ = 128  # messages, of 1000
+MOST_STEPS = 2000  # of SQLite: most of them are taken for a short conversation, too
+MARKS = {"unread": "from_message_id", "read": "up_to_message_id"}
+
+
+def test_a_mark_in_a_long_conversation_looks_at_few_of_its_messages(
+    long_chat: list[int], plans: list[str], steps: list[int], admin: Caller
+) -> None:
+    admin.post("/api/conversations/1/read", json={"up_to_message_id": long_chat[-1]})
+    for place in (999, 998, 895, 639, 638, 1, 0):
+        for action, field in MARKS.items():
+            plans.clear()
+            steps.clear()
+
+            answer = admin.post(f"/api/conversations/1/{action}", json={field: long_chat[place]})
+
+            assert answer.json["unread_count"] == 1000 - place - (action == "read")
+            assert sum(map(read_rows, plans)) <= MOST_READ + 2
+            assert len(steps) <= MOST_STEPS

@@ -51,7 +51,7 @@ class Conversation(Assignable, Sending, Turns, Versioned, Base):
     """A client's thread of messages on one channel.
 
     When a message is stored, a trigger sets the columns that tell of messages: see migration
-    `0025_inbox`. A note changes none of them.
+    `0041_running_totals`. A note changes none of them.
     """
 
     __tablename__ = "conversation"
@@ -144,7 +144,8 @@ class Conversation(Assignable, Sending, Turns, Versioned, Base):
     def new(cls, *, assigned_to: int | None = None, **fields: Any) -> Self:
         """Return a new conversation; raise RuleViolation for an assignee who is not active."""
         now = utcnow()
-        made = cls(**{"handled_by_bot": False, **fields}, active=True, turn=0, unread_count=0)
+        made = cls(**{"handled_by_bot": False, **fields}, active=True, turn=0)
+        made.unread_count = made.client_message_count = 0
         made.created_at = made.updated_at = now
         made.assign(assigned_to)
         return made

@@ -2,10 +2,11 @@
 
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.orm import Mapped, mapped_column
 
 from omnidesk.conversations.messages import Message
+from omnidesk.conversations.running_totals import RunningTotal
 from omnidesk.db import RuleViolation, db
 
 MAX_SHOWN = 20  # messages that somebody has not seen
@@ -14,12 +15,14 @@ MAX_SHOWN = 20  # messages that somebody has not seen
 class ReadMarks:
     """The part of a conversation that knows how far staff has read.
 
-    `unread_count` is how many messages of the client follow `read_up_to`.
+    `unread_count` is how many messages of the client follow `read_up_to`, and
+    `client_message_count` how many there are.
     """
 
     conversation_id: Mapped[int]
     read_up_to: Mapped[int | None]
     unread_count: Mapped[int] = mapped_column(server_default="0")
+    client_message_count: Mapped[int] = mapped_column(server_default="0")
 
     def read(self, up_to_message_id: int) -> None:
         """Mark all up to a message as read; raise RuleViolation if it is not in here."""
@@ -42,14 +45,10 @@ class ReadMarks:
         self.mark(min(last_before, self.read_up_to or 0))
 
     def mark(self, read_up_to: int) -> None:
-        """Set what is read, and count what follows it; 0 stands for nothing."""
+        """Set what is read, and how much follows it; 0 stands for nothing."""
         self.read_up_to = read_up_to or None
-        unread = select(func.count()).where(
-            Message.conversation_id == self.conversation_id,
-            Message.by_client,
-            Message.message_id > read_up_to,
-        )
-        self.unread_count = db.session.scalar(unread) or 0
+        read = RunningTotal.up_to(self.conversation_id, read_up_to)
+        self.unread_count = self.client_message_count - read
 
     def last_of_client(self) -> int | None:
         """Return the id of the client's last message, or None."""

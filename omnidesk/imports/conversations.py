@@ -92,6 +92,7 @@ def update_conversation(conversation: Conversation, message: Message, message_id
     """Set what a conversation shows of a new message, which counts as read."""
     at = message.created_at
     conversation.created_at = min(conversation.created_at, at)
+    conversation.client_message_count += message.by_client
     if not message.is_note:
         conversation.last_message_id = conversation.read_up_to = message_id
         conversation.last_message_at = max(conversation.last_message_at or at, at)

@@ -74,7 +74,7 @@ def update_conversations(chats: range) -> None:
     theirs = Message.conversation_id == Conversation.conversation_id
     last = sa.select(sa.func.max(Message.message_id)).where(theirs).scalar_subquery()
     last_at = sa.select(sa.func.max(Message.created_at)).where(theirs).scalar_subquery()
-    unread = sa.select(sa.func.count()).where(theirs, Message.by_client).scalar_subquery()
+    by_client = sa.select(sa.func.count()).where(theirs, Message.by_client).scalar_subquery()
     reply = aliased(Message)
     answered = sa.select(sa.func.coalesce(sa.func.max(reply.message_id), 0)).where(
         reply.conversation_id == Conversation.conversation_id, ~reply.by_client
@@ -91,7 +91,8 @@ def update_conversations(chats: range) -> None:
             last_message_at=last_at,
             updated_at=sa.func.coalesce(last_at, Conversation.created_at),
             read_up_to=sa.case((nobody_read, None), else_=last),
-            unread_count=sa.case((nobody_read, unread), else_=0),
+            client_message_count=by_client,
+            unread_count=sa.case((nobody_read, by_client), else_=0),
             waiting_since=since.scalar_subquery(),
         )
         .execution_options(synchronize_session=False)

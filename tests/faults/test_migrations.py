@@ -23,6 +23,7 @@ from omnidesk.clients.models import Client
 from omnidesk.comments.models import Comment
 from omnidesk.conversations.messages import Message
 from omnidesk.conversations.models import Conversation
+from omnidesk.conversations.running_totals import RunningTotal
 from omnidesk.db import Base, Filters, db
 from omnidesk.db.change_log import ENTITIES, Change
 from omnidesk.db.counters import Counter
@@ -37,6 +38,7 @@ from omnidesk.operations.text_index import reindex
 from omnidesk.tickets.models import Ticket
 from omnidesk.tickets.tags import TicketTag
 from omnidesk.users.models import User
+from tests.conftest import check_running_totals, make_messages
 from tests.test_search import by_index
 
 FROZEN = sorted(
@@ -558,6 +560,35 @@ def test_an_upgrade_copies_the_client_of_tickets_to_comments_and_events(empty: F
     db.session.rollback()
 
 
+def test_an_upgrade_counts_the_messages_of_each_client(empty: Flask) -> None:
+    migrations.upgrade("0040_tag_times")
+    now = {"now": "2025-10-29 12:00:00.000000"}
+    said = "INSERT INTO message (conversation_id, sender, content, created_at)"
+    said += " VALUES (:number, :sender, 'Hello', :now)"
+    senders = [(n % 3, ("client", "client", "bot")[n % 7 % 3]) for n in range(900)]
+    with db.engine.begin() as connection:
+        connection.execute(text(OLD_ROWS.split(";")[1]), now)
+        for number in range(4):
+            connection.execute(text(CONVERSATION), {"number": number + 1} | now)
+        for number, sender in senders:
+            values = {"number": number + 1, "sender": sender}
+            connection.execute(text(said), values | now)
+        logged = connection.scalar(select(func.count()).select_from(Change))
+
+    migrations.upgrade()
+
+    assert db.session.scalar(select(func.count()).select_from(Change)) == logged
+    assert db.session.scalars(select(RunningTotal)).all()
+    for conversation in db.session.scalars(select(Conversation)).all():
+        make_messages(conversation.conversation_id, *["client"] * 100)
+        check_running_totals(conversation.conversation_id)
+
+
+CONVERSATION = """
+INSERT INTO conversation (conversation_id, client_id, channel, active, handled_by_bot, created_at,
+                          updated_at)
+VALUES (:number, 1, 'web', TRUE, FALSE, :now, :now)
+"""
 OTHER_CLIENT = """
 INSERT INTO client (client_id, full_name, active, created_at) VALUES (2, 'Eve', TRUE, :now)
 """

@@ -30,7 +30,7 @@ PARTS = {
     "tickets": ("ticket", "ticket_tag", "tag", "ticket_span"),
     "comments": ("comment",),
     "events": ("calendar_event",),
-    "conversations": ("channel", "conversation", "message"),
+    "conversations": ("channel", "conversation", "message", "running_total"),
     "changes": ("change",),
     "webhooks": ("webhook", "webhook_delivery"),
     "sources": ("source_row",),
