@@ -40,7 +40,6 @@ max_requests = 100_000
 max_requests_jitter = 10_000
 preload_app = True  # one copy of the code for all workers; invalid settings end the start
 control_socket_disable = True
-http_parser = "fast"  # gunicorn_h1c, and no start without it
 limit_request_line = 8190  # bytes; more than nginx accepts, so its limits apply first
 limit_request_field_size = 8190
 limit_request_fields = 50  # gunicorn's time grows with the square of all their bytes

@@ -43,7 +43,6 @@ def worker(monkeypatch: pytest.MonkeyPatch) -> Iterator[CountingWorker]:
     monkeypatch.setattr(gunicorn_worker, "PATIENCE", 5_000)
     config = Config()
     config.set("threads", 1)
-    config.set("http_parser", "fast")
     listener = socket.create_server(("127.0.0.1", 0))
     running = CountingWorker(1, os.getppid(), [listener], None, 30, config, Logger(config))
     running.wsgi, running.tpool = app, running.get_thread_pool()
