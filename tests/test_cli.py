@@ -90,15 +90,27 @@ def test_strangers_cannot_read_the_database(app: Any, app_with: Any, tmp_path: P
     assert not any(mode & 0o007 for mode in modes.values())
 
 
+def set_revision(revision: str) -> None:
+    """Let the database say that its schema is at a revision."""
+    version = text("UPDATE alembic_version SET version_num = :revision")
+    with db.engine.begin() as connection:
+        connection.execute(version, {"revision": revision})
+
+
 @pytest.fixture
 def newer_schema(app: Any) -> Iterator[None]:
     """A database that newer code has migrated."""
-    version = text("UPDATE alembic_version SET version_num = :revision")
-    with db.engine.begin() as connection:
-        connection.execute(version, {"revision": "9999_newer"})
+    set_revision("9999_newer")
     yield
-    with db.engine.begin() as connection:
-        connection.execute(version, {"revision": migrations.NEWEST})
+    set_revision(migrations.NEWEST)
+
+
+@pytest.fixture
+def older_schema(app: Any) -> Iterator[None]:
+    """A database that `init-db` is yet to upgrade."""
+    set_revision(min(migrations.KNOWN))
+    yield
+    set_revision(migrations.NEWEST)
 
 
 @pytest.mark.usefixtures("newer_schema")
@@ -144,6 +156,15 @@ def test_no_command_works_on_a_newer_schema(app: Any, tmp_path: Path, command: l
     assert "9999_newer, which is newer than this code" in result.output
     assert len(result.output.splitlines()) == 1
     assert [path.name for path in tmp_path.iterdir()] == ["empty"]
+
+
+@pytest.mark.usefixtures("older_schema")
+def test_no_command_works_on_an_older_schema(app: Any) -> None:
+    result = run(app, "create-user", "boss", "--password", PASSWORD)
+
+    assert result.exit_code == 1
+    assert result.output.endswith(": run init-db.\n")
+    assert count(User) == 0
 
 
 def test_the_demo_is_added_once(app: Any) -> None:
