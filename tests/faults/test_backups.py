@@ -4,14 +4,15 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
-from sqlalchemy import create_engine, text
+from sqlalchemy import create_engine, make_url, text
 
 from omnidesk import migrations
 from omnidesk.db import db
@@ -19,6 +20,7 @@ from omnidesk.db.sqlite_files import files_at
 from omnidesk.sample_data import bulk
 from omnidesk.setting_values import database_url
 from tests.conftest import KEY, Caller, dispose_engines, make_app, make_user
+from tests.faults.killed import run_until_killed
 from tests.postgres import new_database
 from tests.servers import BIN, ROOT, environ, flask, gunicorn
 
@@ -178,29 +180,61 @@ def test_a_backup_that_is_killed_leaves_the_one_before_and_the_next_one_works(de
         assert desk.query(scratch) == 0
 
 
-def test_a_restore_that_is_killed_is_done_or_not_done(desk: Desk) -> None:
+def is_restored(desk: Desk, kill_restore: Callable[[], None]) -> bool:
+    """Return whether a restore that is killed has replaced the database, which is whole anyway."""
+    desk.change("UPDATE database_id SET id = 'before'")
+    start = desk.query(START)
+    kill_restore()
+    time.sleep(0.2)
+    is_done = bool(desk.query("SELECT id FROM database_id") != "before")
+    assert (desk.query(START) > start) == is_done
+    assert desk.query("SELECT count(*) FROM ticket") == TICKETS
+    assert desk.query("SELECT count(*) FROM alembic_version") == 1
+    return is_done
+
+
+def test_a_restore_that_is_killed_at_any_moment_is_done_or_not_done(desk: Desk) -> None:
     target = desk.folder / "desk.backup"
     desk.run("backup", str(target))
     whole = desk.duration("restore", str(target), "--yes")
-    done = 0
 
     for moment in MOMENTS:
-        desk.change("UPDATE database_id SET id = 'before'")
-        start = desk.query(START)
-        desk.kill(whole * moment, "restore", str(target), "--yes")
-        time.sleep(0.2)
-        is_done = desk.query("SELECT id FROM database_id") != "before"
-        assert (desk.query(START) > start) == is_done
-        assert desk.query("SELECT count(*) FROM ticket") == TICKETS
-        assert desk.query("SELECT count(*) FROM alembic_version") == 1
-        done += is_done
+        is_restored(desk, partial(desk.kill, whole * moment, "restore", str(target), "--yes"))
     time.sleep(whole)
     desk.run("restore", str(target), "--yes")
 
-    assert done < len(MOMENTS)
     assert desk.query("SELECT count(*) FROM ticket") == TICKETS
     with gunicorn(desk.settings, desk.folder) as address:
         assert requests.get(f"{address}/readyz", timeout=30).status_code == 200
+
+
+# The steps of a restore, and whether it is done after them.
+RESTORE_STEPS = {
+    "sqlite": {
+        "sqlite_restore:fill": False,
+        "sqlite_restore:put_aside": False,
+        "sqlite_restore:put_in_place": True,
+    },
+    "postgresql": {
+        "postgresql_backup:restore": False,
+        "postgresql_restore:prepare": False,
+        "postgresql_restore:swap": True,
+    },
+}
+
+
+def test_a_restore_that_is_killed_after_a_step_is_done_only_after_the_last(desk: Desk) -> None:
+    target = desk.folder / "desk.backup"
+    desk.run("backup", str(target))
+    steps = RESTORE_STEPS[make_url(desk.settings["DATABASE_URL"]).get_backend_name()]
+
+    for step, is_done in steps.items():
+        name = f"omnidesk.operations.backup.{step}"
+        killed = partial(run_until_killed, desk.settings, name, 1, "restore", str(target), "--yes")
+        assert is_restored(desk, killed) == is_done, step
+    desk.run("restore", str(target), "--yes")
+
+    assert desk.query("SELECT count(*) FROM ticket") == TICKETS
 
 
 def test_a_cleanup_that_is_killed_leaves_a_log_without_a_gap(desk: Desk) -> None:

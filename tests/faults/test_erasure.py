@@ -1,8 +1,8 @@
 """The process that erases a client is killed: the next request finishes what is half done."""
 
+import signal
 import subprocess
 import sys
-import time
 from typing import Any
 
 import pytest
@@ -19,7 +19,9 @@ MESSAGES = 300
 SCRIPT = """
 from omnidesk import create_app
 from omnidesk.personal_data import erasing
+from tests.faults.killed import kill_after
 erasing.MAX_AT_ONCE, erasing.STEP, erasing.MAX_SECONDS = {at_once}, 2, 600
+kill_after(erasing.Erasure, "{step}", {count})
 with create_app().app_context():
     erasing.Erasure(erasing.find(1, "Ada Lovelace"), keep_comments=False).run()
 """
@@ -44,26 +46,25 @@ def erased() -> int:
     return found
 
 
-def kill_while_erasing(environment: dict[str, str], at_once: int, seconds: float) -> int:
-    """Erase in a process of its own and kill it; return how many messages are erased then.
-
-    It is killed when some are, or after so many seconds.
-    """
-    script = [sys.executable, "-c", SCRIPT.format(at_once=at_once)]
-    running = subprocess.Popen(script, cwd=ROOT, env=environ(environment))
-    gives_up_at = time.monotonic() + seconds
-    while not erased() and time.monotonic() < gives_up_at and running.poll() is None:
-        time.sleep(0.005)
-    running.kill()
-    running.wait()
-    return erased()
+def erase_until_killed(
+    environment: dict[str, str], step: str, count: int = 1, *, at_once: int
+) -> None:
+    """Erase in a process of its own, which is killed when a step has been done so often."""
+    script = SCRIPT.format(step=step, count=count, at_once=at_once)
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(
+        command, cwd=ROOT, env=environ(environment), capture_output=True, check=False
+    )
+    assert done.returncode == -signal.SIGKILL, done.stderr
 
 
 @pytest.mark.usefixtures("chat")
+@pytest.mark.parametrize(("step", "half"), [("commit", 40), ("note", 36)])
 def test_what_a_killed_process_has_left_is_erased_by_the_next(
-    admin: Caller, environment: dict[str, str]
+    admin: Caller, environment: dict[str, str], step: str, half: int
 ) -> None:
-    half = kill_while_erasing(environment, 0, 30)
+    erase_until_killed(environment, step, 20, at_once=0)
+    assert erased() == half
     refused = admin.post("/api/tickets", json={"client_id": 1, "subject": "x"})
     told = [change.op for change in db.session.scalars(select(Change))]
     logged = db.session.scalar(
@@ -73,8 +74,7 @@ def test_what_a_killed_process_has_left_is_erased_by_the_next(
 
     answer = admin.post("/api/clients/1/erase", json={"full_name": "Ada Lovelace"})
 
-    assert 0 < half < MESSAGES
-    assert (half, refused.status_code, "erased" in told) == (logged, 409, False)
+    assert (logged, refused.status_code, "erased" in told) == (half, 409, False)
     assert (answer.status_code, answer.json["finished"], erased()) == (200, True, MESSAGES)
     assert answer.json["rows"]["message"] == MESSAGES - half
     texts = [f"{c.op} {c.before} {c.after}" for c in db.session.scalars(select(Change))]
@@ -84,15 +84,18 @@ def test_what_a_killed_process_has_left_is_erased_by_the_next(
 
 
 @pytest.mark.usefixtures("chat")
-@pytest.mark.parametrize("seconds", [0.6, 0.8, 1.0])
+@pytest.mark.parametrize(
+    ("step", "name", "count"),
+    [("begin", "Ada Lovelace", 0), ("note", "Ada Lovelace", 0), ("commit", "***", MESSAGES)],
+)
 def test_a_small_client_is_erased_as_a_whole_or_not_at_all(
-    admin: Caller, environment: dict[str, str], seconds: float
+    admin: Caller, environment: dict[str, str], step: str, name: str, count: int
 ) -> None:
-    kill_while_erasing(environment, 20_000, seconds)
+    erase_until_killed(environment, step, at_once=20_000)
 
-    name = db.session.scalar(select(Client.full_name))
+    found = db.session.scalar(select(Client.full_name))
     db.session.rollback()
 
-    assert (name, erased()) in (("Ada Lovelace", 0), ("***", MESSAGES))
+    assert (found, erased()) == (name, count)
     answer = admin.post("/api/clients/1/erase", json={"full_name": "Ada Lovelace"})
     assert (answer.json["finished"], erased()) == (True, MESSAGES)

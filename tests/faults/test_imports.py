@@ -1,12 +1,7 @@
 """Imports and exports that are killed: whole batches, or nothing, and a repeat completes."""
 
 import json
-import signal
-import subprocess
-import time
-from collections.abc import Callable
 from pathlib import Path
-from subprocess import DEVNULL
 from typing import Any
 
 import pytest
@@ -21,10 +16,12 @@ from omnidesk.imports.models import SourceRow
 from omnidesk.operations.transfer.import_file import BATCH
 from omnidesk.users.models import User
 from tests.conftest import make_user
+from tests.faults.killed import run_until_killed
 from tests.postgres import new_database
-from tests.servers import BIN, ROOT, environ, flask
+from tests.servers import flask
 
 ROWS = 4_000
+TRANSFER = "omnidesk.operations.transfer"
 
 
 def count(entity: type[Base]) -> int:
@@ -32,21 +29,6 @@ def count(entity: type[Base]) -> int:
     found = db.session.scalar(select(func.count()).select_from(entity)) or 0
     db.session.rollback()
     return found
-
-
-def kill(
-    settings: dict[str, str], command: list[str], is_time: Callable[[], bool], said: Any = DEVNULL
-) -> None:
-    """Start a command, which writes its progress to a file, and kill it when it is time."""
-    program: list[str | Path] = [BIN / "flask", "--app", "wsgi", *command]
-    started = subprocess.Popen(
-        program, env=environ(settings), cwd=ROOT, stdout=DEVNULL, stderr=said
-    )
-    while not is_time():
-        assert started.poll() is None, "it was quicker"
-        time.sleep(0.01)
-    started.send_signal(signal.SIGKILL)
-    started.wait()
 
 
 def test_an_import_that_is_killed_goes_on(
@@ -61,15 +43,12 @@ def test_an_import_that_is_killed_goes_on(
         *["--from", "csv", "--entity", "clients", "--source", "old", "--json"],
     ]
 
-    for least in (1, 1_500):
-        kill(environment, command, lambda least=least: count(Client) >= least)  # type: ignore[misc]
-        stored = count(Client)
-        assert least <= stored < ROWS
-        assert stored % BATCH == 0, "whole batches"
-        assert count(SourceRow) == count(Change) == stored
+    for step, batches, stored in (("store_batch", 2, 2), ("store_rows", 8, 7)):
+        run_until_killed(environment, f"{TRANSFER}.import_file:{step}", batches, *command)
+        assert count(Client) == count(SourceRow) == count(Change) == stored * BATCH
     finished = json.loads(flask(environment, *command).stdout)
 
-    assert (finished["created"], finished["unchanged"]) == (ROWS - stored, stored)
+    assert (finished["created"], finished["unchanged"]) == (ROWS - 7 * BATCH, 7 * BATCH)
     assert count(Client) == count(SourceRow) == ROWS
 
 
@@ -83,11 +62,12 @@ def filled(app: Flask, environment: dict[str, str]) -> dict[str, str]:
 
 
 def test_an_export_that_is_killed_leaves_no_folder(filled: dict[str, str], tmp_path: Path) -> None:
-    folder, unfinished = tmp_path / "export", tmp_path / ".export.unfinished"
+    folder = tmp_path / "export"
 
-    kill(filled, ["export", str(folder)], (unfinished / "ticket.ndjson").exists)
+    for step in ("write", "write_all"):
+        run_until_killed(filled, f"{TRANSFER}.export_desk:{step}", 1, "export", str(folder))
+        assert not folder.exists()
 
-    assert not folder.exists()
     assert flask(filled, "export", str(folder)).returncode == 0
     assert [path.name for path in tmp_path.iterdir()] == ["export"]
 
@@ -102,11 +82,10 @@ def test_an_export_that_is_killed_while_it_is_read_in_leaves_an_empty_desk(
     other, settings = app_with(DATABASE_URL=url), filled | {"DATABASE_URL": url}
     with other.app_context():
         migrations.upgrade()
-        progress = tmp_path / "progress"
 
-        with progress.open("w") as said:
-            kill(settings, ["import", str(folder)], lambda: "ticket " in progress.read_text(), said)
+        for step in ("store", "finish"):
+            run_until_killed(settings, f"{TRANSFER}.import_desk:{step}", 1, "import", str(folder))
+            assert count(User) == count(Change) == 0
 
-        assert count(User) == count(Change) == 0
         assert flask(settings, "import", str(folder)).returncode == 0
         assert count(User) == 21
