@@ -1,8 +1,8 @@
 """Real gunicorn with two workers, and races that only real servers have."""
 
+import select
 import socket
 import subprocess
-import threading
 import time
 from collections import Counter
 from pathlib import Path
@@ -38,8 +38,8 @@ def test_a_server_that_is_stopped_answers_what_was_begun(
     with process([BIN / "gunicorn", "wsgi:app"], log, env=env, cwd=ROOT) as running:
         wait_for(f"{address}/healthz", log)
         with RawConnection(address) as connection:
-            connection.send(LOGIN + b"Content-Length: %d\r\n\r\n" % len(BODY) + BODY[:9])
-            time.sleep(0.2)  # until a thread reads the body
+            begin(connection, LOGIN + b"Content-Length: %d\r\n" % len(BODY))
+            connection.send(BODY[:9])
             running.terminate()
             time.sleep(0.2)
             connection.send(BODY[9:])
@@ -56,25 +56,30 @@ def test_a_server_that_is_stopped_lets_nobody_wait_for_changes(
 ) -> None:
     port, log = free_port(), tmp_path / "gunicorn.log"
     address, env = f"http://127.0.0.1:{port}", environ(environment | {"PORT": str(port)})
-    url = f"{address}/api/changes?after=latest&wait=25"
+    request = "GET /api/changes?after=latest&wait=25 HTTP/1.1\r\nHost: a\r\n"
+    request += f"Authorization: {agent.headers['Authorization']}\r\n"
     with process([BIN / "gunicorn", "wsgi:app"], log, env=env, cwd=ROOT) as running:
         wait_for(f"{address}/healthz", log)
-        answers: list[requests.Response] = []
-
-        def wait(_: int) -> None:
-            answers.append(requests.get(url, headers=agent.headers, timeout=30))
-
-        waiting = threading.Thread(target=run_concurrently, args=(2, wait))
-        waiting.start()
-        waiting.join(1)
-        before = len(answers)
-        running.terminate()
+        with RawConnection(address) as first, RawConnection(address) as second:
+            for connection in (first, second):
+                begin(connection, request.encode())
+            answered, _, _ = select.select([first.socket, second.socket], [], [], 0.5)
+            running.terminate()
+            answers = [first.receive(), second.receive()]
         running.wait(15)
-        waiting.join(1)
 
-    assert before == 0
-    assert [(answer.status_code, answer.json()) for answer in answers] == [(200, [])] * 2
+    assert answered == []
+    assert [(answer[:13], answer[-6:]) for answer in answers] == [
+        (b"HTTP/1.1 200 ", b"\r\n\r\n[]")
+    ] * 2
     assert running.returncode == 0
+
+
+def begin(connection: RawConnection, head: bytes) -> None:
+    """Send the head of a request, without the empty line; return when a thread has taken it."""
+    connection.send(head + b"Expect: 100-continue\r\n\r\n")
+    assert connection.receive(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
+    connection.received = b""
 
 
 def test_the_contract_is_served(server: str, agent: Caller) -> None:
