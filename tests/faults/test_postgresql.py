@@ -150,7 +150,7 @@ def test_connections_that_went_silent_are_replaced(desk: Desk) -> None:
     assert statuses[True] > statuses[False], "others are answered on new connections meanwhile"
     assert max(took for _, took in seen) < 20
     assert max(seconds) < 6
-    assert desk.recovers(2)
+    assert desk.recovers()
 
 
 @pytest.mark.parametrize("delay", [0.3, 3])
