@@ -141,6 +141,7 @@ class Desks:
         run(self.checkout, url, "flask", "--app", "wsgi", "seed", *rows)
         run(self.checkout, url, "flask", "--app", "wsgi", "prune")  # merges the text index
         concentrate(url, size)
+        run(self.checkout, url, "flask", "--app", "wsgi", "recount")  # after messages were moved
         return url
 
     def copy(self, size: int, name: str) -> str:

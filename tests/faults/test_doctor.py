@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from sqlalchemy import text
+from sqlalchemy import select, text
 
 from omnidesk import migrations
 from omnidesk.auth.models import UserSession
 from omnidesk.channels.models import Channel
+from omnidesk.conversations.models import Conversation
 from omnidesk.db import db, utcnow
 from omnidesk.operations import counts, upgrade_plan
 from omnidesk.operations.backup import backups
@@ -25,9 +26,11 @@ from omnidesk.setting_values import network
 from omnidesk.users import passwords
 from omnidesk.worker.heartbeat import Worker
 from tests.conftest import (
+    check_running_totals,
     make_conversation,
     make_event,
     make_message,
+    make_messages,
     make_ticket,
     make_user,
     on_postgresql,
@@ -304,6 +307,42 @@ def test_counts_are_made_right_by_recount(desk: Flask) -> None:
     assert "due 2" in result.output
     assert found(desk) == []
     assert counts.recount() == []
+
+
+@pytest.mark.parametrize(
+    ("statement", "name"),
+    [
+        ("UPDATE conversation SET unread_count = 7", "unread (conversation 1) 7, not 2"),
+        (
+            "UPDATE conversation SET client_message_count = 7",
+            "client messages (conversation 1) 7, not 130",
+        ),
+        (
+            "UPDATE running_total SET client_message_count = 7",
+            "client messages up to message 128 7, not 128",
+        ),
+    ],
+)
+def test_counts_of_conversations_are_made_right_by_recount(
+    desk: Flask, statement: str, name: str
+) -> None:
+    conversation = make_conversation()
+    make_messages(conversation.conversation_id, *["client"] * 130)
+    db.session.refresh(conversation)
+    conversation.read(128)
+    db.session.commit()
+    assert found(desk) == []
+    write(statement)
+    with desk.app_context():
+        (finding,) = diagnose().findings
+
+    result = run(desk, "recount")
+
+    assert name in finding.problem
+    assert result.exit_code == 0
+    assert found(desk) == []
+    check_running_totals(1)
+    assert [*db.session.scalars(select(Conversation.unread_count))] == [2]
 
 
 @pytest.mark.parametrize(("days", "level"), [(3, WARNING), (30, FAULT)])

@@ -142,7 +142,7 @@ def counters() -> Iterator[Finding]:
         wrong = counts.different(connection)
     if wrong:
         shown = ", ".join(f"{name} {kept}, not {now}" for name, kept, now in wrong[:3])
-        problem = f"{len(wrong)} counts of the summary are wrong: {shown}."
+        problem = f"{len(wrong)} counts are wrong: {shown}."
         yield Finding("counters", FAULT, problem, "Run recount.")
 
 
