@@ -2,6 +2,7 @@
 
 import errno
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -210,6 +211,30 @@ def test_a_folder_that_is_there_is_not_written_over(desk: Flask, tmp_path: Path)
     assert [file.name for file in tmp_path.iterdir()] == ["file"]
 
 
+def test_a_second_export_to_the_folder_of_one_that_runs_is_refused(
+    desk: Flask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def export_meanwhile(connection: Any, table: Any, folder: Path) -> int:
+        if not seconds:
+            seconds.append(None)
+            seconds[0] = run(desk, "export", str(tmp_path / "export"))
+        return write(connection, table, folder)
+
+    write, seconds = export_desk.write, []  # type: list[Any]
+    monkeypatch.setattr(export_desk, "write", export_meanwhile)
+
+    first = run(desk, "export", str(tmp_path / "export"), "--json")
+
+    assert seconds[0].exit_code == 1
+    assert "Another process is writing" in seconds[0].output
+    written = {
+        path.stem: path.read_text().count("\n") for path in (tmp_path / "export").glob("*.ndjson")
+    }
+    assert written == json.loads(first.stdout)
+    assert [path.name for path in tmp_path.iterdir()] == ["export"]
+
+
+EARLIEST = "0001-01-01T00:00:00+14:00"
 DAMAGE: dict[str, tuple[str, Callable[[str], str]]] = {
     "a row that is missing": ("comment.ndjson", lambda text: text.partition("\n")[2]),
     "a file cut off": ("comment.ndjson", lambda text: text[:-20]),
@@ -220,6 +245,21 @@ DAMAGE: dict[str, tuple[str, Callable[[str], str]]] = {
         "manifest.json",
         lambda text: text.replace(': "0', ': "9'),
     ),
+    "an id beyond all numbers": (
+        "client.ndjson",
+        lambda text: text.replace('"client_id":5', f'"client_id":{10**20}'),
+    ),
+    "a last number beyond all numbers": (
+        "manifest.json",
+        lambda text: re.sub(r'(?s)(last_numbers.*"client": )\d+', rf"\g<1>{10**20}", text),
+    ),
+    "a time before all times": (
+        "client.ndjson",
+        lambda text: re.sub('"created_at":"[^"]+"', f'"created_at":"{EARLIEST}"', text),
+    ),
+    "half of a character": ("client.ndjson", lambda text: text.replace("Zoë", r"\ud800")),
+    "a line too deep": ("client.ndjson", lambda text: f"{text}{'[' * 200_000}\n"),
+    "a manifest too deep": ("manifest.json", lambda _: "[" * 200_000),
     "no manifest": ("manifest.json", lambda _: ""),
     "a manifest that is a list": ("manifest.json", lambda text: f"[{text}]"),
     "a manifest without counts": ("manifest.json", lambda text: text.replace('"rows"', '"rose"')),

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -65,13 +65,14 @@ def rows_in(path: Path, table: Table) -> Iterator[dict[str, Any]]:
                 if row.keys() != names:
                     raise ValueError("other columns than the table")
                 yield row | {name: time_of(row[name]) for name in times}
-            except (ValueError, AttributeError, TypeError) as error:
+            except (ValueError, AttributeError, TypeError, OverflowError, RecursionError) as error:
                 raise ValueError(f"{path}, line {number}: {error}") from None
 
 
 def time_of(text: str | None) -> datetime | None:
-    """Return the time that an ISO text is, None for none."""
-    return None if text is None else datetime.fromisoformat(text)
+    """Return the time that an ISO text is, None for none; raise OverflowError out of all years."""
+    time = None if text is None else datetime.fromisoformat(text)
+    return time.astimezone(UTC) if time and time.tzinfo else time
 
 
 def numbered(table: Table) -> Column[Any] | None:

@@ -1,6 +1,7 @@
 """A desk written to files, as it is at one moment, beside a running server."""
 
 import json
+import os
 import shutil
 import sys
 from collections.abc import Iterator, Sequence
@@ -15,6 +16,7 @@ from omnidesk import migrations
 from omnidesk.db import db
 from omnidesk.db.counters import Counter
 from omnidesk.db.session import READ
+from omnidesk.operations.backup.whole_files import is_at, lock
 from omnidesk.operations.transfer.desk_files import (
     MANIFEST,
     PARTS,
@@ -50,13 +52,24 @@ def export_desk(folder: Path, parts: Sequence[str]) -> dict[str, int]:
 
 @contextmanager
 def unfinished_folder(path: Path) -> Iterator[Path]:
-    """Yield a new folder, in the place of one that was left by a kill; delete it in the end."""
-    shutil.rmtree(path, ignore_errors=True)
-    path.mkdir(mode=0o700)
+    """Yield an empty folder that only this process writes; delete it in the end, under this name.
+
+    One that was left by a kill is used again. Raises ClickException while another process writes
+    it.
+    """
+    path.mkdir(mode=0o700, exist_ok=True)
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     try:
-        yield path
+        lock(path, descriptor)
+        for left in path.iterdir():
+            left.unlink()
+        try:
+            yield path
+        finally:
+            if is_at(path, descriptor):
+                shutil.rmtree(path, ignore_errors=True)
     finally:
-        shutil.rmtree(path, ignore_errors=True)
+        os.close(descriptor)
 
 
 def write_all(folder: Path, chosen: list[Table]) -> dict[str, int]:

@@ -28,6 +28,10 @@ from omnidesk.operations.transfer.desk_files import MANIFEST, file_of, numbered,
 
 BATCH = 1_000  # rows in memory
 SEARCHED = ("client", "ticket", "comment", "message")
+NO_MANIFEST = (
+    *(FileNotFoundError, ValueError, RecursionError),
+    *(KeyError, TypeError, AttributeError),
+)
 TRIGGERS = "SELECT name, sql FROM sqlite_master WHERE type = 'trigger' ORDER BY rowid"
 
 
@@ -45,7 +49,7 @@ def import_desk(folder: Path) -> dict[str, int]:
                 for table in tables():
                     read(connection, table, folder, manifest["rows"].get(table.name))
             finish(connection, manifest["last_numbers"])
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:  # OverflowError: SQLite's, of a number
         raise click.ClickException(str(error)) from None
     except (DatabaseError, db.engine.dialect.loaded_dbapi.Error) as error:  # the driver's: of COPY
         why = f"It cannot be read in: {error_message(error)}"
@@ -60,7 +64,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         revision, is_whole = manifest["revision"], manifest["whole"]
         for counts in (manifest["rows"], manifest["last_numbers"]):
             sum(map(index, counts.values()))  # which raises TypeError for what is no number
-    except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError):
+    except NO_MANIFEST:
         raise click.ClickException(f"{folder} is no export: see {MANIFEST}.") from None
     if not is_whole:
         raise click.ClickException(f"{folder} has some entities only.")
