@@ -1,6 +1,7 @@
 """Files of other systems: as people's programs write them, each row stored once."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -219,6 +220,7 @@ def test_times_without_an_offset_are_in_the_time_zone(admin: Caller, bring: Any)
         ("external_id,external_id\n", (), "external_id"),
         ("", (), "the first line must name the columns"),
         (",a\n", (), "(no name)"),
+        ("a" * 2_000_000, (), "the first line is not CSV"),
         (HEADER, ("--encoding", "klingon"), "klingon"),
         (HEADER, ("--encoding", "undefined"), "undefined"),
         (HEADER, ("--time-zone", "Nowhere"), "Nowhere"),
@@ -234,6 +236,21 @@ def test_what_is_wrong_as_a_whole_is_refused_at_once(
 
     assert result.exit_code == 2
     assert said in result.output
+
+
+@on_sqlite
+@pytest.mark.parametrize("form", import_file.FORMATS)
+def test_a_pipe_that_can_be_read_only_once_is_refused(app: Any, tmp_path: Path, form: str) -> None:
+    reading, writing = os.pipe()
+    os.write(writing, b'{"id": 1, "external_id": "1", "full_name": "Ada"}\n')
+    os.close(writing)
+    command = ("import", f"/dev/fd/{reading}", "--from", form, "--entity", "clients")
+
+    result = run(app, *command, "--source", "old")
+
+    os.close(reading)
+    assert result.exit_code == 2
+    assert "is no file, but a pipe" in result.output
 
 
 def test_lines_of_json_are_brought_along(admin: Caller, bring: Any, tmp_path: Path) -> None:

@@ -31,9 +31,14 @@ class Record(NamedTuple):
 
 
 class RecordFile:
-    """A file of records, which is read once; the encoding is found out unless it is given."""
+    """A file of records; the encoding is found out unless it is given.
+
+    Raises UsageError for a pipe, of which nothing is left when its encoding is known.
+    """
 
     def __init__(self, path: Path, encoding: str | None = None) -> None:
+        if not path.is_file():
+            raise click.UsageError(f"{path} is no file, but a pipe or a device: store it in one.")
         self.path, self.size = path, path.stat().st_size
         self.is_read = False
         self.encoding = encoding or encoding_of(path)
@@ -63,7 +68,10 @@ class RecordFile:
         lines = self.lines()
         first = next(lines, "")
         reader = csv.reader(chained(first, lines), delimiter=delimiter_of(first))
-        names = [name.strip() for name in next(reader, [])]
+        try:
+            names = [name.strip() for name in next(reader, [])]
+        except csv.Error as error:
+            raise click.UsageError(f"{self.path}: the first line is not CSV: {error}.") from None
         while names and not names[-1]:  # of a spreadsheet's empty columns
             names.pop()
         if not names:
