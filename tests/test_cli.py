@@ -282,6 +282,7 @@ def test_a_lost_password_is_replaced(app: Any, anybody: Caller) -> None:
     [
         ("boss", "password123", "password: Too common"),
         ("nobody", "another good one", "There is no user nobody."),
+        ("bo\udcff", "another good one", r"'bo\udcff' is no text in UTF-8."),
     ],
 )
 def test_a_password_that_cannot_be_set_changes_nothing(

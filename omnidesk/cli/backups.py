@@ -47,7 +47,8 @@ def restore(file: Path, yes: bool) -> None:
     What is there is kept aside. Readers of the change feed have to begin anew.
     """
     restoring.check(file)
+    shown = click.format_filename(file)
     if not yes:
-        click.confirm(f"Replace the database {restoring.database_name()} with {file}?", abort=True)
+        click.confirm(f"Replace the database {restoring.database_name()} with {shown}?", abort=True)
     kept = restoring.restore(file)
-    click.echo(f"{file} was restored. {f'What was there is now {kept}.' if kept else ''}".strip())
+    click.echo(f"{shown} was restored. {f'What was there is now {kept}.' if kept else ''}".strip())

@@ -26,6 +26,8 @@ class DeskCommand(click.Command):
         except OSError as error:
             where = f"{error.filename}: " if error.filename else ""
             raise click.ClickException(f"{where}{error.strerror or error}") from None
+        except UnicodeEncodeError as error:  # an argument that is not UTF-8
+            raise click.ClickException(f"{error.object!r} is no text in UTF-8.") from None
         except sqlite3.Error as error:
             raise click.ClickException(f"{error}.") from None
 

@@ -95,6 +95,18 @@ def test_a_restored_database_is_as_it_was_and_another_one_to_everybody(desk: Des
     assert len(admin.get(f"{TICKET}/history").json) == 2
 
 
+def test_the_path_of_a_backup_may_have_any_bytes(desk: Desk) -> None:
+    desk.begin()
+    make_client(full_name="Ada Lovelace")
+    path = desk.folder / "b\udcff %?#.backup"
+
+    assert run(desk, "backup", str(path)).exit_code == 0
+    assert run(desk, "restore", str(path), "--yes").exit_code == 0
+
+    desk.init_db()
+    assert names() == ["Ada Lovelace"]
+
+
 def kept_names(desk: Desk, kept: str) -> list[str]:
     """Return the names of all clients in the database that was kept."""
     if db.engine.name == "sqlite":

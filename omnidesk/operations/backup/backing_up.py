@@ -35,7 +35,8 @@ class Made(NamedTuple):
         size = backups.size_text(self.bytes)
         deleted = f" Older backups deleted: {len(self.deleted)}." if self.deleted else ""
         return (
-            f"{self.path}: {size}, {self.rows} rows, newest change {self.newest_change};"
+            f"{click.format_filename(self.path)}: {size}, {self.rows} rows,"
+            f" newest change {self.newest_change};"
             f" restored, compared and found good in {self.seconds:.1f} s.{deleted}"
         )
 

@@ -31,7 +31,8 @@ class Backup(NamedTuple):
 
     def as_text(self) -> str:
         """Return it in a line for people."""
-        return f"{self.path}  {age_text(self.age)}  {size_text(self.size)}"
+        path = click.format_filename(self.path)
+        return f"{path}  {age_text(self.age)}  {size_text(self.size)}"
 
 
 def newest_backup() -> Backup | None:

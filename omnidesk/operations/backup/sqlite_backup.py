@@ -85,5 +85,5 @@ def read_through(path: Path) -> None:
 
 def opened_read_only(path: Path) -> sqlite3.Connection:
     """Return a connection to a file that nobody else writes."""
-    uri = f"file:{quote(str(path.absolute()))}?mode=ro&immutable=1"
+    uri = f"file:{quote(bytes(path.absolute()))}?mode=ro&immutable=1"
     return sqlite3.connect(uri, uri=True, isolation_level=None)

@@ -73,7 +73,7 @@ def opened(file: Path) -> sqlite3.Connection:
 
     Raises ClickException for a file that is none of SQLite's.
     """
-    uri = f"file:{quote(str(file.absolute()))}?mode=ro"
+    uri = f"file:{quote(bytes(file.absolute()))}?mode=ro"
     connection = sqlite3.connect(uri, uri=True, isolation_level=None)
     try:
         connection.execute("PRAGMA schema_version")

@@ -223,4 +223,4 @@ def report(counts: Counter[str], refused: Path, *, as_json: bool) -> None:
         click.echo(json.dumps({**counts, "refused_file": listed}))
         return
     said = ", ".join(f"{count} {status}" for status, count in counts.items())
-    click.echo(f"{said}: see {listed}." if listed else f"{said}.")
+    click.echo(f"{said}: see {click.format_filename(listed)}." if listed else f"{said}.")
