@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from flask import Flask
 
-from tests.conftest import PASSWORD, Caller, on_sqlite
+from tests.conftest import PASSWORD, Caller, make_client, make_conversation, on_sqlite
 from tests.routes import contents, make_rows, reads
 
 MISSING = [
@@ -78,6 +78,27 @@ def test_a_change_of_what_is_not_there_is_404_whatever_the_condition(
     ]
 
     assert {answer.status_code for answer in answers} == {404}
+
+
+@pytest.mark.usefixtures("rows")
+@pytest.mark.parametrize("header", ["If-None-Match", "If-Match"])
+def test_a_row_below_another_one_than_its_own_is_404_whatever_the_condition(
+    admin: Caller, header: str
+) -> None:
+    condition = {header: "*" if header == "If-None-Match" else '"other"'}
+    message = f"/api/conversations/{make_conversation().conversation_id}/messages/1"
+    identity = f"/api/clients/{make_client().client_id}/identities/1"
+
+    answers = [
+        admin.get(message, headers=condition),
+        admin.patch(message, json={"content": "x"}, headers=condition),
+        admin.get(identity, headers=condition),
+        admin.delete(identity, headers=condition),
+    ]
+
+    assert [(answer.status_code, answer.json) for answer in answers] == [
+        (404, {"detail": "Not Found"})
+    ] * 4
 
 
 @pytest.mark.usefixtures("rows")

@@ -8,7 +8,6 @@ from omnidesk.clients.models import CLIENT_EXISTS, Client
 from omnidesk.clients.views import blp
 from omnidesk.db import db
 from omnidesk.http import PreparedSelect
-from omnidesk.http.errors import http_error
 from omnidesk.http.responses import STORED
 
 __all__ = ["blp"]
@@ -46,7 +45,5 @@ def get_identity(client_id: int, identity_id: int) -> PreparedSelect:
 
 @blp.delete(f"{IDENTITIES}/<id:identity_id>")
 @blp.deleted(Identity, IdentitySchema)
-def delete_identity(identity: Identity, client_id: int) -> None:
+def delete_identity(_identity: Identity, **_client: int) -> None:
     """Take an identity from a client"""
-    if identity.client_id != client_id:
-        raise http_error(404)

@@ -193,7 +193,7 @@ class ResponseDecorators(SmorestBlueprint):  # type: ignore[misc]
         def decorator(view: View) -> View:
             @wraps(view)
             def change(*data: dict[str, Any], **path: Any) -> Response:
-                row = locked_row(entity, path.pop(entity.primary_key().name), schema, owner, *data)
+                row = locked_row(entity, path, schema, owner, *data)
                 with taken_shown(schema, row):
                     view(row, *data, **path)
                     db.session.commit()
@@ -217,14 +217,13 @@ class ResponseDecorators(SmorestBlueprint):  # type: ignore[misc]
         def decorator(view: View) -> View:
             @wraps(view)
             def delete(**path: Any) -> Response:
-                key = entity.primary_key().name
-                row = locked_row(entity, path.pop(key), schema, owner)
+                row = locked_row(entity, path, schema, owner)
                 view(row, **path)
                 try:
                     db.session.delete(row)
                     db.session.commit()
                 except IntegrityError:
-                    message = "Other rows refer to this one."
+                    key, message = entity.primary_key().name, "Other rows refer to this one."
                     raise RuleViolation(key, message, conflict=True) from None
                 return Response(status=204)
 
@@ -235,11 +234,12 @@ class ResponseDecorators(SmorestBlueprint):  # type: ignore[misc]
         return decorator
 
 
-def locked_row(entity: type[Base], row_id: int, schema: Any, owner: str | None, *data: Any) -> Any:
-    """Return a row, locked until the transaction ends; raise 404, 403 or 412."""
+def locked_row(entity: type[Base], path: Any, schema: Any, owner: str | None, *data: Any) -> Any:
+    """Lock and return the row of a path, taking its id out of this; raise 404, 403 or 412."""
+    row_id = path.pop(entity.primary_key().name)
     entity.lock_first(row_id, *data)
     row: Any = db.session.get(entity, row_id, with_for_update={"key_share": True})
-    if row is None:
+    if row is None or any(getattr(row, name, value) != value for name, value in path.items()):
         raise http_error(404)
     if owner and current_user.role != "admin" and getattr(row, owner) != current_user.user_id:
         raise http_error(403)
