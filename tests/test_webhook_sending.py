@@ -343,6 +343,9 @@ def test_a_delivery_that_is_being_sent_is_not_begun_again(admin: Caller, webhook
 
     assert answered.status_code == 409
     assert answered.json["errors"] == {"delivery_id": ["It is being sent now."]}
+    documented = admin.get("/api/openapi.json").json["paths"]
+    path = "/api/webhooks/{webhook_id}/deliveries/{delivery_id}/retry"
+    assert "409" in documented[path]["post"]["responses"]
 
 
 def test_deliveries_are_found_by_their_state(

@@ -21,6 +21,7 @@ COLUMN_VALUE = {
         {"type": "integer"},
         {"type": "boolean"},
         {"type": "array", "items": {"type": "string"}},
+        {"type": "object", "additionalProperties": {}},  # `meta` of a message
     ]
 }
 COLUMNS = {"type": "object", "additionalProperties": COLUMN_VALUE}

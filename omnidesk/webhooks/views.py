@@ -165,6 +165,7 @@ def list_deliveries(filters: dict[str, Any], webhook_id: int) -> PreparedSelect:
 @blp.post("/webhooks/<id:webhook_id>/deliveries/<id:delivery_id>/retry")
 @blp.admin_only
 @blp.response(200, WebhookDeliverySchema)
+@blp.alt_response(409, "CONFLICT")
 def retry_delivery(webhook_id: int, delivery_id: int) -> WebhookDelivery:
     """Tell it once more, as an admin"""
     delivery = WebhookDelivery.locked(webhook_id, delivery_id)
