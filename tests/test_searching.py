@@ -22,6 +22,7 @@ from tests.conftest import (
     on_sqlite,
 )
 from tests.test_finding import PROPERTY
+from tests.test_handover import token_of
 from tests.test_lists import MOST, looking_at, walk, walk_back
 from tests.test_words import random_texts
 
@@ -222,6 +223,22 @@ def test_a_match_tells_where_a_row_says_it(agent: Caller) -> None:
         "text": "Nino?",
         "ranges": [[0, 4]],
     }
+
+
+def test_a_match_shows_a_comment_to_those_who_may_read_it(admin: Caller, anybody: Caller) -> None:
+    ticket = make_ticket(subject="Router").ticket_id
+    body = f"Secret of {ticket}"
+    make_comment(ticket_id=ticket, user_id=admin.user.user_id, body=body)
+    callers = [(anybody, {}, None), (admin, {}, body)]
+    callers += [
+        (anybody, token_of(admin, "tickets:read"), None),
+        (anybody, token_of(admin, "tickets:read", "comments:read"), body),
+    ]
+
+    for caller, headers, shown in callers:
+        for query in (f"{ticket}", f"%23{ticket}"):  # which finds the ticket by its number
+            (row,) = caller.get(f"/api/tickets?q={query}&include=match", headers=headers).json
+            assert (row["match"] and row["match"]["text"]) == shown
 
 
 def test_a_match_needs_a_query(agent: Caller) -> None:

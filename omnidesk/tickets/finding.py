@@ -22,6 +22,7 @@ from omnidesk.db.scans import Criterion, Scan, conditions_by, matching_all
 from omnidesk.db.search import QUERY, by_words
 from omnidesk.db.statements import Statement
 from omnidesk.db.words import SearchQuery, words
+from omnidesk.http import may_read
 from omnidesk.tickets.lists import (
     NEWEST_FIRST,
     first_order,
@@ -108,12 +109,15 @@ def with_tags(tags: list[Any], filters: Filters) -> Criterion:
 
 
 def texts_found(rows: list[dict[str, Any]], query: SearchQuery) -> list[Any]:
-    """Return what tickets say of what is searched for: themselves, or the first comment."""
+    """Return what tickets say of what is searched for: themselves, or the first comment.
+
+    One whose number is searched for need not say anything, and its comments are not for everybody.
+    """
     own = [{name: row[name] for name in ("subject", "description")} for row in rows]
     others = [
         row["ticket_id"]
         for row, texts in zip(rows, own, strict=True)
-        if not query.is_met_by(words(*texts.values()))
+        if may_read("comments") and not query.is_met_by(words(*texts.values()))
     ]
     said = dict(comments_with(query.terms, others)) if others else {}
     return [
