@@ -123,7 +123,9 @@ class Production:
         ports = env.list("EGRESS_PORTS", None, subcast=str.strip, validate=each_item(port_number))
         self.REOPEN_HOURS = env.int("REOPEN_HOURS", 72, validate=Range(min=0, max=MAX_HOURS))
         self.BACKUP_DIR = env.str("BACKUP_DIR", "", validate=validate_folder)
-        self.CHANGE_LOG_DAYS = env.int("CHANGE_LOG_DAYS", None, validate=Range(min=1, max=MAX_DAYS))
+        self.CHANGE_LOG_DAYS = None
+        if env.str("CHANGE_LOG_DAYS", ""):
+            self.CHANGE_LOG_DAYS = env.int("CHANGE_LOG_DAYS", validate=Range(min=1, max=MAX_DAYS))
         self.PORT = env.int("PORT", 8000, validate=Range(min=1, max=MAX_PORT))
         self.WEB_CONCURRENCY = env.int("WEB_CONCURRENCY", 2, validate=Range(min=1, max=256))
         self.THREADS = env.int("THREADS", 4, validate=Range(min=1, max=64))

@@ -33,12 +33,19 @@ def database_url(text: str) -> URL:
     if url.drivername == "sqlite":
         if url.database in (None, "", ":memory:"):
             raise ValidationError("must name a file: a database in memory is not shared")
+        if url.query:
+            raise ValidationError("must have no options: the server sets those of SQLite")
         return url
     if (url.port or 1) > MAX_PORT:
         raise ValidationError(f"must have a port of at most {MAX_PORT}")
-    if url.drivername in ("postgres", "postgresql", "postgresql+psycopg"):
-        return url.set(drivername="postgresql+psycopg")
-    raise ValidationError("must begin with sqlite:/// or postgresql://")
+    if url.drivername not in ("postgres", "postgresql", "postgresql+psycopg"):
+        raise ValidationError("must begin with sqlite:/// or postgresql://")
+    url = url.set(drivername="postgresql+psycopg")
+    try:
+        url.get_dialect()().create_connect_args(url)
+    except ArgumentError as error:  # such as two ports for three hosts
+        raise ValidationError(f"cannot be used: {error}") from None
+    return url
 
 
 def browser_origin(text: str) -> str:

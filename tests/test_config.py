@@ -90,6 +90,12 @@ def test_requests_may_go_to_these_ports(monkeypatch: pytest.MonkeyPatch) -> None
     assert settings(monkeypatch, EGRESS_PORTS="").EGRESS_PORTS == []
 
 
+def test_changes_are_kept_for_so_many_days_or_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert settings(monkeypatch, SECRET_KEY=KEY).CHANGE_LOG_DAYS is None
+    assert settings(monkeypatch, CHANGE_LOG_DAYS="30").CHANGE_LOG_DAYS == 30
+    assert settings(monkeypatch, CHANGE_LOG_DAYS="").CHANGE_LOG_DAYS is None
+
+
 NO_TEXT = "\udcff" * 40  # what Python makes of bytes that are not UTF-8
 KEYS = ("", "k" * 31, NO_TEXT)
 RATES = (
@@ -104,6 +110,8 @@ BAD = {
     "DATABASE_URL": (
         *("", "nothing", "mysql://h/d", "sqlite://", "sqlite:///:memory:", "postgresql://h:x/d"),
         *("postgresql://h:99999/d", "postgresql://[::1/d", "postgresql+psycopg2://h/d", NO_TEXT),
+        *("sqlite:///desk.db?timeout=x", "sqlite:///desk.db?uri=true", "sqlite:///desk.db?mode=ro"),
+        *("postgresql:///d?host=a,b,c&port=1,2", "postgresql://h/d?port=1,2"),
     ),
     "PUBLIC_READS": ("users", "summary", "tickets,user", "tickets,,events", "*", "a\nb", NO_TEXT),
     "CORS_ORIGINS": (
@@ -149,7 +157,7 @@ BAD = {
         NO_TEXT,
     ),
     "BACKUP_DIR": ("backups", "./backups", "/var/\nbackups", NO_TEXT),
-    "CHANGE_LOG_DAYS": ("x", "", "0", "-1", "1.5", "9999999"),
+    "CHANGE_LOG_DAYS": ("x", " ", "0", "-1", "1.5", "9999999"),
     "PORT": ("x", "", "0", "-1", "65536", "80.5", "80 81"),
     "WEB_CONCURRENCY": ("0", "257", "x", "", "1.5", "-1"),
     "THREADS": ("0", "65", "x", "", "1.5"),

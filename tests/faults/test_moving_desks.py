@@ -220,7 +220,7 @@ def test_a_second_export_to_the_folder_of_one_that_runs_is_refused(
             seconds[0] = run(desk, "export", str(tmp_path / "export"))
         return write(connection, table, folder)
 
-    write, seconds = export_desk.write, []  # type: list[Any]
+    write, seconds = export_desk.write, list[Any]()
     monkeypatch.setattr(export_desk, "write", export_meanwhile)
 
     first = run(desk, "export", str(tmp_path / "export"), "--json")
