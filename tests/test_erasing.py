@@ -294,6 +294,30 @@ def test_kept_answers_are_emptied(admin: Caller) -> None:
 
 
 @pytest.mark.usefixtures("ada")
+def test_kept_answers_are_emptied_of_what_came_to_the_client_later(admin: Caller) -> None:
+    def post(path: str, key: str, **body: Any) -> Any:
+        return admin.post(f"/api/{path}", json=body, headers={"Idempotency-Key": key})
+
+    now = "2026-01-01T00:00:00Z"
+    event: dict[str, Any] = {"title": "Secret", "start_time": now, "end_time": now}
+    identity = {"channel": "telegram", "external_user_id": "Secret"}
+    requests: tuple[tuple[str, str, dict[str, Any]], ...] = (
+        ("events", "a", event),
+        ("clients/2/identities", "b", identity),
+    )
+    for path, key, body in requests:
+        assert post(path, key, **body).status_code == 201
+    admin.patch("/api/events/2", json={"ticket_id": 1})
+    assert admin.post("/api/clients/1/identities", json=identity).status_code == 200
+
+    erase(admin)
+
+    again = [post(path, key, **body) for path, key, body in requests]
+    assert [answer.headers["Idempotent-Replayed"] for answer in again] == ["true"] * 2
+    assert [again[0].json["title"], again[1].json["external_user_id"]] == ["***"] * 2
+
+
+@pytest.mark.usefixtures("ada")
 def test_a_kept_answer_without_a_body_is_nobodys(admin: Caller) -> None:
     for _ in range(2):
         admin.post("/api/tickets/next")

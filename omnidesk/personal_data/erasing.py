@@ -150,6 +150,7 @@ class Erasure:
         empty_records(Identity, [*identities, *IDENTITIES.deleted(client_id)])
         gone = delete(Identity).where(Identity.identity_id.in_(identities))
         db.session.execute(gone, execution_options=QUIETLY)
+        empty_answers({"identity_id": identities})  # that name whoever had them before
         chats = [*db.session.scalars(CONVERSATIONS.of(client_id, Conversation.conversation_id))]
         empty_rows(Conversation, chats)
         empty_rows(Client, people, active=False, erasure=str(Progress(DONE)))

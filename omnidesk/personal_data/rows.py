@@ -152,6 +152,7 @@ def owners(client_id: int) -> dict[str, Any]:
         "client_id": union_all(clients(client_id), deleted_clients(client_id)),
         "ticket_id": RowKind(Ticket, Client).of(client_id, Ticket.ticket_id),
         "conversation_id": CONVERSATIONS.of(client_id, Conversation.conversation_id),
+        "event_id": RowKind(Event, Ticket).of(client_id, Event.event_id),
     }
 
 
