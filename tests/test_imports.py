@@ -453,3 +453,18 @@ def test_the_same_row_is_stored_once_in_the_database(admin: Caller) -> None:
 
     with pytest.raises(Exception, match=r"(?i)unique"):
         save(next(rows))
+
+
+def test_an_imported_note_does_not_change_its_conversation(admin: Caller) -> None:
+    conversation = make_conversation(active=False)
+    path, listed = f"/api/conversations/{conversation.conversation_id}", "/api/conversations"
+    row, rows = admin.get(path), admin.get(f"{listed}?include=etag")
+    note: dict[str, Any] = {"external_id": "n-1", "sender": "user", "content": "Called us"}
+    note |= {"kind": "note", "conversation_id": conversation.conversation_id}
+
+    assert results(admin, "messages", note)[0]["status"] == "created"
+
+    now = admin.get(path, headers={"If-None-Match": row.headers["ETag"]})
+    assert now.status_code == 304
+    again = admin.get(f"{listed}?include=etag", headers={"If-None-Match": rows.headers["ETag"]})
+    assert again.status_code == 304

@@ -42,14 +42,15 @@ def add_messages(source: str, rows: Sequence[Row]) -> list[int]:
     """Store messages in their conversations, made where they are new; return their ids."""
     begin_conversations(source, rows)
     touched = conversations({row.found["conversation_id"] for row in rows})
-    last_ids = {key: conversation.last_message_id for key, conversation in touched.items()}
-    for conversation in touched.values():
-        conversation.last_message_id = MAX_ID  # no message is newer, so that a trigger moves none
-    db.session.flush()
     messages = [new_message(row) for row in rows]
+    moved = {message.conversation_id for message in messages if not message.is_note}
+    last_ids = {key: touched[key].last_message_id for key in moved}
+    for key in moved:
+        touched[key].last_message_id = MAX_ID  # no message is newer, so that a trigger moves none
+    db.session.flush()
     ids = insert_all(messages)
-    for key, conversation in touched.items():
-        conversation.last_message_id = last_ids[key]
+    for key in moved:
+        touched[key].last_message_id = last_ids[key]
     for message, message_id in zip(messages, ids, strict=True):
         update_conversation(touched[message.conversation_id], message, message_id)
     db.session.flush()
