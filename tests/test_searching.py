@@ -229,8 +229,9 @@ def test_a_match_shows_a_comment_to_those_who_may_read_it(admin: Caller, anybody
     ticket = make_ticket(subject="Router").ticket_id
     body = f"Secret of {ticket}"
     make_comment(ticket_id=ticket, user_id=admin.user.user_id, body=body)
-    callers = [(anybody, {}, None), (admin, {}, body)]
-    callers += [
+    callers: list[tuple[Caller, dict[str, str], str | None]] = [
+        (anybody, {}, None),
+        (admin, {}, body),
         (anybody, token_of(admin, "tickets:read"), None),
         (anybody, token_of(admin, "tickets:read", "comments:read"), body),
     ]
