@@ -61,7 +61,8 @@ DIFFERENT_IN_CONVERSATIONS = f"""
 EMPTY_TOTALS = "DELETE FROM running_total"
 COUNT_CONVERSATIONS = f"""
     UPDATE conversation
-    SET client_message_count = written, unread_count = unread, version = version + 1
+    SET client_message_count = written, unread_count = unread,
+        version = version + CASE WHEN unread_count <> unread THEN 1 ELSE 0 END
     FROM ({WRITTEN}) AS now WHERE now.conversation_id = conversation.conversation_id
     AND (client_message_count <> written OR unread_count <> unread)
 """  # noqa: S608 - our own names

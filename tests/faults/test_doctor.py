@@ -336,13 +336,24 @@ def test_counts_of_conversations_are_made_right_by_recount(
     with desk.app_context():
         (finding,) = diagnose().findings
 
+    before = shown_conversation()
+
     result = run(desk, "recount")
 
     assert name in finding.problem
     assert result.exit_code == 0
+    (unread, version), (unread_before, version_before) = shown_conversation(), before
+    assert (version == version_before) == (unread == unread_before), "logged, as a version is"
     assert found(desk) == []
     check_running_totals(1)
-    assert [*db.session.scalars(select(Conversation.unread_count))] == [2]
+    assert unread == 2
+
+
+def shown_conversation() -> tuple[int, int]:
+    """Return how many messages of the conversation are unread, and its version."""
+    found = db.session.execute(select(Conversation.unread_count, Conversation.version)).one()
+    db.session.rollback()
+    return found.unread_count, found.version
 
 
 @pytest.mark.parametrize(("days", "level"), [(3, WARNING), (30, FAULT)])
