@@ -1,8 +1,12 @@
 """What all commands share."""
 
+import os
+import signal
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import wraps
+from threading import current_thread, main_thread
 from typing import Any
 
 import click
@@ -20,7 +24,8 @@ class DeskCommand(click.Command):
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
         try:
-            return super().invoke(ctx)
+            with ended_like_ctrl_c():
+                return super().invoke(ctx)
         except (DBAPIError, PoolTimeoutError) as error:
             raise click.ClickException(f"{error_message(error)} (has init-db been run?)") from None
         except OSError as error:
@@ -30,6 +35,35 @@ class DeskCommand(click.Command):
             raise click.ClickException(f"{error.object!r} is no text in UTF-8.") from None
         except sqlite3.Error as error:
             raise click.ClickException(f"{error}.") from None
+
+
+@contextmanager
+def ended_like_ctrl_c() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP end what is inside as Ctrl-C does, which leaves nothing unfinished.
+
+    The process then ends by the signal.
+    """
+    received: list[int] = []
+
+    def end(number: int, _frame: Any) -> None:
+        received.append(number)
+        if len(received) == 1:  # others must not disturb the end
+            raise KeyboardInterrupt
+
+    handled = [
+        number
+        for number in (signal.SIGTERM, signal.SIGHUP)
+        if current_thread() is main_thread() and signal.getsignal(number) is signal.SIG_DFL
+    ]
+    for number in handled:
+        signal.signal(number, end)
+    try:
+        yield
+    finally:
+        for number in handled:
+            signal.signal(number, signal.SIG_DFL)
+        if received:
+            os.kill(os.getpid(), received[0])
 
 
 def with_newest_schema(command: Callable[..., Any]) -> Callable[..., Any]:

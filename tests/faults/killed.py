@@ -1,7 +1,8 @@
-"""A command that kills itself after a step: `python -m tests.faults.killed STEP COUNT COMMAND...`.
+"""A command that ends itself: `python -m tests.faults.killed SIGNAL STEP COUNT COMMAND...`.
 
-STEP is a function, such as `omnidesk.operations.transfer.import_file:store_batch`, and COUNT how
-often it is called; COMMAND is one of `flask --app wsgi`.
+SIGNAL is a number, and STEP a function, such as
+`omnidesk.operations.transfer.import_file:store_batch`. COUNT is how often it is called before.
+COMMAND is one of `flask --app wsgi`.
 """
 
 import os
@@ -17,15 +18,15 @@ from flask.cli import main
 from tests.servers import ROOT, environ
 
 
-def kill_after(place: Any, name: str, count: int = 1) -> None:
-    """Let this process be killed when a function of a module or class has ended so often."""
+def kill_after(place: Any, name: str, count: int = 1, number: int = signal.SIGKILL) -> None:
+    """Let this process get a signal when a function of a module or class has ended so often."""
     act, calls = getattr(place, name), []
 
     def wrapped(*args: Any, **kwargs: Any) -> Any:
         found = act(*args, **kwargs)
         calls.append(name)
         if len(calls) == count:
-            os.kill(os.getpid(), signal.SIGKILL)
+            os.kill(os.getpid(), number)
         return found
 
     setattr(place, name, wrapped)
@@ -35,17 +36,25 @@ def run_until_killed(
     settings: dict[str, str], step: str, count: int, *command: str, **kwargs: Any
 ) -> None:
     """Run a command that is killed when a step has been done so often."""
-    program = [sys.executable, "-m", "tests.faults.killed", step, str(count), *command]
+    run_until(signal.SIGKILL, settings, step, count, *command, **kwargs)
+
+
+def run_until(
+    number: int, settings: dict[str, str], step: str, count: int, *command: str, **kwargs: Any
+) -> None:
+    """Run a command that gets a signal, by which it ends, when a step has been done so often."""
+    killed = ["tests.faults.killed", str(int(number)), step, str(count)]
+    program = [sys.executable, "-m", *killed, *command]
     done = subprocess.run(
         program, env=environ(settings), cwd=ROOT, capture_output=True, check=False, **kwargs
     )
-    assert done.returncode == -signal.SIGKILL, done.stderr
+    assert done.returncode == -number, done.stderr
 
 
 if __name__ == "__main__":
-    _, step, count, *command = sys.argv
+    _, number, step, count, *command = sys.argv
     module, _, path = step.partition(":")
     *outer, function = path.split(".")
-    kill_after(reduce(getattr, outer, import_module(module)), function, int(count))
+    kill_after(reduce(getattr, outer, import_module(module)), function, int(count), int(number))
     sys.argv = ["flask", "--app", "wsgi", *command]
     main()

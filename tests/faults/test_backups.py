@@ -20,7 +20,7 @@ from omnidesk.db.sqlite_files import files_at
 from omnidesk.sample_data import bulk
 from omnidesk.setting_values import database_url
 from tests.conftest import KEY, Caller, dispose_engines, make_app, make_user
-from tests.faults.killed import run_until_killed
+from tests.faults.killed import run_until, run_until_killed
 from tests.postgres import new_database
 from tests.servers import BIN, ROOT, environ, flask, gunicorn
 
@@ -208,6 +208,46 @@ def test_a_restore_that_is_killed_at_any_moment_is_done_or_not_done(desk: Desk) 
         assert requests.get(f"{address}/readyz", timeout=30).status_code == 200
 
 
+UNFINISHED = {
+    "sqlite": (
+        ("sqlite_backup:copy", "backup", "new.backup"),
+        ("sqlite_restore:fill", "restore", "desk.backup", "--yes"),
+    ),
+    "postgresql": (
+        ("postgresql_backup:restore", "backup", "new.backup"),
+        ("postgresql_backup:restore", "restore", "desk.backup", "--yes"),
+    ),
+}
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_command_that_is_told_to_end_leaves_nothing_unfinished(desk: Desk, number: int) -> None:
+    target = desk.folder / "desk.backup"
+    desk.run("backup", str(target))
+    before = left_by(desk)
+
+    for step, command, name, *options in UNFINISHED[kind_of(desk)]:
+        place = f"omnidesk.operations.backup.{step}"
+        path = str(desk.folder / name)
+        run_until(number, desk.settings, place, 1, command, path, *options)
+        assert left_by(desk) == before, command
+
+
+def kind_of(desk: Desk) -> str:
+    """Return what a desk's database is."""
+    return make_url(desk.settings["DATABASE_URL"]).get_backend_name()
+
+
+def left_by(desk: Desk) -> set[str]:
+    """Return the files and the databases that there are, without those that SQLite reads with."""
+    found = {str(path) for path in desk.folder.rglob("*") if path.suffix != ".log"}
+    found = {path for path in found if not path.endswith(("-wal", "-shm"))}
+    if kind_of(desk) == "postgresql":
+        names = "SELECT string_agg(datname, ' ') FROM pg_database"
+        found.update(desk.query(names).split())
+    return found
+
+
 # The steps of a restore, and whether it is done after them.
 RESTORE_STEPS = {
     "sqlite": {
@@ -226,7 +266,7 @@ RESTORE_STEPS = {
 def test_a_restore_that_is_killed_after_a_step_is_done_only_after_the_last(desk: Desk) -> None:
     target = desk.folder / "desk.backup"
     desk.run("backup", str(target))
-    steps = RESTORE_STEPS[make_url(desk.settings["DATABASE_URL"]).get_backend_name()]
+    steps = RESTORE_STEPS[kind_of(desk)]
 
     for step, is_done in steps.items():
         name = f"omnidesk.operations.backup.{step}"
