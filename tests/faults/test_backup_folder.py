@@ -105,6 +105,22 @@ def test_backups_of_a_folder_are_named_after_the_time_listed_and_deleted(
     assert (str(newest.path), newest.size) == (made["path"], made["bytes"])
 
 
+def test_what_is_no_file_is_no_backup_and_hides_none(folder: tuple[Flask, Path]) -> None:
+    app, path = folder
+    with app.app_context():
+        (path / backups.new_path(path).name.replace("20", "30", 1)).mkdir()
+        (path / backups.new_path(path).name.replace("20", "29", 1)).symlink_to("nowhere")
+    others = {*path.iterdir()}
+
+    for _ in range(2):
+        assert run(app, "backup", "--keep", "1").exit_code == 0
+
+    listed = json.loads(run(app, "backups", "--json").output)
+    assert {*path.iterdir()} == {*others, Path(listed[0]["path"])}
+    with app.app_context():
+        assert newest_backup()
+
+
 def test_there_is_no_newest_backup_where_there_is_none(
     folder: tuple[Flask, Path], app: Flask
 ) -> None:

@@ -1,5 +1,6 @@
 """What the doctor finds, and what it leaves alone."""
 
+import errno
 import json
 import os
 from collections.abc import Callable, Iterator
@@ -335,7 +336,6 @@ def test_counts_of_conversations_are_made_right_by_recount(
     write(statement)
     with desk.app_context():
         (finding,) = diagnose().findings
-
     before = shown_conversation()
 
     result = run(desk, "recount")
@@ -356,7 +356,7 @@ def shown_conversation() -> tuple[int, int]:
     return found.unread_count, found.version
 
 
-@pytest.mark.parametrize(("days", "level"), [(3, WARNING), (30, FAULT)])
+@pytest.mark.parametrize(("days", "level"), [(3, WARNING), (30, FAULT), (-3, WARNING)])
 @on_sqlite
 def test_an_old_backup_is_found(
     desk: Flask, healthy: dict[str, Any], days: int, level: str
@@ -393,6 +393,21 @@ def test_a_damaged_backup_is_found(
 
     assert (finding.check, finding.level) == ("backup", FAULT)
     assert finding.problem.startswith(f"The newest backup, {path}, cannot be read: ")
+
+
+@on_sqlite
+def test_a_folder_for_backups_that_cannot_be_read_is_not_taken_for_an_empty_one(
+    desk: Flask, healthy: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path) -> Any:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "iterdir", refuse)
+
+    (finding,) = diagnose().findings
+
+    folder = healthy["BACKUP_DIR"]
+    assert finding.problem == f"BACKUP_DIR, {folder}, cannot be read: Permission denied."
 
 
 @on_sqlite

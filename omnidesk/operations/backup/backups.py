@@ -4,6 +4,7 @@ A file has a backup's name only when it is whole and was checked.
 """
 
 import re
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -59,13 +60,18 @@ def chosen_path(path: str | None) -> Path:
 
 
 def backups_in(folder: Path) -> list[Backup]:
-    """Return the backups of this database in a folder, newest first; raise OSError."""
+    """Return the backups of this database in a folder, newest first; raise OSError.
+
+    Only files are backups. One that is deleted meanwhile is left out.
+    """
     begun = {path: time for path in folder.iterdir() if (time := time_of(path))}
-    now = utcnow()
-    return [
-        Backup(path, (now - begun[path]).total_seconds(), path.stat().st_size)
-        for path in sorted(begun, key=lambda path: path.name, reverse=True)
-    ]
+    now, found = utcnow(), []
+    for path in sorted(begun, key=lambda path: path.name, reverse=True):
+        with suppress(FileNotFoundError):
+            if path.is_file():
+                age = (now - begun[path]).total_seconds()
+                found.append(Backup(path, age, path.stat().st_size))
+    return found
 
 
 def delete_older(folder: Path, keep: int) -> list[Path]:

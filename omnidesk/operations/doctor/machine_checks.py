@@ -17,7 +17,7 @@ from omnidesk.db.session import READ
 from omnidesk.operations import upgrade_plan
 from omnidesk.operations.backup import postgresql_programs
 from omnidesk.operations.backup.backing_up import read_through
-from omnidesk.operations.backup.backups import age_text, newest_backup, size_text
+from omnidesk.operations.backup.backups import age_text, backups_in, size_text
 from omnidesk.operations.doctor.findings import FAULT, WARNING, Finding
 
 OLD = 2 * 86_400  # seconds; of a backup that is made daily
@@ -81,7 +81,12 @@ def backup() -> Iterator[Finding]:
         cure = "Make it, of the server's user with mode 700, or mount its disk; run backup daily."
         yield Finding("backup", FAULT, problem, cure)
         return
-    newest = newest_backup()
+    try:
+        newest = next(iter(backups_in(Path(folder))), None)
+    except OSError as error:
+        problem = f"BACKUP_DIR, {folder}, cannot be read: {error.strerror}."
+        yield Finding("backup", FAULT, problem, "Give it to the server's user, with mode 700.")
+        return
     if newest is None:
         problem = f"There is no backup of this database in {folder}."
         yield Finding("backup", FAULT, problem, "Run backup, and then daily.")
@@ -89,6 +94,10 @@ def backup() -> Iterator[Finding]:
     if damage := damage_of(newest.path):
         problem = f"The newest backup, {newest.path}, cannot be read: {damage}."
         yield Finding("backup", FAULT, problem, "Run backup, and look after its disk.")
+    if newest.age < -OLD:
+        problem = f"The newest backup, {newest.path}, is from the future."
+        cure = "Set the clock and rename it: backups that are made meanwhile count as older."
+        yield Finding("backup", WARNING, problem, cure)
     if newest.age > OLD:
         problem = f"The newest backup, {newest.path}, is {age_text(newest.age)} old."
         cure = "See why none was made since."
