@@ -1,5 +1,7 @@
 """What an operator types."""
 
+import json
+import subprocess
 from collections.abc import Iterator
 from contextvars import Context
 from pathlib import Path
@@ -27,7 +29,7 @@ from tests.conftest import (
     on_sqlite,
 )
 from tests.postgres import new_database
-from tests.servers import flask, gunicorn
+from tests.servers import BIN, ROOT, environ, flask, gunicorn
 
 
 def count(model: type[Base]) -> int:
@@ -305,6 +307,36 @@ def test_whoever_is_not_active_gets_a_password_and_still_cannot_log_in(app: Any)
     result = run(app, "set-password", "gone", "--password", "another good one")
 
     assert (result.exit_code, "not active" in result.output) == (0, True)
+
+
+def test_an_error_of_the_driver_is_told_in_one_line(
+    app: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(**_: int) -> None:
+        raise db.engine.dialect.loaded_dbapi.Error("duplicate key")
+
+    monkeypatch.setattr(bulk, "fill", fail)
+
+    result = run(app, "seed", "--tickets", "1")
+
+    assert (result.exit_code, result.output.strip(".\n")) == (1, "Error: duplicate key")
+
+
+@pytest.mark.parametrize("streams", ["2>&-", "<&- 2>&-"])
+def test_a_command_without_standard_error_does_its_work(
+    app: Any, environment: dict[str, str], tmp_path: Path, streams: str
+) -> None:
+    for command in (f"backup {tmp_path}/a", f"export {tmp_path}/b"):
+        line = f"{BIN}/flask --app wsgi {command} --json {streams}"
+        done = subprocess.run(
+            ["/bin/sh", "-c", line],
+            env=environ(environment),
+            cwd=ROOT,
+            capture_output=True,
+            check=False,
+        )
+        assert done.returncode == 0
+        assert json.loads(done.stdout)
 
 
 @pytest.mark.parametrize(

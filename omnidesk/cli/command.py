@@ -3,9 +3,11 @@
 import os
 import signal
 import sqlite3
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
+from pathlib import Path
 from threading import current_thread, main_thread
 from typing import Any
 
@@ -23,6 +25,7 @@ class DeskCommand(click.Command):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
+        open_standard_files()
         try:
             with ended_like_ctrl_c():
                 return super().invoke(ctx)
@@ -35,6 +38,27 @@ class DeskCommand(click.Command):
             raise click.ClickException(f"{error.object!r} is no text in UTF-8.") from None
         except sqlite3.Error as error:
             raise click.ClickException(f"{error}.") from None
+        except Exception as error:
+            if not is_of_psycopg(error):
+                raise
+            raise click.ClickException(error_message(error)) from None
+
+
+def open_standard_files() -> None:
+    """Let no file of ours have the number of a standard one that is closed, as by `2>&-`.
+
+    What would be written to standard error is lost then, and is not in the output either.
+    """
+    while (opened := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(opened)
+    sys.stderr = sys.stderr or Path(os.devnull).open("w")  # noqa: SIM115 - as long as the process
+
+
+def is_of_psycopg(error: Exception) -> bool:
+    """Return whether an error is the driver's own, as of COPY, which SQLAlchemy does not run."""
+    psycopg = sys.modules.get("psycopg")  # which is not imported for SQLite
+    return psycopg is not None and isinstance(error, psycopg.Error)
 
 
 @contextmanager
