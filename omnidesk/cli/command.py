@@ -57,8 +57,8 @@ def open_standard_files() -> None:
 
 def is_of_psycopg(error: Exception) -> bool:
     """Return whether an error is the driver's own, as of COPY, which SQLAlchemy does not run."""
-    psycopg = sys.modules.get("psycopg")  # which is not imported for SQLite
-    return psycopg is not None and isinstance(error, psycopg.Error)
+    kinds = type(error).__mro__  # psycopg is not imported for SQLite
+    return ("psycopg", "Error") in [(kind.__module__, kind.__name__) for kind in kinds]
 
 
 @contextmanager
