@@ -126,6 +126,9 @@ def plant(admin: Caller, canaries: Canaries) -> None:
     for _ in range(2):
         send("post", "clients/1/identities", channel="web", external_user_id=text())
     admin.delete("/api/clients/1/identities/1")
+    moved = {"channel": "web", "external_user_id": text()}
+    send("post", f"clients/{make_client().client_id}/identities", **moved)
+    admin.post("/api/clients/1/identities", json=moved)
     send("post", "conversations", client_id=1, channel="web", external_chat_id=text())
     admin.post("/api/conversations/1/return")
     send("post", "conversations/1/handoff", reason=text(), note=text())
@@ -149,10 +152,14 @@ def plant(admin: Caller, canaries: Canaries) -> None:
         send("post", "tickets/1/comments", body=text() + FILLER)
     send("patch", "tickets/2", description=None)
     send("patch", "events/1", title=text(), description=text())
+    for number in (3, 4):  # which are the client's only later
+        send("post", "events", title=text(), description=text(), **at)
+        send("patch", f"events/{number}", ticket_id=1)
     send("patch", "comments/1", body=text())
     rows = [{"client_id": 1, "external_id": text(), "subject": text(), "status": "abierto"}]
     send("post", "imports/tickets", source="old", rows=rows)
-    admin.delete("/api/events/2")
+    for number in (2, 4):
+        admin.delete(f"/api/events/{number}")
     admin.delete("/api/comments/2")
 
 

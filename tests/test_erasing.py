@@ -294,27 +294,34 @@ def test_kept_answers_are_emptied(admin: Caller) -> None:
 
 
 @pytest.mark.usefixtures("ada")
-def test_kept_answers_are_emptied_of_what_came_to_the_client_later(admin: Caller) -> None:
-    def post(path: str, key: str, **body: Any) -> Any:
+def test_kept_answers_of_what_became_the_clients_later_are_emptied(admin: Caller) -> None:
+    at = dict.fromkeys(("start_time", "end_time"), "2025-11-01T15:00:00Z")
+    identity = {"channel": "web", "external_user_id": "Secret"}
+    requests: tuple[tuple[str, dict[str, Any]], ...] = (
+        ("events", {"title": "Secret", **at}),
+        ("events", {"title": "Secret", "ticket_id": 3, **at}),
+        ("clients/2/identities", identity),
+    )
+
+    def post(path: str, body: dict[str, Any], key: str) -> Any:
         return admin.post(f"/api/{path}", json=body, headers={"Idempotency-Key": key})
 
-    now = "2026-01-01T00:00:00Z"
-    event: dict[str, Any] = {"title": "Secret", "start_time": now, "end_time": now}
-    identity = {"channel": "telegram", "external_user_id": "Secret"}
-    requests: tuple[tuple[str, str, dict[str, Any]], ...] = (
-        ("events", "a", event),
-        ("clients/2/identities", "b", identity),
+    first, second, _ = (
+        post(path, body, f"{number}").json for number, (path, body) in enumerate(requests)
     )
-    for path, key, body in requests:
-        assert post(path, key, **body).status_code == 201
-    admin.patch("/api/events/2", json={"ticket_id": 1})
-    assert admin.post("/api/clients/1/identities", json=identity).status_code == 200
+    for event in (first, second):
+        admin.patch(f"/api/events/{event['event_id']}", json={"ticket_id": 1})
+    admin.delete(f"/api/events/{second['event_id']}")
+    admin.post("/api/clients/1/identities", json=identity)
+    exported = admin.get("/api/clients/1/export").text
 
-    erase(admin)
+    counted, erased = erase(admin, dry_run=True), erase(admin)
 
-    again = [post(path, key, **body) for path, key, body in requests]
-    assert [answer.headers["Idempotent-Replayed"] for answer in again] == ["true"] * 2
-    assert [again[0].json["title"], again[1].json["external_user_id"]] == ["***"] * 2
+    assert exported.count('"entity":"answer"') == 3
+    assert [answer.json["rows"]["answer"] for answer in (counted, erased)] == [3, 3]
+    again = [post(path, body, f"{number}") for number, (path, body) in enumerate(requests)]
+    assert {answer.headers["Idempotent-Replayed"] for answer in again} == {"true"}
+    assert [answer.text.count("Secret") for answer in again] == [0, 0, 0]
 
 
 @pytest.mark.usefixtures("ada")
@@ -492,7 +499,7 @@ def test_an_erasure_that_fails_halfway_changes_nothing(
 ) -> None:
     before = all_texts(admin)
     with monkeypatch.context() as patch:
-        patch.setattr(erasing, "empty_answers", None)
+        patch.setattr(erasing, "change_of", None)
         with pytest.raises(TypeError):
             erase(admin)
 

@@ -146,8 +146,9 @@ class Erasure:
         """Empty the client, and those who were merged into it; forget what channels call them."""
         client_id = self.client.client_id
         people = [*db.session.scalars(clients(client_id))]
+        answers = count_answers(owners(client_id))
         identities = [*db.session.scalars(IDENTITIES.of(client_id, Identity.identity_id))]
-        empty_records(Identity, [*identities, *IDENTITIES.deleted(client_id)])
+        empty_records(Identity, [*identities, *db.session.scalars(IDENTITIES.deleted(client_id))])
         gone = delete(Identity).where(Identity.identity_id.in_(identities))
         db.session.execute(gone, execution_options=QUIETLY)
         empty_answers({"identity_id": identities})  # that name whoever had them before
@@ -159,6 +160,7 @@ class Erasure:
             "client": len(people),
             IDENTITIES.name: len(identities),
             CONVERSATIONS.name: len(chats),
+            ANSWERS: answers - count_answers(owners(client_id)),
         }
         self.note()
 
@@ -183,12 +185,12 @@ class Erasure:
             self.progress = self.progress._replace(parent_id=parent_id, row_id=row_id)
             self.note()
             yield
-        empty_records(kind.entity, kind.deleted(client_id))
+        empty_records(kind.entity, [*db.session.scalars(kind.deleted(client_id))])
 
     def finish(self) -> None:
         """Empty the kept answers, and log the erasure."""
         if self.progress.stage == ANSWERS:
-            self.counts[ANSWERS] = empty_answers(owners(self.client.client_id))
+            self.counts[ANSWERS] += empty_answers(owners(self.client.client_id))
             self.progress = self.progress._replace(stage=TRACES)
             self.note()
             db.session.add(change_of(self.client.client_id))

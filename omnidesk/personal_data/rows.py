@@ -98,27 +98,28 @@ class RowKind(NamedTuple):
                 yield from ((parent_id, row_id) for row_id in found)
                 after = found[-1]
 
-    def deleted(self, client_id: int) -> list[int]:
-        """Return the ids of rows that were the client's when they were deleted."""
+    def deleted(self, client_id: int) -> Select[int]:
+        """Select the ids of rows that were the client's when they were deleted."""
         parent_id: Any = logged(self.link.name)
         gone = select(Change.entity_id).where(
             Change.op == literal_column("'deleted'"),  # as the index has it
             Change.entity == literal_column(f"'{self.name}'"),
         )
         if self.parent is Client:
-            return [*db.session.scalars(gone.where(parent_id == client_id))]
+            return gone.where(parent_id == client_id)
         key = self.parent.primary_key()
         theirs = select(key).where(self.parent.client_id == client_id)
-        return [*db.session.scalars(gone.where(parent_id.in_(theirs)))]
+        return gone.where(parent_id.in_(theirs))
 
 
 # From the client down: what is written in a row's parent waits for the lock of the parent.
 IDENTITIES = RowKind(Identity, Client)
 CONVERSATIONS = RowKind(Conversation, Client)
+EVENTS = RowKind(Event, Ticket)
 KINDS = (
     RowKind(Message, Conversation),
     RowKind(Ticket, Client),
-    RowKind(Event, Ticket),
+    EVENTS,
     RowKind(Comment, Ticket),
 )
 ALL_KINDS = (IDENTITIES, CONVERSATIONS, *KINDS)
@@ -147,12 +148,20 @@ def deleted_clients(client_id: int) -> Select[int]:
 
 
 def owners(client_id: int) -> dict[str, Any]:
-    """Return what selects the numbers by which rows show whose they are, by their names."""
+    """Return what selects the numbers by which rows show whose they are, by their names.
+
+    Events and identities show it by their own, too: they were perhaps not the client's before.
+    """
     return {
         "client_id": union_all(clients(client_id), deleted_clients(client_id)),
         "ticket_id": RowKind(Ticket, Client).of(client_id, Ticket.ticket_id),
         "conversation_id": CONVERSATIONS.of(client_id, Conversation.conversation_id),
-        "event_id": RowKind(Event, Ticket).of(client_id, Event.event_id),
+        **{
+            kind.entity.primary_key().name: union_all(
+                kind.of(client_id, kind.entity.primary_key()), kind.deleted(client_id)
+            )
+            for kind in (EVENTS, IDENTITIES)
+        },
     }
 
 
