@@ -83,6 +83,8 @@ class EventQuery(TimePageQuery):
         description="`true`: also events that only overlap the window from `start` to before `end`"
     )
     ticket_id = IdsParameter(description="Only events about these tickets, such as `7,100`")
-    client_id = IdsParameter(description="Only events about tickets of these clients")
+    client_id = IdsParameter(
+        description="Only events about tickets of these clients, for those who may read tickets"
+    )
     created_by = IdsParameter(description="Only events that these users made")
     include = IncludeField(EventSchema)

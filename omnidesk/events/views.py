@@ -5,7 +5,7 @@ from typing import Any
 
 from omnidesk.events.models import LENGTHS, Event
 from omnidesk.events.schemas import EventCreate, EventPatch, EventQuery, EventSchema
-from omnidesk.http import Blueprint, PreparedSelect, current_user
+from omnidesk.http import Blueprint, PreparedSelect, current_user, require_readable
 
 blp = Blueprint("events", description="Events of the calendar")
 
@@ -15,6 +15,8 @@ blp = Blueprint("events", description="Events of the calendar")
 @blp.page(EventSchema)
 def list_events(filters: dict[str, Any]) -> PreparedSelect:
     """List events, earliest first"""
+    if "client_id" in filters:
+        require_readable("tickets")  # which alone tell whose they are
     overlaps = filters.pop("overlaps", False)
     if overlaps and "start" in filters:
         lengths = (timedelta(hours=hours) for hours in LENGTHS)

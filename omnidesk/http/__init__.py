@@ -5,7 +5,7 @@ from omnidesk.http.blueprint import Blueprint
 from omnidesk.http.openapi import Api
 from omnidesk.http.parameters import ME, with_caller, words_filters
 from omnidesk.http.queries import PreparedSelect
-from omnidesk.http.related import Related, RowEtag, may_read
+from omnidesk.http.related import Related, RowEtag, may_read, require_readable
 from omnidesk.http.responses import current_user
 from omnidesk.http.schemas import (
     PageQuery,
@@ -40,6 +40,7 @@ __all__ = [
     "current_user",
     "may_read",
     "metrics",
+    "require_readable",
     "with_caller",
     "words_filters",
 ]

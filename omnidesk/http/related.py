@@ -60,9 +60,14 @@ def with_related(schema: type[Schema], names: tuple[str, ...]) -> type[Schema]:
 def check_readable(schema: type[Schema], names: tuple[str, ...]) -> None:
     """Raise 401 or 403 unless the caller may read these rows where they are at home."""
     for name in names:
-        resource = related_of(schema)[name].resource
-        if resource and not may_read(resource):
-            raise http_error(401) if g.user is None else insufficient_scope(f"{resource}:read")
+        if resource := related_of(schema)[name].resource:
+            require_readable(resource)
+
+
+def require_readable(resource: str) -> None:
+    """Raise 401 or 403 unless the caller may read the rows of a resource."""
+    if not may_read(resource):
+        raise http_error(401) if g.user is None else insufficient_scope(f"{resource}:read")
 
 
 def may_read(resource: str) -> bool:

@@ -1,9 +1,11 @@
 """What an API token reads: no more than its scopes for reading, whatever else it may do."""
 
 import re
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import pytest
+from flask import Flask
 
 from omnidesk.auth.models import READ_SCOPES, SCOPES
 from omnidesk.db.change_log import ENTITIES
@@ -237,3 +239,44 @@ def test_a_history_takes_the_scope_of_its_rows_too(admin: Caller, path: str) -> 
     assert [answer.status_code for answer in answers] == [403, 403, 403, 200]
     told = answers[0].headers["WWW-Authenticate"]
     assert told == f'Bearer error="insufficient_scope", scope="changes:read {path}:read"'
+
+
+NO_FILTERS = {"limit", "offset", "cursor", "include", "sort", "order", "wait", "q"}
+# Filters by fields of the rows whose names are others.
+OF_FIELDS = {"start", "end", "overlaps", "unread", "waiting", "overdue", "tag", "after", "before"}
+
+
+def test_filters_are_by_what_the_rows_show_but_for_these(admin: Caller) -> None:
+    document = admin.get("/api/openapi.json").json
+    others = set()
+    for path, operations in document["paths"].items():
+        content = operations.get("get", {}).get("responses", {}).get("200", {}).get("content", {})
+        schema = content.get("application/json", {}).get("schema", {})
+        if schema.get("type") != "array" or path == "/api/changes":
+            continue
+        row = document["components"]["schemas"][schema["items"]["$ref"].rpartition("/")[2]]
+        parameters = (each for each in operations["get"]["parameters"] if each.get("in") == "query")
+        names = {each["name"] for each in parameters} - NO_FILTERS - OF_FIELDS
+        shown = {*row["properties"]}
+        others |= {
+            (path, name) for name in names if re.sub("_(since|before)$", "_at", name) not in shown
+        }
+
+    assert others == {("/api/events", "client_id"), ("/api/messages", "client_id")}
+
+
+@pytest.mark.usefixtures("rows")
+def test_events_are_found_by_the_clients_of_tickets_by_those_who_may_read_tickets(
+    admin: Caller, app_with: Callable[..., Flask]
+) -> None:
+    path = "/api/events?client_id=1"
+    bot, other = make(admin, "events:read"), make(admin, "events:read", "tickets:read")
+    closed, opened = (
+        Caller(app_with(PUBLIC_READS=names)) for names in (["events"], ["events", "tickets"])
+    )
+
+    answers = [caller.get(path) for caller in (bot, closed, other, opened)]
+
+    assert [answer.status_code for answer in answers] == [403, 401, 200, 200]
+    told = 'Bearer error="insufficient_scope", scope="tickets:read"'
+    assert answers[0].headers["WWW-Authenticate"] == told
