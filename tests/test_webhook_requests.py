@@ -18,7 +18,7 @@ from omnidesk.webhooks.models import BOTH_SIGN, Webhook
 from omnidesk.webhooks.slack import MAX_TEXT, line, slack_body
 from tests.conftest import Caller, make_client, make_conversation, make_message, make_ticket
 from tests.receivers import Receiver, Request, answer, cut, receiver
-from tests.webhooks import EVERYTHING, deliveries, told, types_told, work
+from tests.webhooks import EVERYTHING, deliveries, make_due, told, types_told, work
 
 PATH = "/api/webhooks/1"
 
@@ -241,6 +241,27 @@ def test_notes_are_not_told_to_slack_but_to_others(admin: Caller, there: Receive
     make_message(make_conversation(), kind="note", sender="user", content="Rude!")
 
     assert types_told(there) == ["message.created"]
+
+
+def test_a_note_is_not_told_to_slack_by_a_webhook_that_had_another_format(
+    admin: Caller, there: Receiver
+) -> None:
+    make(admin, there, types=["message.*"])
+    conversation = make_conversation()
+    make_message(conversation, kind="note", sender="user", content="Rude!")
+    there.will(answer(500))
+    work()
+    admin.patch(PATH, json={"format": "slack"})
+    make_message(conversation, content="Hello")
+    make_due()
+
+    assert work() == [True]
+
+    texts = [request.json["text"] for request in there.requests[1:]]
+    assert texts == ["Message 2 in conversation 1 (Hello) was created."]
+    first = admin.get(f"{PATH}/deliveries").json[-1]
+    assert (first["state"], first["error"]) == ("failed", "A note is not told in the format slack.")
+    assert admin.get(PATH).json["active"]
 
 
 def test_an_erased_client_is_gone_from_what_is_sent(admin: Caller, there: Receiver) -> None:

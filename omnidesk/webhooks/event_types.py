@@ -109,6 +109,11 @@ class LoggedChange(NamedTuple):
         """Return what the changed columns held before, and what they hold now."""
         return orjson.loads(self.before or "{}"), orjson.loads(self.after or "{}")
 
+    def makes_note(self) -> bool:
+        """Return whether it is a new note, which is for staff alone."""
+        is_message = (self.entity, self.op) == ("message", "created")
+        return is_message and self.columns()[1].get("kind") == "note"
+
 
 def types_of(change: LoggedChange) -> list[str]:
     """Return the types that a change is, the most specific first; none for other changes."""

@@ -160,9 +160,7 @@ def type_for(types: str, format_: str, change: LoggedChange) -> str | None:
     """
     names = wanted(types)
     found = next((name for name in types_of(change) if name in names), None)
-    if found == "message.created" and format_ == SLACK:
-        return None if change.columns()[1].get("kind") == "note" else found
-    return found
+    return None if found and format_ == SLACK and change.makes_note() else found
 
 
 def as_json(types: Iterable[str]) -> str:

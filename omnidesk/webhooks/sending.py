@@ -35,6 +35,8 @@ BATCH = 50  # deliveries
 BATCH_SECONDS = 2.0  # after which what was sent is recorded: a crash repeats it
 MAX_DATABASE_WAIT = 10.0  # seconds for SQLite's write lock
 NOT_LOGGED = "The change log no longer has the change."
+NOTE_IN_SLACK = "A note is not told in the format slack."
+NEVER_TOLD = (NOT_LOGGED, NOTE_IN_SLACK)  # errors that are not the receiver's
 
 logger = logging.getLogger("omnidesk.worker")
 
@@ -80,13 +82,13 @@ def send(batch: Batch, stopping: Event) -> bool:
     outcomes = {} if may_send is None else attempt_all(batch, may_send, stopping)
     record(batch, outcomes)
     log_failure(batch.webhook_id, outcomes)
-    return all(outcome.ok or outcome.error == NOT_LOGGED for outcome in outcomes.values())
+    return all(outcome.ok or outcome.error in NEVER_TOLD for outcome in outcomes.values())
 
 
 def log_failure(webhook_id: int, outcomes: Mapping[int, Outcome]) -> None:
     """Log which delivery was not sent, and why: at most one a batch."""
     for delivery_id, outcome in outcomes.items():
-        if not outcome.ok and outcome.error != NOT_LOGGED:
+        if not outcome.ok and outcome.error not in NEVER_TOLD:
             fields = {"delivery_id": delivery_id, "webhook_id": webhook_id}
             message = f"Delivery {delivery_id} to webhook {webhook_id} not sent: {outcome.error}"
             logger.info("%s", message, extra={"fields": fields})
@@ -98,7 +100,7 @@ def attempt_all(batch: Batch, target: Target, stopping: Event) -> dict[int, Outc
     give_up_at = monotonic() + BATCH_SECONDS
     for delivery, change in with_changes(batch.deliveries):
         outcome = outcomes[delivery.delivery_id] = attempt(delivery, change, target)
-        failed = not outcome.ok and outcome.error != NOT_LOGGED
+        failed = not outcome.ok and outcome.error not in NEVER_TOLD
         if failed or stopping.is_set() or monotonic() > give_up_at:
             break
     return outcomes
@@ -119,6 +121,8 @@ def attempt(delivery: Row[Any], change: LoggedChange | None, target: Target) -> 
     """Send a delivery; return what became of it."""
     if change is None:
         return Outcome(None, NOT_LOGGED)
+    if target.format == SLACK and change.makes_note():  # the format was another one before
+        return Outcome(None, NOTE_IN_SLACK)
     write = slack_body if target.format == SLACK else standard_body
     return target.post(message_id(delivery), write(delivery.type, change))
 
@@ -172,7 +176,7 @@ def record_failure(token: str, delivery: Row[Any], outcome: Outcome) -> None:
 
 def delay_after(attempts: int, outcome: Outcome) -> float | None:
     """Return the seconds to the next try after so many before this one; None for no more."""
-    is_final = outcome.error == NOT_LOGGED or outcome.is_gone
+    is_final = outcome.error in NEVER_TOLD or outcome.is_gone
     if is_final or attempts >= len(SCHEDULE):
         return None
     planned = SCHEDULE[attempts] * uniform(1 - JITTER, 1 + JITTER)  # noqa: S311 - no secret
@@ -181,7 +185,7 @@ def delay_after(attempts: int, outcome: Outcome) -> float | None:
 
 def note_success_or_failure(webhook_id: int, outcomes: Mapping[int, Outcome]) -> None:
     """Note in a webhook whether it works, and set it inactive when it has failed for too long."""
-    told = [outcome for outcome in outcomes.values() if outcome.error != NOT_LOGGED]
+    told = [outcome for outcome in outcomes.values() if outcome.error not in NEVER_TOLD]
     if not told:
         return
     failure = None if told[-1].ok else told[-1]
