@@ -64,14 +64,17 @@ def refuse_scopes_of_others(scopes: list[str]) -> None:
 
 
 def proves_password(view: Any) -> Any:
-    """Check the caller's `password` in the body before the view is called without it."""
+    """Check the caller's `password` in the body before the view is called without it.
+
+    The user is locked until the view commits: a new password, or a deactivation, comes before or
+    after all that it does.
+    """
 
     @wraps(view)
     def call(data: dict[str, Any]) -> Any:
         with password_attempt() as attempt:
             verified_caller(attempt, password=data.pop("password"))
-            db.session.commit()
-        return view(data)
+            return view(data)
 
     return call
 

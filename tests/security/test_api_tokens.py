@@ -1,6 +1,7 @@
 """API tokens: what an integration may do, and how that ends."""
 
 from datetime import timedelta
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -222,6 +223,33 @@ def test_a_token_dies_with_the_password_and_with_a_deactivation(
         200,
     ]
     assert [row["user_id"] for row in admin.get("/api/tokens").json] == [admin.user.user_id]
+
+
+@pytest.mark.parametrize("change", [{"password": NEW}, {"active": False}])
+@pytest.mark.parametrize("headers", [{}, {"Idempotency-Key": "k"}])
+def test_a_token_dies_with_a_change_that_comes_while_it_is_made(
+    admin: Caller,
+    agent: Caller,
+    monkeypatch: pytest.MonkeyPatch,
+    change: dict[str, Any],
+    headers: dict[str, str],
+) -> None:
+    make_token, path = ApiToken.new, f"/api/users/{agent.user.user_id}"
+    answers: list[int] = []
+    other = Thread(target=lambda: answers.append(admin.patch(path, json=change).status_code))
+
+    def new(*args: Any, **fields: Any) -> ApiToken:
+        other.start()
+        other.join(timeout=0.5)
+        return make_token(*args, **fields)
+
+    monkeypatch.setattr(ApiToken, "new", new)
+    made = agent.post("/api/tokens", json=ASKED, headers=headers)
+    other.join()
+
+    assert (made.status_code, answers) == (201, [200])
+    assert db.session.scalars(select(ApiToken)).all() == []
+    db.session.rollback()
 
 
 def test_a_token_outlives_a_login_and_other_changes_of_its_user(
