@@ -73,7 +73,7 @@ def all_texts(caller: Caller) -> str:
     paths = [
         *("clients", "clients/1/identities", "clients/1/timeline", "tickets", "events"),
         *("conversations", "conversations/1/messages", "tickets/1/comments", "search?q=ada"),
-        *("changes", "tickets?include=client,last_comment"),
+        *("changes", "tickets?include=client", "conversations?include=last_message"),
     ]
     return " ".join(caller.get(f"/api/{path}").get_data(as_text=True) for path in paths)
 
