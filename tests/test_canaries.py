@@ -98,6 +98,14 @@ class Canaries:
         return [text for text in self.planted if text[-10:].encode() in content]
 
 
+def merge_clients(admin: Caller) -> None:
+    """Merge the client 4 into 3, 3 into 2, and 2 into 1; delete two who are merged."""
+    for number, into in ((4, 3), (3, 2), (2, 1)):
+        admin.post(f"/api/clients/{number}/merge", json={"into": into})
+        if number > 2:
+            admin.delete(f"/api/clients/{number}")
+
+
 def plant(admin: Caller, canaries: Canaries) -> None:
     """Plant them in a client's rows, in what these were before, and in what was deleted."""
 
@@ -119,13 +127,14 @@ def plant(admin: Caller, canaries: Canaries) -> None:
 
     send("post", "clients", **client())
     send("patch", "clients/1", **client())
-    for number in (2, 3):
+    for number in (2, 3, 4):
         send("post", "clients", **client())
-        admin.post(f"/api/clients/{number}/merge", json={"into": 1})
-    admin.delete("/api/clients/3")
+        send("post", f"clients/{number}/identities", channel="old", external_user_id=text())
+        admin.delete(f"/api/clients/{number}/identities/{number - 1}")
+    merge_clients(admin)
     for _ in range(2):
         send("post", "clients/1/identities", channel="web", external_user_id=text())
-    admin.delete("/api/clients/1/identities/1")
+    admin.delete("/api/clients/1/identities/4")
     moved = {"channel": "web", "external_user_id": text()}
     send("post", f"clients/{make_client().client_id}/identities", **moved)
     admin.post("/api/clients/1/identities", json=moved)

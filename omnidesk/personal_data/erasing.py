@@ -36,8 +36,8 @@ from omnidesk.personal_data.rows import (
     KINDS,
     TEXT_COLUMNS,
     RowKind,
+    all_clients,
     clients,
-    deleted_clients,
     erased,
     owners,
 )
@@ -155,7 +155,7 @@ class Erasure:
         chats = [*db.session.scalars(CONVERSATIONS.of(client_id, Conversation.conversation_id))]
         empty_rows(Conversation, chats)
         empty_rows(Client, people, active=False, erasure=str(Progress(DONE)))
-        empty_records(Client, [*db.session.scalars(deleted_clients(client_id))])
+        empty_records(Client, [*{*db.session.scalars(all_clients(client_id))}.difference(people)])
         self.counts |= {
             "client": len(people),
             IDENTITIES.name: len(identities),

@@ -106,7 +106,7 @@ class RowKind(NamedTuple):
             Change.entity == literal_column(f"'{self.name}'"),
         )
         if self.parent is Client:
-            return gone.where(parent_id == client_id)
+            return gone.where(parent_id.in_(all_clients(client_id)))
         key = self.parent.primary_key()
         theirs = select(key).where(self.parent.client_id == client_id)
         return gone.where(parent_id.in_(theirs))
@@ -138,13 +138,18 @@ def clients(client_id: int) -> Select[int]:
     return select(Client.client_id).where(is_client)
 
 
-def deleted_clients(client_id: int) -> Select[int]:
-    """Select the ids of clients who were merged into this one and then deleted."""
-    return select(Change.entity_id).where(
+def all_clients(client_id: int) -> Select[int]:
+    """Select the ids of a client, and of those who were merged into it, deleted since or not.
+
+    Who was deleted may have been merged into one who was merged, and perhaps deleted, later.
+    """
+    found = clients(client_id).cte(recursive=True)
+    deleted = select(Change.entity_id).where(
         Change.op == literal_column("'deleted'"),
         Change.entity == literal_column("'client'"),
-        logged("merged_into") == client_id,
+        logged("merged_into") == found.c.client_id,
     )
+    return select(found.union(deleted).c.client_id)
 
 
 def owners(client_id: int) -> dict[str, Any]:
@@ -153,7 +158,7 @@ def owners(client_id: int) -> dict[str, Any]:
     Events and identities show it by their own, too: they were perhaps not the client's before.
     """
     return {
-        "client_id": union_all(clients(client_id), deleted_clients(client_id)),
+        "client_id": all_clients(client_id),
         "ticket_id": RowKind(Ticket, Client).of(client_id, Ticket.ticket_id),
         "conversation_id": CONVERSATIONS.of(client_id, Conversation.conversation_id),
         **{
