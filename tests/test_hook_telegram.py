@@ -1,6 +1,8 @@
 """What each kind of Telegram's updates becomes."""
 
 import json
+from datetime import UTC, datetime
+from itertools import permutations
 from typing import Any
 
 import pytest
@@ -10,6 +12,7 @@ from tests.hooks import Hook, messages
 from tests.providers import telegram_updates as telegram
 
 GROUP = telegram.GROUP
+NUMBERS = ("one", "two", "three")
 CALLBACK_MESSAGE = telegram.message(5, text="Which?") | {
     "reply_markup": {"inline_keyboard": [[{"text": "The red one", "callback_data": "red"}]]}
 }
@@ -196,6 +199,22 @@ def test_an_edit_that_comes_first_is_the_message(anybody: Caller) -> None:
     hook.send({"update_id": 1, "message": message})
 
     assert [each.content for each in messages()] == ["Hello!"]
+
+
+@pytest.mark.parametrize("order", [*permutations((0, 1, 2)), (0, 1, 2, 1), (0, 2, 1, 0)])
+def test_the_latest_edit_counts_in_whatever_order_edits_come(
+    anybody: Caller, order: tuple[int, ...]
+) -> None:
+    hook, message = Hook(anybody, "telegram"), telegram.message(7, text="one", date=1749416383)
+    times = [{}, {"edit_date": 1749416393}, {"edit_date": 1749416403}]
+    texts = [message | time | {"text": text} for time, text in zip(times, NUMBERS, strict=True)]
+
+    for number in order:
+        kind = "edited_message" if number else "message"
+        hook.send({"update_id": number, kind: texts[number]})
+
+    (stored,) = messages()
+    assert (stored.content, stored.edited_at) == ("three", datetime.fromtimestamp(1749416403, UTC))
 
 
 def test_an_edit_of_a_text_does_not_empty_it(anybody: Caller) -> None:

@@ -258,6 +258,20 @@ def test_an_edit_and_a_deletion_change_the_message(anybody: Caller, admin: Calle
     assert len(messages()) == 1
 
 
+def test_an_edit_that_is_sent_again_does_not_undo_a_later_one(anybody: Caller) -> None:
+    hook, message = Hook(anybody, "whatsapp"), whatsapp.text(SHEENA, "one")
+    edits = [
+        whatsapp.edit(SHEENA, message["id"], text) | {"timestamp": time}
+        for text, time in (("two", "1749416393"), ("three", "1749416403"))
+    ]
+
+    for item in (message, *edits, edits[0]):
+        hook.send(notification(written_by(SHEENA, item)))
+    hook.send(notification(written_by(SHEENA, edits[1], edits[0])))
+
+    assert [each.content for each in messages()] == ["three"]
+
+
 def test_a_deletion_of_what_is_not_known_is_nothing(anybody: Caller) -> None:
     Hook(anybody, "whatsapp").send(notification(written_by(SHEENA, whatsapp.revoke(SHEENA, "x"))))
 

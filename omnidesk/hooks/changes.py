@@ -1,5 +1,7 @@
 """What happens on a channel to messages, chats and people that are known already."""
 
+from datetime import datetime
+
 from omnidesk.channels.models import Channel
 from omnidesk.clients.identities import Identity
 from omnidesk.conversations.messages import NEEDS_TEXT, Message
@@ -18,11 +20,19 @@ def lock(message: Message) -> None:
     db.session.refresh(message, with_for_update=LOCK)
 
 
-def edit_message(message: Message, content: str) -> None:
-    """Change the text of a message; nothing where that was deleted or would be empty."""
+def edit_message(message: Message, content: str, edited_at: datetime | None) -> None:
+    """Change the text of a message.
+
+    Nothing where it was deleted, would be empty, or has a later text: edits come late and twice.
+    """
     lock(message)
-    if message.deleted_at is None and (is_visible(content) or message.kind not in NEEDS_TEXT):
+    if message.deleted_at is not None or not message.differs(content=content):
+        return
+    if edited_at and message.edited_at and edited_at < message.edited_at:
+        return
+    if is_visible(content) or message.kind not in NEEDS_TEXT:
         message.change(content=content)
+        message.edited_at = edited_at or message.edited_at
 
 
 def delete_message(channel: Channel, deleted: MessageDeleted) -> None:

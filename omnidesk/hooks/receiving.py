@@ -72,7 +72,12 @@ def store_all(channel: Channel, updates: list[Update]) -> None:
     db.session.flush()
 
 
-def store_message(channel: Channel, message: InboundMessage, is_locked: bool) -> Received:
+def store_message(
+    channel: Channel,
+    message: InboundMessage,
+    is_locked: bool,
+    edited_at: datetime | None = None,
+) -> Received:
     """Store a message, once; keep it as it came where it was not understood."""
     person, by_client = message.person, message.sender == "client"
     stands_for_user = person.user_id == message.chat_id
@@ -87,6 +92,7 @@ def store_message(channel: Channel, message: InboundMessage, is_locked: bool) ->
         "content": message.content,
         "meta": message.meta,
         "sent_at": message.sent_at,
+        "edited_at": edited_at,
     }
     received = store(
         writer,
@@ -102,9 +108,9 @@ def store_message(channel: Channel, message: InboundMessage, is_locked: bool) ->
 
 def store_edit(channel: Channel, edited: MessageEdited, is_locked: bool) -> None:
     """Change the text of a message, or store it where it did not come before."""
-    received = store_message(channel, edited.message, is_locked)
+    received = store_message(channel, edited.message, is_locked, edited.edited_at)
     if not received.is_new:
-        edit_message(received.message, edited.message.content)
+        edit_message(received.message, edited.message.content, edited.edited_at)
 
 
 STORING: dict[type[Any], Callable[[Channel, Any, bool], object]] = {

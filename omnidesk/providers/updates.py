@@ -35,6 +35,7 @@ class MessageEdited(NamedTuple):
     """A message has another text."""
 
     message: InboundMessage  # as it is now
+    edited_at: datetime | None  # by the clock of the channel
 
 
 class MessageDeleted(NamedTuple):

@@ -99,7 +99,7 @@ def time(data: Part, name: str) -> datetime | None:
 def read_edit(data: Part) -> Found:
     """Return that a message has another text."""
     found = read_message(data)
-    return None if found is None else MessageEdited(found)
+    return None if found is None else MessageEdited(found, None)
 
 
 def read_deletion(data: Part) -> Found:

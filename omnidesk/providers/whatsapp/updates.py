@@ -88,7 +88,7 @@ def read_message(item: Part, contacts: list[Part], side: Side) -> Update:
     if kind == "revoke":
         return MessageDeleted(chat_id, original)
     now = item | part(item, str(kind), "message") | {"context": {}}
-    return MessageEdited(message_of(now, original, person, side))
+    return MessageEdited(message_of(now, original, person, side), seconds(item, "timestamp"))
 
 
 def message_of(item: Part, known: str, person: Person, side: Side) -> InboundMessage:
