@@ -296,7 +296,13 @@ def test_each_refusal_is_final_or_not(kind: str, reply: Reply, expected: type) -
     assert isinstance(outcome_of(kind, reply), expected)
 
 
-@pytest.mark.parametrize("wait", [b"NaN", b"Infinity", b"-Infinity", b'"5"', b"null", b"true"])
+@pytest.mark.parametrize(
+    "wait",
+    [
+        *(b"NaN", b"Infinity", b"-Infinity", b'"5"', b"null", b"true"),
+        pytest.param(b"9" * 400, id="more than a float holds"),
+    ],
+)
 def test_a_wait_that_is_no_number_is_none(wait: bytes) -> None:
     body = b'{"ok":false,"error_code":429,"parameters":{"retry_after":%s}}' % wait
 

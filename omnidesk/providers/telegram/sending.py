@@ -101,7 +101,7 @@ def retry_after(answer: Answer, found: dict[str, Any]) -> float | None:
     """Return the seconds that Telegram asks to wait."""
     parameters = found.get("parameters")
     seconds = parameters.get("retry_after") if isinstance(parameters, dict) else None
-    is_number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
+    is_number = is_integer(seconds) or isinstance(seconds, float)
     return float(seconds) if is_number else answer.retry_after  # type: ignore[arg-type]
 
 
