@@ -313,6 +313,28 @@ def test_of_an_erased_clients_message_no_error_is_kept(desk: Desk) -> None:
     assert desk.delivery(message_id) == ("failed", None)
 
 
+@pytest.mark.parametrize("how", ["deleted", "erased"])
+def test_what_is_deleted_while_it_is_sent_and_not_taken_is_cancelled(desk: Desk, how: str) -> None:
+    conversation = desk.conversation()
+    message_id = desk.post(conversation, "Hello")
+    (claimed,) = desk.claim()
+    assert outbox.begin(claimed)
+    db.session.remove()
+    if how == "deleted":
+        path = f"/api/conversations/{conversation.conversation_id}/messages/{message_id}"
+        assert desk.admin.delete(path).status_code == 204
+    else:
+        client = f"/api/clients/{conversation.client_id}"
+        name = desk.admin.get(client).json["full_name"]
+        assert desk.admin.post(f"{client}/erase", json={"full_name": name}).status_code == 200
+    db.session.remove()
+
+    desk.queue.note(claimed, TryAgain("busy"))
+
+    assert desk.delivery(message_id) == ("cancelled", None)
+    assert desk.outbox() == []
+
+
 def test_what_became_of_a_message_is_stored_however_long_the_database_is_away(
     desk: Desk, monkeypatch: Any
 ) -> None:

@@ -88,8 +88,8 @@ def note_try(message: Message, claimed: ClaimedMessage, outcome: TryAgain) -> bo
         return False
     if is_over(claimed.attempts + 1, claimed.queued_at):
         return message.note_delivery(FAILED, outcome.reason)
-    if was_taken_over(message):
-        message.set_delivery(CANCELLED)
+    if message.deleted_at is not None or is_erased(message) or was_taken_over(message):
+        message.set_delivery(CANCELLED)  # as what was queued then
         return True
     message.set_delivery(QUEUED, outcome.reason)
     message.delivery_at = claimed.queued_at  # since when it waits
