@@ -63,8 +63,9 @@ def test_a_status_only_raises_the_state(hook: Hook, known: str) -> None:
 
         told = "read" if state == "played" else state
         higher = RANKS.index(told) > RANKS.index(known)
-        was_not_sent = told == "failed" and known in ("queued", "cancelled")
-        expected = told if higher and not was_not_sent else known
+        is_sent_again = known in ("cancelled", "queued", "sending", "unknown")
+        is_of_before = is_sent_again and told in ("sent", "failed")
+        expected = told if higher and not is_of_before else known
         assert reload(message).delivery_state == expected, state
 
 
@@ -139,6 +140,32 @@ def test_a_status_of_another_time_that_it_was_sent_is_not_taken(
 
     assert reload(message).delivery_state == ("delivered" if taken else known)
     assert message.external_message_id == (WAMID if taken else external_id)
+
+
+@pytest.mark.parametrize("told", ["sent", "failed"])
+@pytest.mark.parametrize("known", ["queued", "sending", "unknown"])
+def test_what_became_of_it_before_is_no_news_of_a_message_that_is_sent_again(
+    hook: Hook, known: str, told: str
+) -> None:
+    message = sent(known, WAMID)
+
+    hook.send(body(status(told, message)))
+    before = reload(message).delivery_state
+    hook.send(body(status("delivered", message)))
+
+    assert (before, reload(message).delivery_state) == (known, "delivered")
+
+
+@pytest.mark.parametrize("told", ["sent", "failed"])
+@pytest.mark.parametrize("known", ["sending", "unknown"])
+def test_what_has_become_of_it_is_news_of_a_message_that_is_sent_first(
+    hook: Hook, known: str, told: str
+) -> None:
+    message = sent(known)
+
+    hook.send(body(status(told, message)))
+
+    assert reload(message).delivery_state == told
 
 
 @pytest.mark.parametrize(

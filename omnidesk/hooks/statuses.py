@@ -10,6 +10,7 @@ from omnidesk.conversations.deliveries import (
     QUEUED,
     RANKS,
     SENDING,
+    SENT,
     UNKNOWN,
 )
 from omnidesk.conversations.messages import Message
@@ -54,12 +55,15 @@ def ours(channel: Channel) -> Select[Message]:
 def is_news(message: Message, status: DeliveryStatus) -> bool:
     """Return whether a status is about the last time that a message was sent, and tells more.
 
-    What is to be sent again may have failed before: that is known.
+    What is sent again, or is to be, may have been sent and have failed before: that is known. Only
+    that the client has it is news then.
     """
     state = message.delivery_state
     if state is None or not is_same(message, status):
         return False
     if status.state == FAILED and state in (QUEUED, CANCELLED):
+        return False
+    if status.state in (SENT, FAILED) and is_of_before(message, status):
         return False
     is_named = status.external_message_id in (None, message.external_message_id)
     return not is_named or RANKS.index(status.state) > RANKS.index(state)
@@ -71,6 +75,13 @@ def is_same(message: Message, status: DeliveryStatus) -> bool:
     if known is None or status.external_message_id in (None, known):
         return True
     return message.delivery_state in (SENDING, UNKNOWN)  # sent again, whose answer is not there yet
+
+
+def is_of_before(message: Message, status: DeliveryStatus) -> bool:
+    """Return whether a status has the id of a time before the last, which has none yet."""
+    known = message.external_message_id
+    is_of_known = known is not None and status.external_message_id == known
+    return is_of_known and RANKS.index(message.delivery_state or SENT) < RANKS.index(SENT)
 
 
 def take_id(message: Message, status: DeliveryStatus) -> None:
