@@ -17,7 +17,7 @@ from omnidesk.conversations.messages import Message
 from omnidesk.conversations.models import Conversation
 from omnidesk.db import db, utcnow
 from omnidesk.db.change_log import Change
-from omnidesk.providers.outgoing import Pace, Refused, Sent, TryAgain
+from omnidesk.providers.outgoing import Outcome, Pace, Refused, Sent, TryAgain, Unclear
 from omnidesk.worker import messages, outbox, retries
 from omnidesk.worker.destinations import Destinations
 from omnidesk.worker.heartbeat import Heartbeat, Worker
@@ -542,6 +542,34 @@ def test_what_a_dead_worker_was_sending_is_unknown_and_the_next_is_sent(desk: De
     assert desk.delivery(first) == ("unknown", outbox.ENDED)
     assert desk.delivery(second) == ("sent", None)
     assert desk.telegram.sent == [("5", "two")]
+
+
+@pytest.mark.parametrize(
+    "late",
+    [TryAgain("late"), Refused("late"), Unclear("late")],
+    ids=lambda late: type(late).__name__,
+)
+def test_an_answer_of_before_is_no_news_of_a_message_that_is_sent_again(
+    desk: Desk, late: Outcome
+) -> None:
+    conversation = desk.conversation()
+    message_id = desk.post(conversation)
+    (frozen,) = desk.claim()
+    assert outbox.begin(frozen)
+    desk.wait()
+    assert desk.claim() == []
+    path = f"/api/conversations/{conversation.conversation_id}/messages/{message_id}/retry"
+    assert desk.admin.post(path).status_code == 200
+
+    desk.queue.note(frozen, late)
+    queued = desk.delivery(message_id)
+    (claimed,) = desk.claim()
+    assert outbox.begin(claimed)
+    desk.queue.note(frozen, late)
+
+    assert (queued, desk.delivery(message_id)) == (("queued", None), ("sending", None))
+    desk.queue.note(claimed, sent_as(9))
+    assert desk.delivery(message_id) == ("sent", None)
 
 
 def test_an_answer_that_comes_after_the_lease_settles_what_is_unknown(desk: Desk) -> None:

@@ -35,7 +35,7 @@ def store(claimed: ClaimedMessage, outcome: Outcome) -> None:
     """Note it without committing. Locks are taken in the order of all: outbox, message."""
     has_lease = LEASES.renew(claimed.conversation_id, claimed.lease)
     message = db.session.get(Message, claimed.message_id, with_for_update={"key_share": True})
-    if message is not None:
+    if message is not None and (has_lease or is_news(message, outcome)):
         with db.session.no_autoflush:  # or the change log would have the error as it came
             note(message, claimed, outcome)
         db.session.flush()
@@ -47,6 +47,15 @@ def store(claimed: ClaimedMessage, outcome: Outcome) -> None:
         LEASES.release(claimed.conversation_id, claimed.lease, delay, attempts=attempts)
     else:
         release(claimed.conversation_id, claimed.lease)
+
+
+def is_news(message: Message, outcome: Outcome) -> bool:
+    """Return whether an answer still counts that came when others had the conversation.
+
+    They have noted that the message is `unknown`. If it is sent again since, only that it was sent
+    is news.
+    """
+    return isinstance(outcome, Sent) or message.delivery_state == UNKNOWN
 
 
 def kept(outcome: Outcome, channel: Channel) -> Outcome:
