@@ -24,6 +24,7 @@ from tests.conftest import (
     make_conversation,
     make_message,
     recorded_statements,
+    save,
 )
 
 CHAT = "573015550155"
@@ -253,6 +254,21 @@ def test_a_window_is_known_from_before_the_channel_was_set_up(
     make_channel("whatsapp")
 
     assert say(agent, chat).status_code == status
+
+
+@pytest.mark.parametrize("is_set_up", [True, False])
+def test_a_time_that_is_yet_to_come_opens_no_window(agent: Caller, is_set_up: bool) -> None:
+    if is_set_up:
+        make_channel("whatsapp")
+    chat = make_conversation(channel="whatsapp", external_chat_id=CHAT)
+    fields = {"sender": "client", "content": "Hello"}
+    message = chat.new_message(**fields, sent_at=utcnow() + timedelta(days=9))
+    message.created_at -= timedelta(hours=25)
+    save(message)
+    if not is_set_up:
+        make_channel("whatsapp")
+
+    assert say(agent, chat).status_code == 409
 
 
 @pytest.mark.parametrize(

@@ -78,4 +78,6 @@ class Sending(ReadMarks):
     def window_of_last_message(self) -> datetime | None:
         """Return until when one may answer messages from before the channel was set up."""
         last = db.session.get(Message, self.last_of_client() or 0)
-        return None if last is None else (last.sent_at or last.created_at) + REPLY_WINDOW
+        if last is None:
+            return None
+        return min(last.sent_at or last.created_at, last.created_at) + REPLY_WINDOW
