@@ -272,6 +272,22 @@ def test_an_edit_that_is_sent_again_does_not_undo_a_later_one(anybody: Caller) -
     assert [each.content for each in messages()] == ["three"]
 
 
+@pytest.mark.parametrize("before", [User("16505551234"), User(None, "US.1")])
+def test_what_is_edited_or_deleted_is_found_under_each_id_of_its_writer(
+    anybody: Caller, before: User
+) -> None:
+    hook, now = Hook(anybody, "whatsapp"), User("16505551234", "US.1")
+    first, second = whatsapp.text(before, "Helo"), whatsapp.text(before, "Oops")
+    hook.send(notification(written_by(before, first, second)))
+
+    hook.send(notification(written_by(now, whatsapp.edit(now, first["id"], "Hello"))))
+    hook.send(notification(written_by(now, whatsapp.revoke(now, second["id"]))))
+
+    found = messages()
+    assert [each.content for each in found] == ["Hello", ""]
+    assert [each.deleted_at is None for each in found] == [True, False]
+
+
 def test_a_deletion_of_what_is_not_known_is_nothing(anybody: Caller) -> None:
     Hook(anybody, "whatsapp").send(notification(written_by(SHEENA, whatsapp.revoke(SHEENA, "x"))))
 

@@ -1,5 +1,6 @@
 """What happens on a channel to messages, chats and people that are known already."""
 
+from collections.abc import Iterable
 from datetime import datetime
 
 from omnidesk.channels.models import Channel
@@ -20,6 +21,20 @@ def lock(message: Message) -> None:
     db.session.refresh(message, with_for_update=LOCK)
 
 
+def known_message(
+    channel: Channel, chat_ids: Iterable[str], external_message_id: str
+) -> Message | None:
+    """Return the message that the channel knows by an id, in the first of some chats that has it.
+
+    None where none has.
+    """
+    for chat_id in chat_ids:
+        found = Chat(channel.channel, chat_id).find(external_message_id)
+        if found and found[1]:
+            return found[1]
+    return None
+
+
 def edit_message(message: Message, content: str, edited_at: datetime | None) -> None:
     """Change the text of a message.
 
@@ -37,10 +52,10 @@ def edit_message(message: Message, content: str, edited_at: datetime | None) -> 
 
 def delete_message(channel: Channel, deleted: MessageDeleted) -> None:
     """Empty a message that was deleted on its channel; nothing where it is not known."""
-    found = Chat(channel.channel, deleted.chat_id).find(deleted.message_id)
-    if found and found[1]:
-        lock(found[1])
-        found[1].erase()
+    message = known_message(channel, deleted.chat_ids, deleted.message_id)
+    if message is not None:
+        lock(message)
+        message.erase()
 
 
 def change_id(channel: Channel, changed: IdChanged) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 from omnidesk.channels.models import Channel
 from omnidesk.clients.identities import Identity
 from omnidesk.db import db
-from omnidesk.hooks.changes import change_id, delete_message, edit_message
+from omnidesk.hooks.changes import change_id, delete_message, edit_message, known_message
 from omnidesk.hooks.providers import read_updates
 from omnidesk.hooks.statuses import note_status
 from omnidesk.hooks.unsupported import keep
@@ -108,9 +108,13 @@ def store_message(
 
 def store_edit(channel: Channel, edited: MessageEdited, is_locked: bool) -> None:
     """Change the text of a message, or store it where it did not come before."""
-    received = store_message(channel, edited.message, is_locked, edited.edited_at)
-    if not received.is_new:
-        edit_message(received.message, edited.message.content, edited.edited_at)
+    message = edited.message
+    known = known_message(channel, edited.chat_ids, message.message_id)
+    if known is None:
+        received = store_message(channel, message, is_locked, edited.edited_at)
+        known = None if received.is_new else received.message
+    if known is not None:
+        edit_message(known, message.content, edited.edited_at)
 
 
 STORING: dict[type[Any], Callable[[Channel, Any, bool], object]] = {

@@ -16,8 +16,7 @@ from omnidesk.conversations.deliveries import (
 from omnidesk.conversations.messages import Message
 from omnidesk.conversations.models import Conversation
 from omnidesk.db import db
-from omnidesk.hooks.changes import lock
-from omnidesk.inbound.chats import Chat
+from omnidesk.hooks.changes import known_message, lock
 from omnidesk.providers.updates import DeliveryStatus
 
 
@@ -36,11 +35,7 @@ def sent_message(channel: Channel, status: DeliveryStatus) -> Message | None:
     """Return the message that a status is about: by our id, or else by that of its channel."""
     if status.message_id is not None:
         return db.session.scalar(ours(channel).where(Message.message_id == status.message_id))
-    for chat_id in status.chat_ids:
-        found = Chat(channel.channel, chat_id).find(status.external_message_id or "")
-        if found and found[1]:
-            return found[1]
-    return None
+    return known_message(channel, status.chat_ids, status.external_message_id or "")
 
 
 def ours(channel: Channel) -> Select[Message]:

@@ -35,13 +35,14 @@ class MessageEdited(NamedTuple):
     """A message has another text."""
 
     message: InboundMessage  # as it is now
+    chat_ids: tuple[str, ...]  # under one of which the provider may know the chat
     edited_at: datetime | None  # by the clock of the channel
 
 
 class MessageDeleted(NamedTuple):
     """A message was deleted by whoever wrote it."""
 
-    chat_id: str
+    chat_ids: tuple[str, ...]  # under one of which the provider may know the chat
     message_id: str  # the provider's
 
 

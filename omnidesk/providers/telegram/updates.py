@@ -78,7 +78,9 @@ def person_of(user: Part) -> Person | None:
 def read_edit(message: Part, _: Part) -> Found:
     """Return that a message has another text."""
     found = message_of(message)
-    return None if found is None else MessageEdited(found, seconds(message, "edit_date"))
+    if found is None:
+        return None
+    return MessageEdited(found, (found.chat_id,), seconds(message, "edit_date"))
 
 
 def read_reaction(reaction: Part, update: Part) -> Found:

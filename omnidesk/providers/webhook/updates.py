@@ -99,13 +99,13 @@ def time(data: Part, name: str) -> datetime | None:
 def read_edit(data: Part) -> Found:
     """Return that a message has another text."""
     found = read_message(data)
-    return None if found is None else MessageEdited(found, None)
+    return None if found is None else MessageEdited(found, (found.chat_id,), None)
 
 
 def read_deletion(data: Part) -> Found:
     """Return that a message was deleted."""
     chat, known = identifier(data, "external_chat_id"), identifier(data, "external_message_id")
-    return MessageDeleted(chat, known) if chat and known else None
+    return MessageDeleted((chat,), known) if chat and known else None
 
 
 def read_status(data: Part) -> Found:

@@ -84,18 +84,19 @@ def read_message(item: Part, contacts: list[Part], side: Side) -> Update:
     original = identifier(part(item, str(kind)), "original_message_id")
     if original is None:
         return message_of(item, known, person, side)
-    chat_id = chat_of(item, person)
+    chat_ids = chats_of(item, person)
     if kind == "revoke":
-        return MessageDeleted(chat_id, original)
+        return MessageDeleted(chat_ids, original)
     now = item | part(item, str(kind), "message") | {"context": {}}
-    return MessageEdited(message_of(now, original, person, side), seconds(item, "timestamp"))
+    edited_at = seconds(item, "timestamp")
+    return MessageEdited(message_of(now, original, person, side), chat_ids, edited_at)
 
 
 def message_of(item: Part, known: str, person: Person, side: Side) -> InboundMessage:
     """Return a message with an id of WhatsApp's."""
     content = content_of(item)
     return InboundMessage(
-        chat_of(item, person),
+        chats_of(item, person)[0],
         person,
         known,
         content.kind,
@@ -122,9 +123,14 @@ def person_of(item: Part, contacts: list[Part], side: Side) -> Person | None:
     return Person(scoped or number or "", scoped and number, name, phone)
 
 
-def chat_of(item: Part, person: Person) -> str:
-    """Return the id of the chat: a group's, or the phone number where there is one."""
-    return identifier(item, "group_id") or person.other_id or person.user_id
+def chats_of(item: Part, person: Person) -> tuple[str, ...]:
+    """Return the id of the chat: a group's, or the phone number where there is one.
+
+    Then the chat may have had the business-scoped id before, when the number was not told.
+    """
+    group = identifier(item, "group_id")
+    found = (group,) if group else (person.other_id, person.user_id)
+    return tuple(filter(None, found))
 
 
 def changed_id(item: Part) -> IdChanged | None:
