@@ -231,6 +231,30 @@ def test_a_failure_of_the_provider_is_tried_again(desk: Desk, status: int) -> No
     assert len(desk.telegram.accepted) == 1
 
 
+@pytest.mark.parametrize("how", ["deleted", "told to be known"])
+def test_what_follows_a_message_that_is_not_sent_any_more_does_not_wait(
+    desk: Desk, how: str
+) -> None:
+    conversation = desk.conversation()
+    first = desk.post(conversation, "one")
+    desk.telegram.once(answer(503))
+    desk.work()
+    second, third = desk.post(conversation, "two"), desk.post(conversation, "three")
+    path = f"/api/conversations/{conversation.conversation_id}/messages"
+    assert desk.admin.delete(f"{path}/{third}").status_code == 204
+    assert desk.work() == []  # it was not the one that comes next
+
+    if how == "deleted":
+        desk.admin.delete(f"{path}/{first}")
+    else:
+        desk.admin.patch(f"{path}/{first}", json={"external_message_id": "7"})
+
+    assert [row.attempts for row in desk.outbox()] == [0]
+    desk.work()
+    assert desk.telegram.sent == [("5", "two")]
+    assert desk.delivery(second) == ("sent", None)
+
+
 def test_since_when_a_message_waits_is_kept_while_it_is_tried(desk: Desk) -> None:
     message_id = desk.post(desk.conversation())
     before = db.session.get_one(Message, message_id).delivery_at

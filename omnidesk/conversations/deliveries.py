@@ -5,7 +5,19 @@ from datetime import datetime
 from functools import cache
 from typing import Any
 
-from sqlalchemy import ForeignKey, Index, String, bindparam, case, select
+from sqlalchemy import (
+    ForeignKey,
+    Index,
+    String,
+    bindparam,
+    case,
+    column,
+    exists,
+    select,
+    table,
+    text,
+    update,
+)
 from sqlalchemy.orm import Mapped, composite, declared_attr, mapped_column
 
 from omnidesk.db import Base, db, enum_type, utcnow
@@ -33,6 +45,8 @@ class Delivery:
 class Delivered:
     """The part of a message that knows what became of it; null for what is not ours to send."""
 
+    message_id: Mapped[int]
+    conversation_id: Mapped[int]
     delivery_state: Mapped[str | None] = mapped_column(enum_type("delivery_state", *RANKS))
     delivery_at: Mapped[datetime | None]
     delivery_error: Mapped[str | None] = mapped_column(String(MAX_ERROR))
@@ -54,6 +68,8 @@ class Delivered:
 
     def set_delivery(self, state: str, error: str | None = None) -> None:
         """Set what became of it, also back to `queued` for another try."""
+        if self.delivery_state == QUEUED != state:
+            Outbox.pass_over(self.conversation_id, self.message_id)
         self.delivery_state, self.delivery_at = state, utcnow()
         self.delivery_error = error and error[:MAX_ERROR]
 
@@ -92,6 +108,32 @@ class Outbox(Base):
         """
         names = {"conversation_id": conversation_id, "channel_id": channel_id}
         db.session.execute(due_statement(db.engine.name), names)
+
+    @classmethod
+    def pass_over(cls, conversation_id: int, message_id: int) -> None:
+        """Let what follows a message that is not to be sent any more be sent now, if it was next.
+
+        It would wait for the next try of that message. While somebody sends one, its row stays.
+        """
+        names = {"conversation": conversation_id, "message": message_id}
+        with db.session.no_autoflush:
+            db.session.execute(PASS_OVER, names, execution_options={"synchronize_session": False})
+
+
+MESSAGE = table("message", column("conversation_id"), column("message_id"))
+FREE = (
+    select(Outbox.conversation_id)
+    .where(Outbox.conversation_id == bindparam("conversation"), Outbox.lease.is_(None))
+    .where(
+        ~exists().where(
+            MESSAGE.c.conversation_id == bindparam("conversation"),
+            MESSAGE.c.message_id < bindparam("message"),
+            text(OUTGOING),
+        )
+    )
+    .with_for_update(skip_locked=True)  # others lock it before the message
+)
+PASS_OVER = update(Outbox).where(Outbox.conversation_id.in_(FREE)).values(due_at=NOW, attempts=0)
 
 
 @cache
