@@ -109,7 +109,17 @@ def test_a_user_without_a_number_is_named_by_the_other_id(channel: Any) -> None:
     sent = json.loads(request_for(channel("whatsapp"), chat_id="US.13491208655302741918").body)
 
     assert sent["recipient"] == "US.13491208655302741918"
+    assert sent["recipient_type"] == "individual"
     assert "to" not in sent
+
+
+def test_a_group_of_whatsapp_is_answered_as_a_group(channel: Any) -> None:
+    group = "Y2FwaV9ncm91cDoxNzA1NTU1MDEzOToxMjAzNjM0MDQ2OTQyMzM4MjAZD"
+
+    sent = json.loads(request_for(channel("whatsapp"), chat_id=group).body)
+
+    assert (sent["recipient_type"], sent["to"]) == ("group", group)
+    assert "recipient" not in sent
 
 
 @pytest.mark.parametrize(

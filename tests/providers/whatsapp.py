@@ -1,10 +1,10 @@
 """A stand-in for WhatsApp's Cloud API.
 
 Sending is documented on Meta's page "Messages API" and in its OpenAPI document of version 23,
-`recipient` on "Business-scoped user IDs", the limits on "Throughput" and "Pair rate limits", the
-signature and the challenge on "Create a webhook endpoint", statuses on "status messages webhook
-reference". Statuses may come late, twice, in any order, several in a body, or before the answer to
-the request. Meta sends a body again for up to seven days until it gets 200.
+`recipient` on "Business-scoped user IDs", groups on "Group messaging", the limits on "Throughput"
+and "Pair rate limits", the signature and the challenge on "Create a webhook endpoint", statuses on
+"status messages webhook reference". Statuses may come late, twice, in any order, several in a body,
+or before the answer to the request. Meta sends a body again for up to seven days until it gets 200.
 
 Run `python -m tests.providers.whatsapp --help` to use it as a program.
 """

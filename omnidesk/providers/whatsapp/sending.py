@@ -27,6 +27,7 @@ from omnidesk.providers.outgoing import (
 # at once, and one in six seconds in the long run ("Pair rate limits").
 CHANNEL_PACE, CHAT_PACE = Pace(10, 1 / 70), Pace(45, 6.0)
 PHONE = re.compile(r"\+?[0-9]{5,20}")
+SCOPED = re.compile(r"[A-Z]{2}\..+")  # a business-scoped id
 MAX_CAPTION = 1024  # code points
 MEDIA = {"image": "image", "audio": "audio", "video": "video", "file": "document"}
 WITHOUT_CAPTION = ("audio",)
@@ -53,8 +54,7 @@ def body(message: Outgoing) -> dict[str, Any]:
     kind = MEDIA.get(message.kind, message.kind)
     sent: dict[str, Any] = {
         "messaging_product": "whatsapp",
-        "recipient_type": "individual",
-        "to" if PHONE.fullmatch(message.chat_id) else "recipient": message.chat_id,
+        **recipient(message.chat_id),
         "type": kind,
         kind: content(message),
         "biz_opaque_callback_data": str(message.message_id),
@@ -62,6 +62,17 @@ def body(message: Outgoing) -> dict[str, Any]:
     if isinstance(replied := message.meta.get("reply_to"), str):
         sent["context"] = {"message_id": replied}
     return sent
+
+
+def recipient(chat_id: str) -> dict[str, str]:
+    """Return whom a message is for: who has a phone number or a business-scoped id, or a group.
+
+    As on Meta's page "Group messaging", whose ids have no other form than that they are neither.
+    """
+    if SCOPED.fullmatch(chat_id):
+        return {"recipient_type": "individual", "recipient": chat_id}
+    is_phone = PHONE.fullmatch(chat_id)
+    return {"recipient_type": "individual" if is_phone else "group", "to": chat_id}
 
 
 def content(message: Outgoing) -> dict[str, Any]:
