@@ -301,12 +301,13 @@ def test_kept_answers_of_what_became_the_clients_later_are_emptied(admin: Caller
         ("events", {"title": "Secret", **at}),
         ("events", {"title": "Secret", "ticket_id": 3, **at}),
         ("clients/2/identities", identity),
+        ("clients/1/identities", identity | {"channel": "app"}),  # whose answer names the client
     )
 
     def post(path: str, body: dict[str, Any], key: str) -> Any:
         return admin.post(f"/api/{path}", json=body, headers={"Idempotency-Key": key})
 
-    first, second, _ = (
+    first, second, *_ = (
         post(path, body, f"{number}").json for number, (path, body) in enumerate(requests)
     )
     for event in (first, second):
@@ -317,11 +318,11 @@ def test_kept_answers_of_what_became_the_clients_later_are_emptied(admin: Caller
 
     counted, erased = erase(admin, dry_run=True), erase(admin)
 
-    assert exported.count('"entity":"answer"') == 3
-    assert [answer.json["rows"]["answer"] for answer in (counted, erased)] == [3, 3]
+    assert exported.count('"entity":"answer"') == 4
+    assert [answer.json["rows"]["answer"] for answer in (counted, erased)] == [4, 4]
     again = [post(path, body, f"{number}") for number, (path, body) in enumerate(requests)]
     assert {answer.headers["Idempotent-Replayed"] for answer in again} == {"true"}
-    assert [answer.text.count("Secret") for answer in again] == [0, 0, 0]
+    assert [answer.text.count("Secret") for answer in again] == [0, 0, 0, 0]
 
 
 @pytest.mark.usefixtures("ada")

@@ -160,6 +160,7 @@ class Erasure:
             "client": len(people),
             IDENTITIES.name: len(identities),
             CONVERSATIONS.name: len(chats),
+            # Those that are found again in the end are counted then.
             ANSWERS: answers - count_answers(owners(client_id)),
         }
         self.note()
