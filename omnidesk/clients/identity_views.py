@@ -45,5 +45,5 @@ def get_identity(client_id: int, identity_id: int) -> PreparedSelect:
 
 @blp.delete(f"{IDENTITIES}/<id:identity_id>")
 @blp.deleted(Identity, IdentitySchema)
-def delete_identity(_identity: Identity, **_client: int) -> None:
+def delete_identity(_identity: Identity) -> None:
     """Take an identity from a client"""

@@ -78,7 +78,7 @@ def get_message(conversation_id: int, message_id: int) -> PreparedSelect:
 @blp.arguments(MessagePatch)
 @blp.changed(Message, MessageSchema)
 @blp.alt_response(409, "CONFLICT")
-def update_message(message: Message, data: dict[str, Any], **_conversation: int) -> None:
+def update_message(message: Message, data: dict[str, Any]) -> None:
     """Change a message as its channel did"""
     message.change(**data)
 

@@ -235,11 +235,12 @@ class ResponseDecorators(SmorestBlueprint):  # type: ignore[misc]
 
 
 def locked_row(entity: type[Base], path: Any, schema: Any, owner: str | None, *data: Any) -> Any:
-    """Lock and return the row of a path, taking its id out of this; raise 404, 403 or 412."""
+    """Lock and return the row of a path, taking its ids out of this; raise 404, 403 or 412."""
     row_id = path.pop(entity.primary_key().name)
+    parents = {name: path.pop(name) for name in [*path] if hasattr(entity, name)}
     entity.lock_first(row_id, *data)
     row: Any = db.session.get(entity, row_id, with_for_update={"key_share": True})
-    if row is None or any(getattr(row, name, value) != value for name, value in path.items()):
+    if row is None or any(getattr(row, name) != number for name, number in parents.items()):
         raise http_error(404)
     if owner and current_user.role != "admin" and getattr(row, owner) != current_user.user_id:
         raise http_error(403)
