@@ -32,22 +32,21 @@ def kill_after(place: Any, name: str, count: int = 1, number: int = signal.SIGKI
     setattr(place, name, wrapped)
 
 
-def run_until_killed(
-    settings: dict[str, str], step: str, count: int, *command: str, **kwargs: Any
-) -> None:
+def run_until_killed(settings: dict[str, str], step: str, count: int, *command: str) -> None:
     """Run a command that is killed when a step has been done so often."""
-    run_until(signal.SIGKILL, settings, step, count, *command, **kwargs)
+    run_until(signal.SIGKILL, settings, step, count, *command)
 
 
-def run_until(
-    number: int, settings: dict[str, str], step: str, count: int, *command: str, **kwargs: Any
-) -> None:
+def run_until(number: int, settings: dict[str, str], step: str, count: int, *command: str) -> None:
     """Run a command that gets a signal, by which it ends, when a step has been done so often."""
-    killed = ["tests.faults.killed", str(int(number)), step, str(count)]
-    program = [sys.executable, "-m", *killed, *command]
-    done = subprocess.run(
-        program, env=environ(settings), cwd=ROOT, capture_output=True, check=False, **kwargs
-    )
+    killed = "tests.faults.killed", str(int(number)), step, str(count)
+    run_python(number, settings, "-m", *killed, *command)
+
+
+def run_python(number: int, settings: dict[str, str], *arguments: str) -> None:
+    """Run a program of Python that ends by a signal."""
+    program, env = [sys.executable, *arguments], environ(settings)
+    done = subprocess.run(program, env=env, cwd=ROOT, capture_output=True, check=False)
     assert done.returncode == -number, done.stderr
 
 

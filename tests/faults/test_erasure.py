@@ -1,8 +1,6 @@
 """The process that erases a client is killed: the next request finishes what is half done."""
 
 import signal
-import subprocess
-import sys
 from typing import Any
 
 import pytest
@@ -13,7 +11,7 @@ from omnidesk.conversations.messages import Message
 from omnidesk.db import db, utcnow
 from omnidesk.db.change_log import Change
 from tests.conftest import Caller, make_client, make_conversation
-from tests.servers import ROOT, environ
+from tests.faults.killed import run_python
 
 MESSAGES = 300
 SCRIPT = """
@@ -51,11 +49,7 @@ def erase_until_killed(
 ) -> None:
     """Erase in a process of its own, which is killed when a step has been done so often."""
     script = SCRIPT.format(step=step, count=count, at_once=at_once)
-    command = [sys.executable, "-c", script]
-    done = subprocess.run(
-        command, cwd=ROOT, env=environ(environment), capture_output=True, check=False
-    )
-    assert done.returncode == -signal.SIGKILL, done.stderr
+    run_python(signal.SIGKILL, environment, "-c", script)
 
 
 @pytest.mark.usefixtures("chat")
