@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from importlib import import_module
+from importlib.util import find_spec
 from logging.config import dictConfig
 from pathlib import Path
 from threading import Thread
@@ -21,6 +22,13 @@ from werkzeug.http import HTTP_STATUS_CODES
 while (opened := os.open(os.devnull, os.O_RDWR)) <= 2:
     pass
 os.close(opened)
+
+# SQLite counts every byte that it allocates, and all threads share the lock of that count, which
+# nobody here reads. This must be said before `sqlite3` is imported; SQLITE_CONFIG_MEMSTATUS is 9.
+with suppress(AttributeError, OSError):
+    driver = find_spec("_sqlite3")
+    if driver and driver.origin:
+        ctypes.CDLL(driver.origin).sqlite3_config(9, 0)
 
 sys.path.insert(0, str(Path(__file__).parent))
 settings = import_module("config").from_environment()  # an invalid one ends the start here

@@ -1,7 +1,11 @@
 """The shortcuts of CONTRIBUTING's list answer what the library that they shorten would answer."""
 
+import ctypes
 import io
 import sqlite3
+import subprocess
+import sys
+from importlib.util import find_spec
 from typing import Any
 
 import flask
@@ -18,7 +22,8 @@ from omnidesk.http import parsing
 from omnidesk.http.shortcuts import App, WholeResponse
 from omnidesk.tickets.models import Ticket
 from omnidesk.tickets.schemas import TicketCreate, TicketQuery
-from tests.conftest import Caller, make_client, on_sqlite
+from tests.conftest import KEY, Caller, make_client, on_sqlite
+from tests.servers import ROOT, environ
 
 REQUEST: dict[str, Any] = {
     "REQUEST_METHOD": "GET",
@@ -289,3 +294,31 @@ def test_a_row_is_stored_once_where_a_connection_did_not_know_its_table(
 
     assert created.status_code == 201
     assert agent.get("/api/clients").json == [created.json]
+
+
+BYTES_COUNTED = """
+import _sqlite3, ctypes, sqlite3
+sqlite3.connect(":memory:").execute("CREATE TABLE thing (number INTEGER)")
+print(ctypes.CDLL(_sqlite3.__file__).sqlite3_memory_used())
+"""
+GUNICORN = "import runpy; runpy.run_path('gunicorn.conf.py')"
+
+
+def exports_sqlite() -> bool:
+    """Return whether Python's module for SQLite is a file that lets us call SQLite."""
+    driver = find_spec("_sqlite3")
+    try:
+        return hasattr(ctypes.CDLL(driver.origin if driver else None), "sqlite3_config")
+    except OSError:
+        return False
+
+
+@pytest.mark.skipif(not exports_sqlite(), reason="this Python hides SQLite's own functions")
+def test_sqlite_counts_no_bytes_under_gunicorn() -> None:
+    counted = []
+    for program in (BYTES_COUNTED, GUNICORN + BYTES_COUNTED):
+        settings = {"SECRET_KEY": KEY, "DATABASE_URL": "sqlite:////tmp/desk.db"}
+        command, env = [sys.executable, "-c", program], environ(settings)
+        counted.append(int(subprocess.check_output(command, cwd=ROOT, env=env)))
+    assert counted[0] > 0
+    assert counted[1] == 0
