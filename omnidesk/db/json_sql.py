@@ -61,7 +61,7 @@ class Contains(FunctionElement[bool]):
 def time_on_sqlite(element: JsonTime, compiler: Any, **kwargs: Any) -> str:
     """Return a part of SQLite's text, which is in UTC already."""
     time = compiler.process(element.clauses, **kwargs)
-    return f"substr({time}, 1, 10) || 'T' || substr({time}, 12, 8) || 'Z'"
+    return f"replace(substr({time}, 1, 19) || 'Z', ' ', 'T')"
 
 
 @compiles(JsonTime, "postgresql")
