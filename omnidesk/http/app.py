@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from flask import Flask, Response, current_app, request
+from flask import Flask, Request, Response, current_app, request
 from flask.json.provider import DefaultJSONProvider
 
 from omnidesk.http import errors
@@ -24,8 +24,7 @@ def init_app(app: Flask) -> None:
     app.wsgi_app = HeadersAndLog(app.wsgi_app, app.config)  # type: ignore[method-assign]
     if app.config["TRUSTED_PROXIES"] or app.config["SCRIPT_NAME"]:
         app.wsgi_app = Proxies(app.wsgi_app, app.config)  # type: ignore[method-assign]
-    app.before_request(check_target)
-    app.before_request(count_unrouted)
+    app.before_request(admit)
     errors.init_app(app)
 
 
@@ -41,25 +40,28 @@ class JsonProvider(DefaultJSONProvider):
         return current_app.response_class(text, mimetype=self.mimetype)
 
 
-def check_target() -> None:
-    """Refuse a request to no host, to another server's address, or to a malformed path."""
-    environ = request.environ
-    if has_no_host(environ) or is_malformed(environ):
-        current_app.extensions["rate_limits"].count_request(None, request.remote_addr)
+def admit() -> None:
+    """Refuse a request to no host, to another server's address, or to a malformed path.
+
+    Of others, count those that no resource counts; raise 400, or 429 for too many.
+    """
+    app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]
+    sent: Request = request._get_current_object()  # type: ignore[attr-defined]
+    if has_no_host(sent.environ) or is_malformed(sent.environ):
+        app.extensions["rate_limits"].count_request(None, sent.remote_addr)
         raise http_error(400)
+    view = app.view_functions.get(sent.endpoint or "")
+    if sent.method == "OPTIONS" or "_apidoc" not in getattr(view, "__dict__", ()):
+        count_unrouted(app.extensions["rate_limits"])
 
 
-def count_unrouted() -> None:
-    """Count the requests that no resource counts; raise 429 for too many.
+def count_unrouted(rate_limits: RateLimits) -> None:
+    """Count a request that no resource counts; raise 429 for too many.
 
     These are unknown paths, methods that a path does not support, documents and preflights.
     """
-    view = current_app.view_functions.get(request.endpoint or "")
-    is_options = request.method == "OPTIONS"
-    if not is_options and "_apidoc" in getattr(view, "__dict__", ()):
-        return
-    rate_limits: RateLimits = current_app.extensions["rate_limits"]
-    if is_options and "HTTP_ACCESS_CONTROL_REQUEST_METHOD" in request.environ:
+    asks = "HTTP_ACCESS_CONTROL_REQUEST_METHOD" in request.environ
+    if asks and request.method == "OPTIONS":
         rate_limits.count_preflight(request.remote_addr)
     elif rate_limits.requests:
         user, _ = authenticated(request.environ.get("HTTP_AUTHORIZATION", ""))

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from functools import partial, wraps
 from typing import Any
 
-from flask import Flask, Response, after_this_request, current_app, g, request
+from flask import Flask, Request, Response, after_this_request, current_app, g, request
 from werkzeug.exceptions import HTTPException
 
 from omnidesk.http.error_schemas import precondition_failed
@@ -82,11 +82,12 @@ class Blueprint(ResponseDecorators):
     def _authorize(self) -> None:
         """Set `g.user`, count the request, and raise 429, 401, 403, or 400 for a parameter."""
         app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]
-        environ = request.environ
+        sent: Request = request._get_current_object()  # type: ignore[attr-defined]
+        environ = sent.environ
         method = environ["REQUEST_METHOD"]
         if method == "OPTIONS":
             return
-        facts = app.view_functions[request.endpoint or ""].__dict__["_apidoc"]
+        facts = app.view_functions[sent.endpoint or ""].__dict__["_apidoc"]
         header = None if facts.get("public") else environ.get("HTTP_AUTHORIZATION")
         user, fault = (None, None) if header is None else authenticated(header)
         g.user = user
@@ -96,14 +97,14 @@ class Blueprint(ResponseDecorators):
             app.extensions["rate_limits"].count_request(user, environ.get("REMOTE_ADDR"))
         reads = method in ("GET", "HEAD")
         if user is None:
-            if fault or not (facts.get("public") or self._is_open(reads=reads)):
+            if fault or not (facts.get("public") or self._is_open(app, reads=reads)):
                 raise fault or http_error(401)
         elif user.scopes is not None:
             self._check_scope(user, facts, reads=reads)
         if facts.get("admin_only") and (user is None or user.role != "admin"):
             raise http_error(403)
         if environ.get("QUERY_STRING") and not facts.get("reads_query"):
-            raise http_error(400, unknown_parameters(list(request.args)))
+            raise http_error(400, unknown_parameters(list(sent.args)))
         if not facts.get("conditional"):
             refuse_conditions(*(("If-Match",) if reads else CONDITIONS))
 
@@ -126,9 +127,9 @@ class Blueprint(ResponseDecorators):
         """Return the scope that an API token needs to see the row that a view writes."""
         return f"{facts.get('shows', self.name)}:read"
 
-    def _is_open(self, *, reads: bool) -> bool:
+    def _is_open(self, app: Flask, *, reads: bool) -> bool:
         """Return whether the settings let anybody call without a token."""
-        return reads and self.name in current_app.config["PUBLIC_READS"]
+        return reads and self.name in app.config["PUBLIC_READS"]
 
     def _describe_scopes(self, scopes: list[str], method: str, read_scope: str) -> str:
         """Return what the document says of the scopes of an operation."""
@@ -149,8 +150,7 @@ class Blueprint(ResponseDecorators):
 
     def _document_operation(self, doc: Any, facts: Any, *, app: Any, method: str, **_: Any) -> Any:
         """Document what holds for every operation: its errors, scope and security."""
-        with app.app_context():
-            is_open = facts.get("public") or self._is_open(reads=method == "get")
+        is_open = facts.get("public") or self._is_open(app, reads=method == "get")
         statuses = {
             400: True,
             401: not facts.get("public") or facts.get("signed"),

@@ -41,7 +41,7 @@ def read_integer(digits: str) -> int:
     return int(digits, 16)
 
 
-# By column type, the first that fits. A text, which has no fixed length, can only come last.
+# By column type. A text, which has no fixed length, can only come last.
 CURSOR_PARTS: dict[type, CursorPart] = {
     BigInteger: CursorPart("[0-7][0-9a-f]{15}", "{:016x}".format, read_integer),
     Integer: CursorPart(CURSOR_INTEGER, "{:08x}".format, read_integer),
@@ -52,7 +52,8 @@ CURSOR_PARTS: dict[type, CursorPart] = {
 
 def cursor_part(key: SortKey) -> CursorPart:
     """Return how a cursor holds the values of a sort key."""
-    return next(part for kind, part in CURSOR_PARTS.items() if isinstance(key.column.type, kind))
+    kinds = type(key.column.type).__mro__
+    return next(CURSOR_PARTS[kind] for kind in kinds if kind in CURSOR_PARTS)
 
 
 def write_cursor(direction: str, position: str, keys: list[SortKey]) -> str:
