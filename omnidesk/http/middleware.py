@@ -74,18 +74,19 @@ class HeadersAndLog:
         if "cache-control" not in given:
             headers.append(PRIVATE)
         if environ["REQUEST_METHOD"] != "OPTIONS":
-            vary(headers, "Authorization, Origin" if self.has_origins else "Authorization")
+            vary(headers, given, "Authorization, Origin" if self.has_origins else "Authorization")
         elif self.has_origins:  # to a request that carries no token
-            vary(headers, "Origin")
+            vary(headers, given, "Origin")
         headers += environ.get(RATE_LIMIT_HEADERS, ())
 
 
-def vary(headers: Headers, always: str) -> None:
+def vary(headers: Headers, given: Mapping[str, str], always: str) -> None:
     """Name in one Vary header what the response depends on (RFC 9110, section 12.5.5)."""
-    given = [value for name, value in headers if name.lower() == "vary"]
-    if given:
+    if "vary" in given:
+        others = [value for name, value in headers if name.lower() == "vary"]
         headers[:] = [header for header in headers if header[0].lower() != "vary"]
-    headers.append(("Vary", joined(*given, always)))
+        always = joined(*others, always)
+    headers.append(("Vary", always))
 
 
 @lru_cache
