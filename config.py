@@ -25,6 +25,7 @@ from omnidesk.setting_values import (
     validate_key,
     validate_metrics_token,
     validate_origin,
+    validate_previous_key,
     validate_rate,
     validate_storage,
 )
@@ -82,7 +83,9 @@ class Production:
 
     def __init__(self, env: Env) -> None:
         self.JWT_SECRET_KEY = self.read_key(env)  # Flask itself gets no key: it keeps no sessions
-        self.SECRET_KEY_PREVIOUS = env.str("SECRET_KEY_PREVIOUS", None, validate=validate_key)
+        self.SECRET_KEY_PREVIOUS = env.str(
+            "SECRET_KEY_PREVIOUS", "", validate=validate_previous_key
+        )
         database = env.str("DATABASE_URL", "sqlite:///omnidesk.db", validate=database_url)
         self.PUBLIC_READS = env.list(
             "PUBLIC_READS",

@@ -116,6 +116,12 @@ def validate_key(key: str) -> None:
         )
 
 
+def validate_previous_key(key: str) -> None:
+    """Refuse what is neither a signing key nor empty."""
+    if key:
+        validate_key(key)
+
+
 def validate_metrics_token(token: str) -> None:
     """Refuse a token that can be guessed, or that no header can carry."""
     if token and not re.fullmatch("[!-~]{16,}", token):

@@ -90,6 +90,12 @@ def test_requests_may_go_to_these_ports(monkeypatch: pytest.MonkeyPatch) -> None
     assert settings(monkeypatch, EGRESS_PORTS="").EGRESS_PORTS == []
 
 
+def test_there_may_be_a_previous_key_or_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert settings(monkeypatch, SECRET_KEY=KEY).SECRET_KEY_PREVIOUS == ""
+    assert settings(monkeypatch, SECRET_KEY_PREVIOUS=KEY).SECRET_KEY_PREVIOUS == KEY
+    assert settings(monkeypatch, SECRET_KEY_PREVIOUS="").SECRET_KEY_PREVIOUS == ""
+
+
 def test_changes_are_kept_for_so_many_days_or_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     assert settings(monkeypatch, SECRET_KEY=KEY).CHANGE_LOG_DAYS is None
     assert settings(monkeypatch, CHANGE_LOG_DAYS="30").CHANGE_LOG_DAYS == 30
@@ -106,7 +112,7 @@ RATES = (
 BAD = {
     "OMNIDESK_ENV": ("prod", "", "Production", " development", "testing", NO_TEXT),
     "SECRET_KEY": KEYS,
-    "SECRET_KEY_PREVIOUS": KEYS,
+    "SECRET_KEY_PREVIOUS": KEYS[1:],
     "DATABASE_URL": (
         *("", "nothing", "mysql://h/d", "sqlite://", "sqlite:///:memory:", "postgresql://h:x/d"),
         *("postgresql://h:99999/d", "postgresql://[::1/d", "postgresql+psycopg2://h/d", NO_TEXT),
