@@ -537,3 +537,74 @@ def test_a_client_without_anything_can_be_erased(admin: Caller) -> None:
     assert reload(client).version == tag + 1
     assert db.session.scalar(select(Change.op).order_by(Change.seq.desc()).limit(1)) == "erased"
     db.session.rollback()
+
+
+@pytest.fixture
+def deleted(admin: Caller) -> str:
+    """Return the address of the erasure of a client who was deleted, as was all of theirs."""
+    body = {"full_name": "Hedy Lamarr", "email": "hedy@example.com", "phone": "+57 601 555 0199"}
+    client = admin.post("/api/clients", json=body, headers={"Idempotency-Key": "hedy"})
+    path = client.headers["Location"]
+    identity = {"channel": "web", "external_user_id": "hedy-on-the-web"}
+    admin.delete(admin.post(f"{path}/identities", json=identity).headers["Location"])
+    admin.patch(path, json={"full_name": "Hedwig Kiesler"})
+    assert admin.delete(path).status_code == 204
+    return f"{path}/erase"
+
+
+HEDY = {"full_name": "Hedwig Kiesler"}
+
+
+def test_a_client_who_was_deleted_is_erased_from_the_log_and_kept_answers(
+    admin: Caller, deleted: str
+) -> None:
+    assert "Kiesler" in json.dumps(changes(admin))
+
+    erased = admin.post(deleted, json=HEDY)
+
+    assert erased.status_code == 200
+    assert erased.json["finished"] is True
+    assert erased.json["rows"] == NOTHING | {"client": 1, "answer": 1}
+    log = json.dumps(changes(admin)).lower()
+    assert [word for word in ("hedy", "kiesler", "601") if word in log] == []
+    body = {"full_name": "Hedy Lamarr", "email": "hedy@example.com", "phone": "+57 601 555 0199"}
+    again = admin.post("/api/clients", json=body, headers={"Idempotency-Key": "hedy"})
+    assert (again.headers["Idempotent-Replayed"], again.json["full_name"]) == ("true", "***")
+    assert replayed(changes(admin))["client"] == stored(Client)
+
+
+def test_of_a_deleted_client_a_dry_run_counts_and_another_name_is_refused(
+    admin: Caller, deleted: str
+) -> None:
+    before = changes(admin)
+
+    dry = admin.post(deleted, json=HEDY | {"dry_run": True})
+    refused = admin.post(deleted, json={"full_name": "Hedy Lamarr"})
+
+    assert dry.json["finished"] is False
+    assert dry.json["rows"] == NOTHING | {"client": 1, "answer": 1}
+    assert refused.status_code == 400
+    assert refused.json["errors"] == {"full_name": ["Must be exactly the name of the client."]}
+    assert changes(admin) == before
+
+
+def test_erasing_a_deleted_client_again_changes_nothing(admin: Caller, deleted: str) -> None:
+    admin.post(deleted, json=HEDY)
+    before = changes(admin)
+
+    again = admin.post(deleted, json={"full_name": "Anybody"})
+
+    assert again.json == {"client_id": again.json["client_id"], "finished": True, "rows": NOTHING}
+    assert changes(admin) == before
+    assert admin.post("/api/clients/999/erase", json=HEDY).status_code == 404
+
+
+def test_a_deleted_client_who_was_merged_is_erased_with_the_other_one(admin: Caller) -> None:
+    client = make_client(full_name="Countess")
+    admin.post(f"/api/clients/{client.client_id}/merge", json={"into": make_client().client_id})
+    admin.delete(f"/api/clients/{client.client_id}")
+
+    refused = admin.post(f"/api/clients/{client.client_id}/erase", json={"full_name": "Countess"})
+
+    assert refused.status_code == 409
+    assert refused.json["errors"] == {"client_id": ["Was merged into another client."]}

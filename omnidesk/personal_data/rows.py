@@ -9,9 +9,11 @@ from sqlalchemy import (
     Select,
     cast,
     func,
+    literal,
     literal_column,
     or_,
     select,
+    union,
     union_all,
 )
 from sqlalchemy.dialects import postgresql
@@ -139,11 +141,13 @@ def clients(client_id: int) -> Select[int]:
 
 
 def all_clients(client_id: int) -> Select[int]:
-    """Select the ids of a client, and of those who were merged into it, deleted since or not.
+    """Select the ids of a client, and of those who were merged into it, all deleted since or not.
 
     Who was deleted may have been merged into one who was merged, and perhaps deleted, later.
     """
-    found = clients(client_id).cte(recursive=True)
+    client = select(literal(client_id).label("client_id"))
+    known = union(client, clients(client_id)).subquery()
+    found = select(known.c.client_id).cte(recursive=True)
     deleted = select(Change.entity_id).where(
         Change.op == literal_column("'deleted'"),
         Change.entity == literal_column("'client'"),

@@ -9,6 +9,7 @@ from werkzeug.wsgi import FileWrapper
 from omnidesk.clients.models import CLIENT_EXISTS
 from omnidesk.http import Blueprint
 from omnidesk.http.errors import http_error
+from omnidesk.personal_data.deleted import erase_deleted
 from omnidesk.personal_data.erasing import Erasure, count_all, find
 from omnidesk.personal_data.exporting import export
 from omnidesk.personal_data.schemas import ErasureRequest, ErasureSchema
@@ -30,7 +31,11 @@ def erase_client(data: dict[str, Any], client_id: int) -> dict[str, Any]:
     """Erase what is known of a client, as an admin"""
     client = find(client_id, data["full_name"])
     if client is None:
-        raise http_error(404)
+        deleted = erase_deleted(client_id, data["full_name"], dry_run=data["dry_run"])
+        if deleted is None:
+            raise http_error(404)
+        finished, rows = deleted
+        return {"client_id": client_id, "finished": finished, "rows": rows}
     if data["dry_run"]:
         rows = count_all(client, keep_comments=data["keep_comments"])
         return {"client_id": client_id, "finished": not any(rows.values()), "rows": rows}

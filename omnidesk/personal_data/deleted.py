@@ -1,0 +1,54 @@
+"""Clients who were deleted: the change log, kept answers and imports still have their texts."""
+
+from time import monotonic
+from typing import Any
+
+import orjson
+from sqlalchemy import select, update
+
+from omnidesk.clients.models import ERASED, Client
+from omnidesk.db import RuleViolation, db
+from omnidesk.db.change_log import Change
+from omnidesk.db.database_id import DatabaseId
+from omnidesk.db.session import logging_as
+from omnidesk.personal_data import traces
+from omnidesk.personal_data.emptying import count_answers, empty_answers, empty_records
+from omnidesk.personal_data.erasing import ANSWERS, MAX_SECONDS, NAMES, Counts
+from omnidesk.personal_data.rows import ALL_KINDS, all_clients, owners
+
+
+def erase_deleted(client_id: int, full_name: str, *, dry_run: bool) -> tuple[bool, Counts] | None:
+    """Erase what is left of a client who was deleted; return whether all is, and how many rows.
+
+    None where the change log knows of no such client. Raises RuleViolation as `erasing.find` does.
+    """
+    gives_up_at, counts = monotonic() + MAX_SECONDS, dict.fromkeys(NAMES, 0)
+    client = as_deleted(client_id)
+    if client is None:
+        return None
+    if client["full_name"] == ERASED:
+        db.session.rollback()  # traces are removed in transactions of their own
+        return dry_run or traces.remove(gives_up_at), counts
+    if client["merged_into"] is not None:
+        raise RuleViolation("client_id", "Was merged into another client.", conflict=True)
+    if client["full_name"] != full_name:
+        raise RuleViolation("full_name", "Must be exactly the name of the client.")
+    people = [*db.session.scalars(all_clients(client_id))]
+    counts |= {"client": len(people), ANSWERS: count_answers(owners(client_id))}
+    if dry_run:
+        return False, counts
+    with logging_as("erased"):
+        empty_records(Client, people)
+        for kind in ALL_KINDS:
+            empty_records(kind.entity, [*db.session.scalars(kind.deleted(client_id))])
+        empty_answers(owners(client_id))
+        db.session.execute(update(DatabaseId).values(erasures=DatabaseId.erasures + 1))
+        db.session.commit()
+    return traces.remove(gives_up_at), counts
+
+
+def as_deleted(client_id: int) -> dict[str, Any] | None:
+    """Return a client as they were when they were deleted; None for another, and for none."""
+    gone = Change.entity == "client", Change.entity_id == client_id, Change.op == "deleted"
+    before = db.session.scalar(select(Change.before).where(*gone))
+    return orjson.loads(before) if before else None
