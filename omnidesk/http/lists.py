@@ -110,10 +110,11 @@ def list_response(
     if response is None:
         page = first_part(select, list_request.page) if list_request.as_csv else list_request.page
         rows = select.page(route.schema, page)
-        if not rows.rows:
+        if not rows.positions:
             check_parent(route, path)
         if searched and not list_request.as_csv:  # a file shows none
-            rows = rows._replace(rows=add_matches(rows.rows, route.schema, searched))
+            found = add_matches(rows.rows, route.schema, searched)
+            rows = rows._replace(text="\n".join(found))
         response = page_response(route, select, list_request, rows)
     response.headers["Vary"] = "Accept, Prefer"
     return response
@@ -141,7 +142,7 @@ def page_response(
     if list_request.as_csv:
         response, links = csv_page(select, route.schema, page, rows)
     else:
-        response = json_response(f"[{','.join(page.cut(rows.rows))}]")
+        response = json_response(rows.json(page))
         links = rows.neighbours(page, endless=select.endless)
     add_links(response, page.limit, links)
     if list_request.counts:

@@ -21,7 +21,7 @@ from omnidesk.http.list_statements import (
     row_statement,
     source_keys,
 )
-from omnidesk.http.pagination import Page, PageRows
+from omnidesk.http.pagination import Page, PageRows, lines
 from omnidesk.http.related import with_related
 from omnidesk.http.scans import WAYS, Way
 from omnidesk.http.schemas import Schema
@@ -88,12 +88,12 @@ class PreparedSelect:
             ((shown, positions, last_change, is_complete, ended_at),) = prepared.statement.fetch(
                 **values
             )
-            rows = lines(shown)
-            if way is None or len(rows) > page.limit or is_complete:
+            places = lines(positions)
+            if way is None or len(places) > page.limit or is_complete:
                 break
         else:
-            return PageRows(rows, lines(positions), prepared.keys, last_change, resume=ended_at)
-        return PageRows(rows, lines(positions), prepared.keys, last_change)
+            return PageRows(shown, places, prepared.keys, last_change, resume=ended_at)
+        return PageRows(shown, places, prepared.keys, last_change)
 
     @property
     def is_scan(self) -> bool:
@@ -103,7 +103,7 @@ class PreparedSelect:
     def first(self, schema: type[Schema], count: int) -> str:
         """Return the JSON array of so many rows."""
         page = Page(count)
-        return f"[{','.join(page.cut(self.page(schema, page).rows))}]"
+        return self.page(schema, page).json(page)
 
     def prepare(
         self, schema: type[Schema], page: Page, way: Way | None = None
@@ -121,7 +121,7 @@ class PreparedSelect:
         position = json_sql.JsonArray(*(key.column for key in prepared.keys))
         found = fetch_entities(prepared.select.add_columns(position), values)
         rows = dump_all([row[0] for row in found], with_related(schema, self.source.include))
-        return PageRows(rows, [row[1] for row in found], prepared.keys)
+        return PageRows("\n".join(rows), [row[1] for row in found], prepared.keys)
 
     def last_change(self, schema: type[Schema], page: Page) -> str | None:
         """Return what names the last change of any row the list might show, or None."""
@@ -137,11 +137,6 @@ class PreparedSelect:
         """Return how many rows there are in all."""
         count = int(count_statement(self.source).fetch(**self.parameters)[0][0])
         return count + self.top.count() if self.top else count
-
-
-def lines(text: str | None) -> list[str]:
-    """Return the lines that the database joined; none for no rows."""
-    return text.split("\n") if text else []
 
 
 def fetch_entities(rows: Select[Any], values: dict[str, Any]) -> Sequence[Any]:
