@@ -8,7 +8,7 @@ from time import sleep
 from typing import Any
 
 import pytest
-from flask import Flask
+from flask import Flask, Response
 from sqlalchemy import Connection, QueuePool, create_engine, select, text, update
 
 from omnidesk import health
@@ -196,6 +196,27 @@ def test_a_read_is_sent_again_where_its_connection_was_lost(
     assert "FROM ticket" in tickets
     lose_connections()
     assert caller.post("/api/clients", json={"full_name": "Ada"}).status_code == 201
+
+
+@on_postgresql
+def test_an_answer_stays_where_the_connection_is_lost_after_it(
+    app_with: Callable[..., Flask], agent: Caller, database_url: str
+) -> None:
+    app = app_with(DATABASE_URL=f"{database_url}?application_name=lost")
+    caller, lost = Caller(app, agent.user), list[int]()
+
+    @app.after_request
+    def lose(response: Response) -> Response:
+        with agent.app.app_context():
+            lost.append(lose_connections())
+        return response
+
+    answers = [caller.patch("/api/tickets/1", json={"subject": "Other"}) for _ in range(2)]
+
+    assert [answer.status_code for answer in answers] == [404, 404]
+    assert all(lost)
+    with app.app_context():
+        assert db.engine.pool.checkedout() == 0  # type: ignore[attr-defined]
 
 
 def lose_connections() -> int:

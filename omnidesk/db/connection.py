@@ -111,6 +111,17 @@ class BoundedConnection(psycopg.Connection[Any]):
         row: Any = self.execute("SELECT pg_backend_pid()").fetchone()
         return int(row[0])
 
+    def rollback(self) -> None:
+        """Roll back the transaction; if the connection is lost, the server does so by itself.
+
+        So what a request is answered stays, if it has written nothing and the server ends then.
+        """
+        try:
+            super().rollback()
+        except psycopg.OperationalError:
+            if not self.closed:
+                raise
+
     def wait(self, gen: Any, interval: float = INTERVAL, timeout: float | None = None) -> Any:
         """Return what the server answers; close the connection and raise GaveUpError if late."""
         deadline = request_deadline.get()

@@ -49,7 +49,9 @@ def check_connection(connection: Any, _record: Any, _proxy: Any) -> None:
     What nobody has asked for arrives on an idle connection only when the server ends it.
     """
     pgconn = getattr(connection, "pgconn", None)  # psycopg's
-    if pgconn is not None and not connection.closed:
+    if pgconn is not None:
+        if connection.closed:
+            raise DisconnectionError
         waiting = poll()
         waiting.register(pgconn.socket, POLLIN)
         if waiting.poll(0):
