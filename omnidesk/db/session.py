@@ -7,6 +7,7 @@ run in autocommit on the engine named `READ` (see `omnidesk.db.statements`).
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from typing import TypeVar
 
 from flask import g, has_app_context
 from flask_sqlalchemy import SQLAlchemy
@@ -14,6 +15,7 @@ from sqlalchemy import func, select
 
 from omnidesk.db.base import Base
 
+Row = TypeVar("Row", bound=Base)
 READ = "read"
 RATE_LIMITS = "rate_limits"
 
@@ -27,6 +29,17 @@ def acting_user() -> int | None:
     """Return the id of the user whose request this is, for the change log; else None."""
     user = g.get("user") if has_app_context() else None
     return user and int(user.user_id)
+
+
+def read_locked(entity: type[Row], row_id: int) -> Row | None:
+    """Return a row, locked and as it is now, or None.
+
+    `Session.get` would raise StaleDataError where the session has read the row before, and others
+    have changed it since.
+    """
+    found = select(entity).where(entity.primary_key() == row_id)
+    anew = {"populate_existing": True}
+    return db.session.scalar(found.with_for_update(key_share=True), execution_options=anew)
 
 
 def in_transaction() -> bool:

@@ -8,17 +8,16 @@ from omnidesk.clients.identities import Identity
 from omnidesk.conversations.messages import NEEDS_TEXT, Message
 from omnidesk.conversations.models import Conversation
 from omnidesk.db import db
+from omnidesk.db.session import read_locked
 from omnidesk.db.visible import is_visible
 from omnidesk.inbound.chats import Chat
 from omnidesk.providers.updates import IdChanged, MessageDeleted
 
-LOCK = {"key_share": True}
-
 
 def lock(message: Message) -> None:
     """Wait for others who write in the conversation, lock the message, and read it anew."""
-    db.session.get(Conversation, message.conversation_id, with_for_update=LOCK)
-    db.session.refresh(message, with_for_update=LOCK)
+    read_locked(Conversation, message.conversation_id)
+    read_locked(Message, message.message_id)
 
 
 def known_message(

@@ -150,7 +150,10 @@ def replay_changes(span: dict[str, Any], webhook_id: int) -> dict[str, int]:
     webhook = found(webhook_id)
     db.session.commit()
     require_logged(span["after_seq"])
-    return {"deliveries": replay(webhook, **span)}
+    count = replay(webhook, **span)
+    if count is None:
+        raise http_error(404)
+    return {"deliveries": count}
 
 
 @blp.get("/webhooks/<id:webhook_id>/deliveries")

@@ -4,14 +4,22 @@ import threading
 from typing import Any
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, update
 
 from omnidesk.clients.models import Client
 from omnidesk.db import db
 from omnidesk.tickets.models import Ticket
-from tests.conftest import Caller, make_client, make_ticket, on_postgresql
+from omnidesk.webhooks.deliveries import WebhookDelivery
+from omnidesk.webhooks.models import Webhook
+from tests.conftest import (
+    Caller,
+    make_client,
+    make_ticket,
+    on_postgresql,
+)
 from tests.faults.test_inbound_races import wait_until_waiting
 from tests.test_races import ask
+from tests.webhooks import make_webhook
 
 CHANGE = {"comment": "Called back", "priority": "alta"}
 
@@ -64,3 +72,35 @@ def test_the_last_ticket_is_waited_for_while_others_change_it(
     (answer,) = answers
     assert answer.status_code == status
     assert taken or answer.json()["ticket_id"] == ticket_id
+
+
+@on_postgresql
+def test_a_replay_does_not_wait_for_what_is_being_sent(server: str, admin: Caller) -> None:
+    make_webhook("http://127.0.0.1:9/", types=["client.*"])
+    make_client()
+    body = {"after_seq": 0, "to_seq": 1_000}
+    url = f"{server}/api/webhooks/1/replay"
+    assert ask("POST", url, admin, body).json() == {"deliveries": 1}
+
+    with db.engine.begin() as connection:
+        connection.execute(select(WebhookDelivery.delivery_id).with_for_update())
+        answer = ask("POST", url, admin, body)
+
+    assert (answer.status_code, answer.json()) == (200, {"deliveries": 1})
+
+
+@on_postgresql
+def test_a_replay_for_a_webhook_that_is_being_deleted_is_404(server: str, admin: Caller) -> None:
+    make_webhook("http://127.0.0.1:9/", types=["client.*"])
+    make_client()
+    answers: list[Any] = []
+    url, body = f"{server}/api/webhooks/1/replay", {"after_seq": 0, "to_seq": 1_000}
+    tell = threading.Thread(target=lambda: answers.append(ask("POST", url, admin, body)))
+
+    with db.engine.begin() as connection:
+        connection.execute(delete(Webhook))
+        tell.start()
+        wait_until_waiting(1)
+    tell.join()
+
+    assert [answer.status_code for answer in answers] == [404]
