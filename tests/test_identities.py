@@ -1,5 +1,6 @@
 """Identities: what channels call clients."""
 
+from itertools import chain
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ import requests
 from omnidesk.clients.identities import Identity
 from tests.conftest import Caller, make_client, make_identity, reload, version
 from tests.servers import run_concurrently
+from tests.test_races import ask
 
 USER = {"channel": "whatsapp", "external_user_id": "CO.1029384756"}
 
@@ -129,6 +131,23 @@ def test_of_many_who_give_one_identity_at_once_none_is_refused(server: str, agen
     assert sorted(statuses) == [200] * 9 + [201]
     rows = [agent.get(address(client)).json for client in clients]
     assert sorted(map(len, rows)) == [0, 1]
+
+
+def test_an_identity_is_given_and_taken_away_at_once(server: str, agent: Caller) -> None:
+    clients = [make_client() for _ in range(2)]
+    urls = [f"{server}{address(client)}" for client in clients]
+
+    def act(n: int) -> list[int]:
+        url, statuses = urls[n % 2], []
+        for _ in range(10):
+            given = ask("POST", url, agent, USER)
+            taken = ask("DELETE", f"{url}/{given.json().get('identity_id')}", agent)
+            statuses += [given.status_code, taken.status_code]
+        return statuses
+
+    statuses = set(chain.from_iterable(run_concurrently(8, act)))
+
+    assert statuses <= {200, 201, 204, 404}
 
 
 def test_an_identity_may_be_as_long_as_any_channels(agent: Caller) -> None:

@@ -1,7 +1,7 @@
 """What channels call clients."""
 
 from datetime import datetime
-from typing import Self
+from typing import Any, Self
 
 from sqlalchemy import ForeignKey, Index, Select, String, UniqueConstraint, bindparam, select
 from sqlalchemy.orm import Mapped, mapped_column
@@ -35,8 +35,13 @@ class Identity(Versioned, Base):
 
     @classmethod
     def lock_all(cls) -> None:
-        """Wait until nobody else adds or moves identities, before any row is locked."""
+        """Wait until nobody else adds, moves or deletes identities, before any row is locked."""
         advisory_lock("identity")
+
+    @classmethod
+    def lock_first(cls, _identity_id: int, *_data: dict[str, Any]) -> None:
+        """Wait until nobody else moves the identity, which they find without a lock."""
+        cls.lock_all()
 
     @classmethod
     def of(cls, channel: str, external_user_id: str) -> "Identity | None":
