@@ -10,8 +10,10 @@ from tests.conftest import (
     make_client,
     make_conversation,
     make_event,
+    make_message,
     make_ticket,
     make_user,
+    version,
 )
 
 MERGE_PATCH = {"Content-Type": "application/merge-patch+json"}
@@ -32,6 +34,32 @@ def test_only_what_is_named_is_changed(agent: Caller, ticket: str) -> None:
     named = {"subject": "Cannot log in", "priority": "alta"}
     assert answer.json == before | named | {"updated_at": answer.json["updated_at"]}
     assert agent.get(ticket).json == answer.json
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("patch", "tickets/1", {"status": "cerrado", "assigned_to": 1, "subject": "Other"}),
+        ("patch", "conversations/1", {"active": False, "assigned_to": 1, "handled_by_bot": False}),
+        ("post", "conversations/1/takeover", None),
+        ("post", "conversations/1/handoff", {"reason": "Angry", "note": "Be quick"}),
+        ("post", "conversations/1/read", {"up_to_message_id": 1}),
+        ("post", "conversations/1/unread", {"from_message_id": 1}),
+    ],
+)
+def test_what_a_request_changes_of_a_row_is_one_change(
+    agent: Caller, admin: Caller, ticket: str, method: str, path: str, body: Any
+) -> None:
+    make_message(make_conversation(handled_by_bot=True))
+    if path.endswith("unread"):
+        agent.post("/api/conversations/1/read", json={"up_to_message_id": 1})
+    row = "/api/" + "/".join(path.split("/")[:2])
+    before, logged = version(agent.get(row)), len(agent.get(f"{row}/history").json)
+
+    answer = getattr(admin, method)(f"/api/{path}", json=body)
+
+    assert (answer.status_code, version(answer)) == (200, before + 1)
+    assert len(agent.get(f"{row}/history").json) == logged + 1
 
 
 def test_a_merge_patch_may_say_that_it_is_one(agent: Caller, ticket: str) -> None:

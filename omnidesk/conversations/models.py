@@ -167,9 +167,9 @@ class Conversation(Assignable, Sending, Turns, Versioned, Base):
 
     def take_over(self, user_id: int) -> None:
         """Let people answer instead of a bot, first of all this user where nobody has it."""
-        self.hand_over(to_bot=False)
-        if self.has_no_assignee():
+        if self.has_no_assignee():  # first, or what it asks the database would store a part
             self.assign(user_id)
+        self.hand_over(to_bot=False)
 
     def has_no_assignee(self) -> bool:
         """Return whether nobody has it who is still active."""

@@ -46,8 +46,8 @@ class ReadMarks:
 
     def mark(self, read_up_to: int) -> None:
         """Set what is read, and how much follows it; 0 stands for nothing."""
+        read = RunningTotal.up_to(self.conversation_id, read_up_to)  # before anything is set
         self.read_up_to = read_up_to or None
-        read = RunningTotal.up_to(self.conversation_id, read_up_to)
         self.unread_count = self.client_message_count - read
 
     def last_of_client(self) -> int | None:

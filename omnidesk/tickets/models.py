@@ -118,10 +118,10 @@ class Ticket(Assignable, Versioned, Base):
         """Set these fields; raise RuleViolation for an assignee who is not an active user."""
         if not self.differs(**fields):
             return
+        if "assigned_to" in fields:  # first, or what it asks the database would store the others
+            self.assign(fields.pop("assigned_to"))
         if "status" in fields:
             self.move_to(fields.pop("status"))
-        if "assigned_to" in fields:
-            self.assign(fields.pop("assigned_to"))
         super().change(**fields, updated_at=utcnow())
 
     @classmethod
