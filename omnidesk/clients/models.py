@@ -16,7 +16,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
-from omnidesk.db import Base, Filters, Versioned, unique_where_given, utcnow
+from omnidesk.db import Base, Filters, Versioned, db, unique_where_given, utcnow
 from omnidesk.db.base import partial_index
 from omnidesk.db.folding import derived, email_key, phone_key
 from omnidesk.db.scans import Scan, few, matching_all
@@ -93,6 +93,16 @@ class Client(Versioned, Base):
             if name in filters:
                 clients = clients.where(few(filters.condition(name, getattr(cls, f"{name}_key"))))
         return matching_all(cls, clients, [by_words(cls, filters)])
+
+
+def lock_client(client_id: int) -> None:
+    """Lock a client who gets rows of others, before these rows: as whoever merges or erases them.
+
+    Others can have the same lock at the same time. What was refused since is refused then: a
+    trigger that checks it may not wait for the client.
+    """
+    found = select(Client.client_id).where(Client.client_id == client_id)
+    db.session.execute(found.with_for_update(read=True, key_share=True))
 
 
 CLIENT_EXISTS = Statement(

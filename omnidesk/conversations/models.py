@@ -18,7 +18,7 @@ from sqlalchemy import (
 from sqlalchemy.ext.hybrid import hybrid_property
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from omnidesk.clients.models import Client
+from omnidesk.clients.models import Client, lock_client
 from omnidesk.conversations.messages import NOTE, Message
 from omnidesk.conversations.sending import Sending
 from omnidesk.conversations.turns import Turns
@@ -149,6 +149,12 @@ class Conversation(Assignable, Sending, Turns, Versioned, Base):
         made.created_at = made.updated_at = now
         made.assign(assigned_to)
         return made
+
+    @classmethod
+    def lock_first(cls, _conversation_id: int, *data: dict[str, Any]) -> None:
+        """Lock the client who gets the conversation."""
+        for client_id in (fields["client_id"] for fields in data if "client_id" in fields):
+            lock_client(client_id)
 
     def change(self, **fields: Any) -> None:
         """Set these fields; raise RuleViolation for no client, or an assignee who is not active."""

@@ -17,6 +17,7 @@ from omnidesk.db.change_log import Change
 from omnidesk.http.idempotency import IdempotencyKey
 from omnidesk.imports.models import SourceRow
 from omnidesk.personal_data.rows import CONVERSATIONS, TEXT_COLUMNS, erased, integer_in
+from omnidesk.tickets.models import Ticket
 
 QUIETLY = {"synchronize_session": False}
 # By the names that JSON has for them, whatever the kind of row.
@@ -59,7 +60,9 @@ def emptied(column: Column[Any]) -> Any:
 def empty_rows(entity: type[Base], row_ids: Sequence[int], **values: Any) -> int:
     """Empty the texts of rows, here and elsewhere; return how many rows there are."""
     key = entity.primary_key()
-    change = update(entity).where(key.in_(row_ids)).values(empty_values(entity) | values)
+    # In one order, as others lock several rows.
+    some = select(key).where(key.in_(row_ids)).order_by(key).with_for_update(key_share=True)
+    change = update(entity).where(key.in_(some)).values(empty_values(entity) | values)
     count: int = db.session.execute(change, execution_options=QUIETLY).rowcount  # type: ignore[attr-defined]
     empty_records(entity, row_ids)
     return count
@@ -68,8 +71,10 @@ def empty_rows(entity: type[Base], row_ids: Sequence[int], **values: Any) -> int
 def cancel_queued(client_id: int) -> None:
     """Let nothing more be sent to a client, nor queued meanwhile: their conversations are locked.
 
-    Locks are taken in the order of all: conversation, outbox, message.
+    Locks are taken in the order of all: tickets, conversation, outbox, message.
     """
+    tickets = select(Ticket.ticket_id).where(Ticket.client_id == client_id)
+    db.session.execute(tickets.order_by(Ticket.ticket_id).with_for_update(key_share=True))
     chats = CONVERSATIONS.of(client_id, Conversation.conversation_id)
     lock = chats.order_by(Conversation.conversation_id).with_for_update(key_share=True)
     theirs = [*db.session.scalars(lock)]

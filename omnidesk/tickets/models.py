@@ -11,12 +11,13 @@ from sqlalchemy import (
     String,
     Text,
     bindparam,
+    or_,
     select,
     text,
 )
 from sqlalchemy.orm import Mapped, MappedColumn, mapped_column, relationship
 
-from omnidesk.clients.models import Client
+from omnidesk.clients.models import Client, lock_client
 from omnidesk.db import (
     Base,
     Versioned,
@@ -126,9 +127,9 @@ class Ticket(Assignable, Versioned, Base):
 
     @classmethod
     def lock_first(cls, ticket_id: int, *data: dict[str, Any]) -> None:
-        """Lock the client of a ticket that gets a comment beside other changes."""
-        if any("comment" in fields for fields in data):
-            lock_clients_of([ticket_id])
+        """Lock the clients whom a change of the ticket is about."""
+        for changes in data:
+            lock_clients([ticket_id], changes)
 
     @classmethod
     def as_changed(cls) -> dict[str, Any]:
@@ -169,18 +170,28 @@ def client_of_ticket() -> MappedColumn[int | None]:
     return mapped_column(sort_order=112, info={"copied_from": Ticket})
 
 
-def lock_clients_of(ticket_ids: list[int]) -> None:
-    """Lock the clients of tickets and then the tickets, if a comment and a request change these.
+def lock_clients(ticket_ids: list[int], changes: dict[str, Any]) -> None:
+    """Lock the clients whom changes of tickets are about, before the tickets are locked."""
+    if "comment" in changes:
+        lock_clients_of(ticket_ids, changes.get("client_id"))
+    elif "client_id" in changes:
+        lock_client(changes["client_id"])
+
+
+def lock_clients_of(ticket_ids: list[int], other_id: int | None) -> None:
+    """Lock the clients of tickets, another one, and the tickets, which get a comment and changes.
 
     At the second change of a row PostgreSQL locks its client, too, and whoever merges or erases a
     client locks it before its tickets. Others can have the same lock at the same time. It begins
     anew where a ticket went to another client before it was locked.
     """
     asked = Ticket.ticket_id.in_(ticket_ids)
-    clients = select(Client.client_id).join(Ticket).where(asked).order_by(Client.client_id)
+    theirs = Client.client_id.in_(select(Ticket.client_id).where(asked))
+    clients = select(Client.client_id).where(or_(theirs, Client.client_id == other_id))
+    clients = clients.order_by(Client.client_id)
     tickets = select(Ticket.client_id).where(asked).order_by(Ticket.ticket_id)
     while True:
-        lock = clients.with_for_update(of=Client, read=True, key_share=True)
+        lock = clients.with_for_update(read=True, key_share=True)
         locked = {*db.session.scalars(lock)}
         if locked.issuperset(db.session.scalars(tickets.with_for_update(key_share=True))):
             return

@@ -14,7 +14,7 @@ from omnidesk.http.serialization import dump
 from omnidesk.tickets import bulk
 from omnidesk.tickets.fields import TAG
 from omnidesk.tickets.finding import matching
-from omnidesk.tickets.models import Ticket, lock_clients_of
+from omnidesk.tickets.models import Ticket, lock_clients
 from omnidesk.tickets.queries import select_tickets
 from omnidesk.tickets.queue import take_next
 from omnidesk.tickets.schemas import (
@@ -84,10 +84,9 @@ def update_tickets(data: dict[str, Any]) -> list[Ticket]:
 def lock_tickets(ids: list[int], changes: dict[str, Any]) -> None:
     """Lock these tickets until the transaction ends; raise 400 where one does not exist.
 
-    If they get a comment, their clients are locked first.
+    The clients whom the changes are about are locked first.
     """
-    if "comment" in changes:
-        lock_clients_of(ids)
+    lock_clients(ids, changes)
     found = bulk.lock(ids)
     missing = {n: ["No such row."] for n, ticket_id in enumerate(ids) if ticket_id not in found}
     if missing:
