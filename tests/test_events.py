@@ -174,11 +174,22 @@ def test_a_filter_with_a_fault_is_refused_by_name(agent: Caller, query: str) -> 
     assert list(answer.json["errors"]) == [query.split("=", maxsplit=1)[0]]
 
 
-def test_a_plus_that_arrived_as_a_space_says_so(anybody: Caller) -> None:
-    answer = anybody.get("/api/events?start=2025-11-01T00:00:00+02:00")
+@pytest.mark.parametrize(
+    "time",
+    ["T00:00:00+02:00", "T00:00:00.000+02:00", "T00:00+0200", "T00:00:00+02", "%2000:00:00+02:00"],
+)
+def test_a_plus_that_arrived_as_a_space_says_so(anybody: Caller, time: str) -> None:
+    answer = anybody.get(f"/api/events?start=2025-11-01{time}")
 
     assert answer.status_code == 400
     assert "%2B" in answer.json["errors"]["start"][0]
+
+
+@pytest.mark.parametrize("time", ["2025-11-01", "2025-11-01+00:00", "2025-11-01+00:00:00"])
+def test_a_space_before_a_time_is_no_plus(anybody: Caller, time: str) -> None:
+    answer = anybody.get(f"/api/events?start={time}")
+
+    assert "Z or an offset" in answer.json["errors"]["start"][0]
 
 
 def test_an_unknown_event_is_404(anybody: Caller) -> None:

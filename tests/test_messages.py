@@ -176,6 +176,7 @@ def test_a_deleted_message_is_emptied_and_not_stored_again(admin: Caller) -> Non
     [
         ({"content": ""}, "content"),
         ({"content": " "}, "content"),
+        ({"content": "\u200b\u2800"}, "content"),
         ({"content": None}, "content"),
         ({"sender": "user"}, "sender"),
         ({"kind": "note"}, "kind"),

@@ -27,6 +27,7 @@ from omnidesk.db import Base, Filters, RuleViolation, Versioned, enum_type, utcn
 from omnidesk.db.base import partial_index
 from omnidesk.db.change_log import ByDialect
 from omnidesk.db.search import text_index
+from omnidesk.db.visible import is_visible
 from omnidesk.db.words import words_of
 from omnidesk.users.models import User
 
@@ -187,7 +188,7 @@ class Message(Delivered, Versioned, Base):
         """Raise RuleViolation where this cannot be the text of the message."""
         if self.deleted_at is not None:
             raise RuleViolation("content", "The message was deleted.", conflict=True)
-        if self.kind in NEEDS_TEXT and not content.strip():
+        if self.kind in NEEDS_TEXT and not is_visible(content):
             raise RuleViolation("content", f"Must not be empty for the kind {self.kind}.")
 
     def erase(self) -> None:

@@ -193,10 +193,10 @@ class TimeField(DocumentedField, fields.AwareDateTime):
 
     def _deserialize(self, value: object, *args: Any, **kwargs: Any) -> datetime:
         text = value.upper() if isinstance(value, str) else ""
-        if re.search(r":[0-9]{2} [0-9]{2}:?[0-9]{2}$", text):
-            raise self.make_error("space")
         if not re.fullmatch(DATETIME, text):
-            raise self.make_error("invalid", input=value, obj_type="datetime")
+            as_sent = "+".join(text.rsplit(" ", 1))
+            fault = "space" if re.fullmatch(DATETIME, as_sent) else "invalid"
+            raise self.make_error(fault, input=value, obj_type="datetime")
         try:
             time = super()._deserialize(text, *args, **kwargs).astimezone(UTC)
         except OverflowError:
