@@ -131,8 +131,9 @@ class ConversationSchema(ResponseSchema, ConversationCreate):
     reply_until = TimeField(
         allow_none=True,
         example=None,
-        description="Until when its channel lets one answer; null for always. WhatsApp has a window"
-        " of 24 hours after the client's last message",
+        description="Until when its channel lets one answer: on WhatsApp for 24 hours after the"
+        " client's last message. Null where it has no such limit, and until the client writes on a"
+        " channel that was set up",
     )
 
     class Meta:

@@ -10,12 +10,11 @@ from werkzeug.exceptions import HTTPException
 from omnidesk.http.error_schemas import precondition_failed
 from omnidesk.http.errors import http_error, insufficient_scope, status_name
 from omnidesk.http.etags import CONDITIONS, ETAG, refuse_conditions
+from omnidesk.http.openapi import told_of_scopes
 from omnidesk.http.parsing import MAX_VALUES, load_json, load_query
 from omnidesk.http.request_log import USER_ID
 from omnidesk.http.responses import ResponseDecorators, View
 from omnidesk.http.schemas import Schema, example_of, unknown_parameters
-
-WITHOUT_ROW = "204 instead of 200, 201 with `Location` alone, 412 without `current`"
 
 
 class Blueprint(ResponseDecorators):
@@ -131,16 +130,6 @@ class Blueprint(ResponseDecorators):
         """Return whether the settings let anybody call without a token."""
         return reads and self.name in app.config["PUBLIC_READS"]
 
-    def _describe_scopes(self, scopes: list[str], method: str, read_scope: str) -> str:
-        """Return what the document says of the scopes of an operation."""
-        if not scopes:
-            return "API tokens are refused."
-        needed = " and ".join(f"`{scope}`" for scope in scopes)
-        text = f"API tokens need the scope {needed}."
-        if method in ("get", "delete"):
-            return text
-        return f"{text} Without `{read_scope}`, they get no row back: {WITHOUT_ROW}."
-
     def add_url_rule(
         self, rule: str, endpoint: str | None = None, view_func: Any = None, *args: Any, **kw: Any
     ) -> None:
@@ -180,7 +169,8 @@ class Blueprint(ResponseDecorators):
         doc["operationId"] = facts["operation_id"]
         scope = self._scope(facts, reads=method == "get")
         scopes = [scope, *facts.get("also", ())] if scope in app.extensions["scopes"] else []
-        tokens = self._describe_scopes(scopes, method, self._read_scope(facts))
+        written = {} if method == "get" else responses
+        tokens = told_of_scopes(scopes, written, self._read_scope(facts))
         doc["description"] = who_may_call(facts, tokens, is_open=is_open)
         doc["security"] = security(facts, is_open=is_open)
         return doc

@@ -81,6 +81,13 @@ HEADERS = {
     429: {**WAIT, **RATE},
     503: WAIT,
 }
+# What an API token gets that may write a row and not read it, by what others get.
+WITHOUT_ROW = {
+    200: "204 instead of 200",
+    201: "201 with `Location` alone",
+    409: "409 without `current`",
+    412: "412 without `current`",
+}
 
 
 class IdConverter(BaseConverter):
@@ -99,6 +106,24 @@ class IdConverter(BaseConverter):
     def schema(self) -> dict[str, object]:
         """Return the OpenAPI schema of the parameter."""
         return {"type": "integer", "minimum": 1, "maximum": MAX_ID, "example": self.example}
+
+
+def told_of_scopes(scopes: list[str], shown: Any, read_scope: str) -> str:
+    """Return what an operation's description says of API tokens.
+
+    `shown` are the responses by status, some of which may show a row that was written.
+    """
+    if not scopes:
+        return "API tokens are refused."
+    needed = " and ".join(f"`{scope}`" for scope in scopes)
+    text = f"API tokens need the scope {needed}."
+    bodies = {
+        status for status, each in shown.items() if isinstance(each, dict) and "content" in each
+    }
+    instead = [told for status, told in WITHOUT_ROW.items() if status in bodies]
+    if not instead:
+        return text
+    return f"{text} Without `{read_scope}`, they get no row back: {', '.join(instead)}."
 
 
 def to_docs() -> Any:

@@ -116,6 +116,23 @@ def test_every_write_of_an_api_token_is_here(admin: Caller) -> None:
     }
 
 
+@pytest.mark.parametrize("write", WRITES, ids=str)
+def test_what_a_token_gets_that_may_only_write_is_documented(admin: Caller, write: Write) -> None:
+    shape = re.sub("/[0-9]+|(?<=tags)/vip", "/*", write.path)
+    paths = admin.get("/api/openapi.json").json["paths"]
+    (item,) = (item for path, item in paths.items() if re.sub("{.*?}", "*", path) == shape)
+    operation = item[write.method.lower()]
+
+    told = operation["description"]
+    assert str(write.status) in operation["responses"] or f"{write.status} instead of 200" in told
+    for status, hidden in (
+        (200, "204 instead of 200"),
+        (201, "`Location` alone"),
+        (412, "412 without `current`"),
+    ):
+        assert (hidden in told) == (str(status) in operation["responses"])
+
+
 @pytest.mark.usefixtures("rows")
 @pytest.mark.parametrize("write", WRITES, ids=str)
 def test_a_write_shows_nothing_to_a_token_that_may_only_write(admin: Caller, write: Write) -> None:
