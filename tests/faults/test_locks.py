@@ -1,6 +1,7 @@
 """Requests that wait for rows that others have locked."""
 
 import threading
+from time import sleep
 from typing import Any
 
 import pytest
@@ -72,6 +73,32 @@ def test_the_last_ticket_is_waited_for_while_others_change_it(
     (answer,) = answers
     assert answer.status_code == status
     assert taken or answer.json()["ticket_id"] == ticket_id
+
+
+@on_postgresql
+def test_no_ticket_is_kept_locked_while_the_next_is_waited_for(server: str, agent: Caller) -> None:
+    first, taken = (make_ticket(priority=name).ticket_id for name in ("media", "alta"))
+    answers: list[Any] = []
+    take = threading.Thread(
+        target=lambda: answers.append(ask("POST", f"{server}/api/tickets/next", agent))
+    )
+
+    with db.engine.begin() as connection:
+        connection.execute(update(Ticket).where(Ticket.ticket_id == first).values(subject="Other"))
+        with db.engine.begin() as others:
+            mine = update(Ticket).where(Ticket.ticket_id == taken)
+            others.execute(mine.values(assigned_to=agent.user.user_id))
+            take.start()
+            wait_until_waiting(1)
+        sleep(0.5)
+        wait_until_waiting(1)
+        connection.execute(
+            select(Ticket.ticket_id).where(Ticket.ticket_id == taken).with_for_update(nowait=True)
+        )
+    take.join()
+
+    (answer,) = answers
+    assert (answer.status_code, answer.json()["ticket_id"]) == (200, first)
 
 
 @on_postgresql
