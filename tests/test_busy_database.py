@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from sqlite3 import OperationalError
+from sqlite3 import OperationalError, connect
 from threading import Thread
-from time import sleep
+from time import monotonic, sleep
 from typing import Any
 
 import pytest
@@ -196,6 +196,36 @@ def test_a_read_is_sent_again_where_its_connection_was_lost(
     assert "FROM ticket" in tickets
     lose_connections()
     assert caller.post("/api/clients", json={"full_name": "Ada"}).status_code == 201
+
+
+@on_sqlite
+def test_a_write_finds_a_moment_beside_a_process_that_writes_all_the_time(
+    agent: Caller, database_url: str
+) -> None:
+    writes, waits = [True], list[float]()
+
+    def write() -> None:
+        connection = connect(database_url.removeprefix("sqlite:///"), isolation_level=None)
+        while writes:
+            connection.execute("BEGIN IMMEDIATE")
+            sleep(0.02)
+            connection.execute("COMMIT")
+            sleep(0.0005)
+        connection.close()
+
+    writing = Thread(target=write)
+    writing.start()
+    try:
+        for _ in range(8):
+            began = monotonic()
+            assert agent.post("/api/clients", json={"full_name": "Ada"}).status_code == 201
+            waits.append(monotonic() - began)
+            sleep(0.1)
+    finally:
+        writes.clear()
+        writing.join()
+
+    assert sum(waits) < 3, waits
 
 
 @on_postgresql

@@ -31,6 +31,7 @@ PRAGMAS = (
 )
 MAX_WAIT = 4.5  # seconds that a request waits for the write lock; it is answered within 5.5
 STEP = 0.25  # seconds that a thread waits for the connection before it looks at the time
+LOOKS = 5  # milliseconds in which SQLite looks for the write lock three times
 MAX_COMMAND_WAIT = 60.0  # seconds that a command waits for it, each time
 # After these a connection is of no use, even when the file is mended: it was opened read-only, say.
 DISCONNECT_CODES = frozenset(
@@ -118,12 +119,29 @@ def set_pragmas(connection: Any, record: Any) -> None:
 def wait_for_lock(connection: Connection) -> None:
     """Let the next statement of a connection wait for the write lock as long as it may."""
     if connection.dialect.name == "sqlite":
-        set_busy_timeout(connection.connection.driver_connection)
+        # Roughly, so that it seldom changes.
+        set_busy_timeout(connection.connection.driver_connection, 100 * ceil(10 * time_left()))
 
 
-def set_busy_timeout(driver: Any) -> None:
-    """Set for how long the driver's connection waits for the write lock."""
-    timeout = 100 * ceil(10 * time_left())  # milliseconds: roughly, so that it seldom changes
+def takes_lock(driver: Any) -> bool:
+    """Return whether a transaction has begun with the write lock, waiting as long as it may.
+
+    SQLite by itself would soon look every 100 milliseconds only. Of two processes that write all
+    the time, one has the lock again after less than one, and the other would wait for seconds.
+    """
+    gives_up_at = monotonic() + time_left()
+    set_busy_timeout(driver, LOOKS)
+    while True:
+        try:
+            driver.execute("BEGIN IMMEDIATE")
+            return True
+        except sqlite3.OperationalError as error:
+            if primary_code(error) != sqlite3.SQLITE_BUSY or monotonic() >= gives_up_at:
+                return False
+
+
+def set_busy_timeout(driver: Any, timeout: int) -> None:
+    """Set for how many milliseconds a statement of the driver's connection waits for the lock."""
     if driver.busy_timeout != timeout:
         driver.execute(f"PRAGMA busy_timeout={timeout}")
         driver.busy_timeout = timeout
@@ -135,8 +153,8 @@ def driver_transaction(driver: Any) -> Iterator[None]:
 
     The caller commits. After an error, the connection's pool rolls it back.
     """
-    set_busy_timeout(driver)
-    driver.execute("BEGIN IMMEDIATE")
+    if not takes_lock(driver):
+        driver.execute("BEGIN IMMEDIATE")
     yield
     driver.files.check_quickly()
 
@@ -144,10 +162,8 @@ def driver_transaction(driver: Any) -> Iterator[None]:
 @event.listens_for(Engine, "begin")
 def begin_immediate(connection: Connection) -> None:
     """Take the write lock first: a transaction that reads and then writes loses no update."""
-    if not writes_to_sqlite(connection):
-        return
-    wait_for_lock(connection)
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
+    if writes_to_sqlite(connection) and not takes_lock(connection.connection.driver_connection):
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
 @event.listens_for(Engine, "commit")
