@@ -20,6 +20,7 @@ from omnidesk.auth.schemas import (
 )
 from omnidesk.db import RuleViolation, db, utcnow
 from omnidesk.http import Blueprint, PageQuery, PreparedSelect, current_user
+from omnidesk.http.blueprint import authenticate
 from omnidesk.http.errors import http_error, invalid_token
 from omnidesk.http.rate_limits.attempts import Attempt
 from omnidesk.users import logins
@@ -48,10 +49,14 @@ def log_in(user: User) -> dict[str, Any]:
 
 
 def verified_caller(attempt: Attempt, **password: str) -> User:
-    """Return the caller's user, locked; raise RuleViolation unless the password is theirs."""
+    """Return the caller's user, locked; raise RuleViolation unless the password is theirs.
+
+    Raises 401 where the session has ended meanwhile: their user was deactivated, say.
+    """
     ((field, text),) = password.items()
     user = logins.verified(current_user.user_id, text)
     if user is None:
+        authenticate(request.environ["HTTP_AUTHORIZATION"])
         attempt.failed = True
         raise RuleViolation(field, "This is not your password.")
     return user

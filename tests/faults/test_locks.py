@@ -10,9 +10,11 @@ from sqlalchemy import delete, select, update
 from omnidesk.clients.models import Client
 from omnidesk.db import db
 from omnidesk.tickets.models import Ticket
+from omnidesk.users.models import User
 from omnidesk.webhooks.deliveries import WebhookDelivery
 from omnidesk.webhooks.models import Webhook
 from tests.conftest import (
+    PASSWORD,
     Caller,
     make_client,
     make_ticket,
@@ -131,3 +133,27 @@ def test_a_replay_for_a_webhook_that_is_being_deleted_is_404(server: str, admin:
     tell.join()
 
     assert [answer.status_code for answer in answers] == [404]
+
+
+@on_postgresql
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/api/tokens", {"name": "Bot", "scopes": ["tickets:read"], "password": PASSWORD}),
+        ("/api/me/password", {"old_password": PASSWORD, "password": "another horse"}),
+    ],
+)
+def test_whoever_is_being_deactivated_is_not_told_of_a_wrong_password(
+    server: str, agent: Caller, path: str, body: Any
+) -> None:
+    answers: list[Any] = []
+    prove = threading.Thread(target=lambda: answers.append(ask("POST", server + path, agent, body)))
+
+    with db.engine.begin() as connection:
+        connection.execute(update(User).values(active=False))
+        prove.start()
+        wait_until_waiting(1)
+    prove.join()
+
+    (answer,) = answers
+    assert (answer.status_code, answer.json()) == (401, {"detail": "Unauthorized"})
