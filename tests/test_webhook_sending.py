@@ -181,6 +181,35 @@ def test_three_days_of_failure_end_it_and_a_success_begins_them_anew(
     assert shown["inactive_reason"] == "It has failed for three days. It answered 500."
 
 
+def test_a_receiver_that_refuses_some_is_told_of_all_others_at_once(
+    webhook: Webhook, there: Receiver
+) -> None:
+    for number in range(6):
+        make_client(full_name=f"Ada {number}")
+    there.will(*[answer(200), answer(500)] * 2)
+
+    assert work() == [True]
+
+    states = ["sent", "pending"] * 2 + ["sent"] * 4
+    assert [delivery.state for delivery in deliveries(webhook)] == states
+    assert reload(webhook).failing_since is None
+
+
+@pytest.mark.parametrize(
+    "second", [hang, answer(410), answer(503, headers={"Retry-After": "60"})], ids=str
+)
+def test_a_receiver_that_takes_nothing_more_is_asked_once(
+    webhook: Webhook, there: Receiver, second: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("omnidesk.webhooks.requests.MAX_SECONDS", 1.2)
+    make_client()
+    there.will(answer(200), second)
+
+    assert work() == [False]
+
+    assert [delivery.attempts for delivery in deliveries(webhook)] == [1, 1, 0]
+
+
 def test_what_is_active_again_goes_on_where_it_stopped(
     admin: Caller, webhook: Webhook, there: Receiver
 ) -> None:

@@ -38,6 +38,11 @@ class Outcome(NamedTuple):
         """Whether the receiver wants to be told nothing more."""
         return self.status_code == GONE
 
+    @property
+    def is_of_this_one(self) -> bool:
+        """Whether it may be refused as what it is: the answer says nothing of others."""
+        return self.status_code is not None and not (self.is_gone or self.retry_after)
+
     @classmethod
     def of(cls, answer: Answer) -> Self:
         """Return what an answer means: only 2xx is success. Its text is not kept."""

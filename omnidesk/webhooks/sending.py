@@ -1,6 +1,7 @@
 """Deliveries are sent in batches, each to one webhook by one thread, and recorded together.
 
-A batch ends at the first failure: a receiver that does not work is asked for one thing at a time.
+A batch ends at the first failure, or where a receiver that has just taken one refuses the next, at
+the second in a row: a receiver that does not work is asked for one thing at a time.
 """
 
 import logging
@@ -75,34 +76,42 @@ def claim(webhook_id: int, count: int, token: str) -> list[Batch]:
 def send(batch: Batch, stopping: Event) -> bool:
     """Send what it has to an active webhook, and record it; return whether the receiver works.
 
-    When the worker ends, what is not begun is given back.
+    It does if it has taken the last one. When the worker ends, what is not begun is given back.
     """
     target = Target.of(batch.webhook_id)
     may_send = target if target is not None and target.active else None
     outcomes = {} if may_send is None else attempt_all(batch, may_send, stopping)
     record(batch, outcomes)
     log_failure(batch.webhook_id, outcomes)
-    return all(outcome.ok or outcome.error in NEVER_TOLD for outcome in outcomes.values())
+    *_, last = [True, *(not is_failure(outcome) for outcome in outcomes.values())]
+    return last
+
+
+def is_failure(outcome: Outcome) -> bool:
+    """Return whether the receiver was not told, and should have been."""
+    return not outcome.ok and outcome.error not in NEVER_TOLD
 
 
 def log_failure(webhook_id: int, outcomes: Mapping[int, Outcome]) -> None:
-    """Log which delivery was not sent, and why: at most one a batch."""
+    """Log which deliveries were not sent, and why."""
     for delivery_id, outcome in outcomes.items():
-        if not outcome.ok and outcome.error not in NEVER_TOLD:
+        if is_failure(outcome):
             fields = {"delivery_id": delivery_id, "webhook_id": webhook_id}
             message = f"Delivery {delivery_id} to webhook {webhook_id} not sent: {outcome.error}"
             logger.info("%s", message, extra={"fields": fields})
 
 
 def attempt_all(batch: Batch, target: Target, stopping: Event) -> dict[int, Outcome]:
-    """Return what became of the deliveries, up to the first failure or as long as there is time."""
+    """Return what became of the deliveries, up to a failure that ends it or while there is time."""
     outcomes: dict[int, Outcome] = {}
+    has_taken_one = False  # the last time
     give_up_at = monotonic() + BATCH_SECONDS
     for delivery, change in with_changes(batch.deliveries):
         outcome = outcomes[delivery.delivery_id] = attempt(delivery, change, target)
-        failed = not outcome.ok and outcome.error not in NEVER_TOLD
-        if failed or stopping.is_set() or monotonic() > give_up_at:
+        ends = is_failure(outcome) and not (has_taken_one and outcome.is_of_this_one)
+        if ends or stopping.is_set() or monotonic() > give_up_at:
             break
+        has_taken_one = outcome.ok
     return outcomes
 
 
