@@ -152,3 +152,14 @@ def test_an_export_is_as_many_statements_for_many_rows(admin: Caller) -> None:
 
 def test_nobody_is_exported_who_is_not_there(admin: Caller) -> None:
     assert admin.get(EXPORT).status_code == 404
+
+
+def test_an_export_is_a_file_as_the_document_says(admin: Caller) -> None:
+    make_client()
+    path = "/api/clients/{client_id}/export"
+    documented = admin.get("/api/openapi.json").json["paths"][path]["get"]["responses"]["200"]
+
+    answer = admin.get(EXPORT)
+
+    assert answer.headers["Content-Disposition"] == 'attachment; filename="client-1.ndjson"'
+    assert "Content-Disposition" in documented["headers"]

@@ -95,6 +95,15 @@ def test_what_is_answered_from_before_has_the_headers_of_the_first_answer(docume
                 assert "Idempotent-Replayed" in answers[status].get("headers", {}), name
 
 
+def test_each_answer_with_a_body_says_what_it_is(document: Any) -> None:
+    silent = {"POST /api/hooks/{channel_type}/{channel_id}"}  # a provider is told nothing
+
+    for name, operation in operations(document).items():
+        for status in operation["responses"].keys() & {"200", "201"} if name not in silent else ():
+            content = operation["responses"][status]["content"]
+            assert all("schema" in each for each in content.values()), name
+
+
 def test_each_operation_has_its_examples(document: Any) -> None:
     for name, operation in operations(document).items():
         contents = [operation.get("requestBody", {}).get("content")]

@@ -40,7 +40,7 @@ def receive_updates(channel_type: str, channel_id: int) -> Response:
 @blp.get(HOOK, parameters=[TYPE])
 @blp.signed
 @blp.doc(parameters=CHALLENGE)
-@blp.response(200, content_type="text/plain")
+@blp.response(200, {"type": "string"}, content_type="text/plain", example="1158201444")
 @blp.alt_response(403, "FORBIDDEN")
 def answer_challenge(channel_type: str, channel_id: int) -> Response:
     """Answer WhatsApp's question whether this is the hook of a channel"""

@@ -15,6 +15,13 @@ from omnidesk.personal_data.exporting import export
 from omnidesk.personal_data.schemas import ErasureRequest, ErasureSchema
 
 NDJSON = "application/x-ndjson"
+FILE_NAME = {
+    "Content-Disposition": {
+        "description": "The name of the file (RFC 6266)",
+        "schema": {"type": "string"},
+        "example": 'attachment; filename="client-55.ndjson"',
+    }
+}
 EXAMPLE = '{"entity":"client","row":{"client_id":55,"full_name":"Ada Lovelace"}}\n'
 READ_ALL = ("tickets:read", "comments:read", "events:read", "conversations:read", "changes:read")
 
@@ -47,7 +54,7 @@ def erase_client(data: dict[str, Any], client_id: int) -> dict[str, Any]:
 @blp.get("/clients/<id(example=55):client_id>/export")
 @blp.scope("clients:read", *READ_ALL)
 @blp.admin_only
-@blp.response(200, {"type": "string"}, content_type=NDJSON, example=EXAMPLE)
+@blp.response(200, {"type": "string"}, content_type=NDJSON, example=EXAMPLE, headers=FILE_NAME)
 def export_client(client_id: int) -> Response:
     """Show all that is stored of a client, as lines of JSON, as an admin"""
     if not CLIENT_EXISTS.fetch(client_id=client_id):
