@@ -104,6 +104,14 @@ def test_each_answer_with_a_body_says_what_it_is(document: Any) -> None:
             assert all("schema" in each for each in content.values()), name
 
 
+def test_a_wrong_signature_is_401_and_a_wrong_challenge_403(document: Any) -> None:
+    hook = document["paths"]["/api/hooks/{channel_type}/{channel_id}"]
+
+    refused = {method: {"401", "403"} & {*hook[method]["responses"]} for method in ("get", "post")}
+
+    assert refused == {"get": {"403"}, "post": {"401"}}
+
+
 def test_each_operation_has_its_examples(document: Any) -> None:
     for name, operation in operations(document).items():
         contents = [operation.get("requestBody", {}).get("content")]

@@ -140,13 +140,14 @@ class Blueprint(ResponseDecorators):
     def _document_operation(self, doc: Any, facts: Any, *, app: Any, method: str, **_: Any) -> Any:
         """Document what holds for every operation: its errors, scope and security."""
         is_open = facts.get("public") or self._is_open(app, reads=method == "get")
+        has_signature = facts.get("signed") and method == "post"
         statuses = {
             400: True,
-            401: not facts.get("public") or facts.get("signed"),
+            401: not facts.get("public") or has_signature,
             403: not facts.get("public"),
             404: facts["finds"],
             412: facts.get("unchanged"),
-            413: facts.get("reads_json") or (facts.get("signed") and method == "post"),
+            413: facts.get("reads_json") or has_signature,
             409: facts.get("keyed"),
             415: facts.get("reads_json"),
             422: facts.get("keyed"),
