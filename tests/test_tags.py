@@ -4,6 +4,7 @@ import re
 from typing import Any
 
 import pytest
+import requests
 from sqlalchemy import select
 
 from omnidesk.db import db
@@ -165,10 +166,26 @@ def test_tags_of_any_script_are_followed_by_links(agent: Caller) -> None:
 
     pages, answer = [], agent.get("/api/tags?limit=1")
     while following := re.search('<([^>]*)>; rel="next"', answer.headers["Link"]):
+        assert answer.headers["Link"].isascii()
         pages += [row["tag"] for row in answer.json]
         answer = agent.get(following[1])
 
     assert pages + [row["tag"] for row in answer.json] == tags
+
+
+def test_a_page_that_ends_at_a_tag_of_any_script_is_served(server: str, agent: Caller) -> None:
+    ticket = make_ticket()
+    for tag in ("ñ", "緊急", "𐐨"):
+        make_tag(ticket, tag)
+
+    pages, link = [], "/api/tags?limit=1"
+    while link:
+        answer = requests.get(server + link, headers=agent.headers, timeout=10)
+        assert answer.status_code == 200
+        pages += [row["tag"] for row in answer.json()]
+        link = answer.links.get("next", {}).get("url", "")
+
+    assert pages == ["ñ", "緊急", "𐐨"]
 
 
 @on_sqlite

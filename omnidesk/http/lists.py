@@ -173,7 +173,8 @@ def add_links(response: Response, limit: int, links: Links) -> None:
         query = "".join(f"{name}={quote_plus(value)}&" for name, value in kept)
         path = f"{quote(request.script_root + request.path)}?{query}limit={limit}"
         response.headers["Link"] = ", ".join(
-            f'<{path}&{name}={value}>; rel="{rel}"' for rel, (name, value) in links.items()
+            f'<{path}&{name}={quote_plus(str(value))}>; rel="{rel}"'
+            for rel, (name, value) in links.items()
         )
 
 
