@@ -196,7 +196,9 @@ def test_a_receiver_that_refuses_some_is_told_of_all_others_at_once(
 
 
 @pytest.mark.parametrize(
-    "second", [hang, answer(410), answer(503, headers={"Retry-After": "60"})], ids=str
+    "second",
+    [hang, answer(410), answer(503, headers={"Retry-After": "60"})],
+    ids=["silent", "gone", "busy"],
 )
 def test_a_receiver_that_takes_nothing_more_is_asked_once(
     webhook: Webhook, there: Receiver, second: Any, monkeypatch: pytest.MonkeyPatch
