@@ -55,7 +55,8 @@ class Identity(Versioned, Base):
 
         The caller holds the lock of all.
         """
-        known = cls.of(channel, external_user_id)
+        named = {"channel": channel, "external_user_id": external_user_id}
+        known = db.session.scalar(LOCKED, named)  # an erasure may be deleting it
         if known is None:
             return cls(client_id=client_id, channel=channel, external_user_id=external_user_id)
         known.change(client_id=client_id)
@@ -67,3 +68,4 @@ OF_USER = select(Identity).where(
     Identity.channel == bindparam("channel"),
     Identity.external_user_id == bindparam("external_user_id"),
 )
+LOCKED = OF_USER.with_for_update(key_share=True)

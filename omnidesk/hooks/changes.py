@@ -78,7 +78,8 @@ def change_id(channel: Channel, changed: IdChanged) -> None:
 
 
 def active(chat: Chat) -> Conversation | None:
-    """Return the active conversation of a chat, locked, or None."""
+    """Return the active conversation of a chat, locked after its client, or None."""
+    chat.lock_clients()
     found = chat.conversations().where(Conversation.active)
     return db.session.scalar(found.with_for_update(key_share=True))
 

@@ -28,6 +28,13 @@ USUAL = (
     .where(Identity.external_user_id == bindparam("user_id"))
     .with_for_update(of=Conversation, key_share=True)
 )
+CLIENTS = (
+    select(Client.client_id)
+    .join(Conversation, Conversation.client_id == Client.client_id)
+    .where(*OF_CHAT)
+    .order_by(Client.client_id)
+    .with_for_update(of=Client, read=True, key_share=True)
+)
 FOUND = (
     select(Conversation.conversation_id, Message)
     .outerjoin(
@@ -61,6 +68,13 @@ class Chat(NamedTuple):
         """
         return db.session.execute(USUAL, {**self._asdict(), "user_id": user_id}).first()
 
+    def lock_clients(self) -> None:
+        """Lock the clients of the conversations, before one of these is changed twice.
+
+        At the second change PostgreSQL locks the client. Whoever erases a client locks them first.
+        """
+        db.session.execute(CLIENTS, self._asdict())
+
     def find(self, external_message_id: str) -> tuple[int, Message | None] | None:
         """Return the message that the channel knows by this id, and its conversation's id.
 
@@ -85,6 +99,8 @@ class Chat(NamedTuple):
         else does. The caller holds the lock of all identities. Raises IntegrityError where others
         begin or open one meanwhile.
         """
+        if not is_new:
+            self.lock_clients()
         found = None if is_new else self.active_or_recent()
         if found is None:
             by_bot = self.is_bot_first() if handled_by_bot is None else handled_by_bot

@@ -74,6 +74,8 @@ def store(
     the caller holds the lock of all identities, and may have stored something before.
     """
     chat = writer.chat
+    if is_locked:
+        chat.lock_clients()
     usual = chat.usual(writer.user_id)
     if usual is None and not is_locked:
         # A conversation that was closed meanwhile is still locked: it would be waited for in vain.

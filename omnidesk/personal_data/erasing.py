@@ -88,9 +88,6 @@ def find(client_id: int, full_name: str) -> Client | None:
     Raises RuleViolation for another name than the client has, unless it is erased already, and for
     a client who was merged into another one.
     """
-    # Whoever stores several messages of one chat holds this lock, too. PostgreSQL locks the client
-    # at the second change of a conversation, which the erasure would be waiting for.
-    Identity.lock_all()
     client = db.session.get(Client, client_id, with_for_update=True)
     if client is None:
         return None

@@ -2,17 +2,28 @@
 
 import threading
 from typing import Any
-from zlib import crc32
 
 import pytest
-from sqlalchemy import func, select, update
+from sqlalchemy import delete, select, update
 
+from omnidesk.clients.identities import Identity
 from omnidesk.clients.models import ERASED, Client
 from omnidesk.conversations.models import Conversation
-from omnidesk.db import db, utcnow
+from omnidesk.db import db
 from omnidesk.tickets.models import Ticket
-from tests.conftest import Caller, make_client, make_conversation, make_ticket, on_postgresql
+from tests.conftest import (
+    Caller,
+    make_client,
+    make_conversation,
+    make_identity,
+    make_message,
+    make_ticket,
+    on_postgresql,
+)
+from tests.faults.test_hook_races import post
 from tests.faults.test_inbound_races import wait_until_waiting
+from tests.hooks import make_channel
+from tests.providers.whatsapp_updates import SHEENA, notification, text, written_by
 from tests.test_races import ask
 
 IS_OTHER = Client.client_id == 2
@@ -73,22 +84,53 @@ def test_an_erasure_locks_tickets_before_conversations(server: str, admin: Calle
 
 
 @on_postgresql
-def test_an_erasure_waits_for_messages_of_a_chat_before_it_locks_the_client(
-    server: str, admin: Caller
+@pytest.mark.parametrize("active", [True, False])
+def test_who_changes_a_conversation_twice_locks_its_client_before(
+    server: str, admin: Caller, active: bool
 ) -> None:
-    make_conversation(client_id=make_client(full_name="Ada").client_id)
-    move = update(Conversation).values(updated_at=utcnow())
+    channel = make_channel("whatsapp")
+    chat = {"channel": "whatsapp", "external_chat_id": SHEENA.wa_id, "active": active}
+    conversation = make_conversation(**chat)
+    writer = conversation if active else make_client()  # as in a group
+    make_identity(writer, channel="whatsapp", external_user_id=SHEENA.wa_id)
+    make_message(conversation)
+    several = (text(SHEENA, "One"), text(SHEENA, "Two")) if active else (text(SHEENA, "One"),)
+    body = notification(written_by(SHEENA, *several))
+    statuses: list[int] = []
+    telling = threading.Thread(target=lambda: statuses.append(post(server, channel, body)))
+
+    with db.engine.begin() as connection:  # as an erasure begins
+        is_erased = Client.client_id == conversation.client_id
+        connection.execute(select(Client.client_id).where(is_erased).with_for_update())
+        telling.start()
+        wait_until_waiting(1)
+        conversations = select(Conversation.conversation_id)
+        connection.execute(conversations.with_for_update(nowait=True))
+    telling.join()
+
+    assert statuses == [200]
+
+
+@on_postgresql
+def test_an_identity_that_is_being_erased_is_given_anew(server: str, admin: Caller) -> None:
+    identity = make_identity(make_client())
+    other, user = make_client().client_id, {"channel": "web", "external_user_id": "user-1"}
+    answers: list[Any] = []
+    give = threading.Thread(
+        target=lambda: answers.append(
+            ask("POST", f"{server}/api/clients/{other}/identities", admin, user)
+        )
+    )
 
     with db.engine.begin() as connection:
-        name = crc32(b"identity")  # whose lock a body of several messages holds
-        connection.execute(select(func.pg_advisory_xact_lock(name)))
-        connection.execute(move)
-        erasing, answers = erase(server, admin)
+        connection.execute(delete(Identity))
+        give.start()
         wait_until_waiting(1)
-        connection.execute(move)  # at the second change, the client is locked, too
-    erasing.join()
+    give.join()
 
-    assert answers == [200]
+    (answer,) = answers
+    assert (answer.status_code, answer.json()["client_id"]) == (201, other)
+    assert answer.json()["identity_id"] != identity.identity_id
 
 
 def erase(server: str, admin: Caller) -> tuple[threading.Thread, list[int]]:
