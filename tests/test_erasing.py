@@ -25,6 +25,7 @@ from tests.conftest import (
     make_message,
     make_tag,
     make_ticket,
+    recorded_statements,
     reload,
     version,
 )
@@ -537,6 +538,20 @@ def test_a_client_without_anything_can_be_erased(admin: Caller) -> None:
     assert reload(client).version == tag + 1
     assert db.session.scalar(select(Change.op).order_by(Change.seq.desc()).limit(1)) == "erased"
     db.session.rollback()
+
+
+def test_tickets_that_nobody_has_commented_on_are_not_asked_for_one_by_one(admin: Caller) -> None:
+    counts = []
+    for number in (2, 20):
+        client = make_client()
+        for _ in range(number):
+            make_ticket(client.client_id)
+        with recorded_statements() as run:
+            erased = admin.post(f"/api/clients/{client.client_id}/erase", json=ADA)
+        assert (erased.status_code, erased.json["rows"]["ticket"]) == (200, number)
+        counts.append(len([sql for sql in run if "ticket" in sql]))
+
+    assert counts[0] == counts[1]
 
 
 @pytest.fixture

@@ -60,12 +60,17 @@ def emptied(column: Column[Any]) -> Any:
 def empty_rows(entity: type[Base], row_ids: Sequence[int], **values: Any) -> int:
     """Empty the texts of rows, here and elsewhere; return how many rows there are."""
     key = entity.primary_key()
-    # In one order, as others lock several rows.
-    some = select(key).where(key.in_(row_ids)).order_by(key).with_for_update(key_share=True)
-    change = update(entity).where(key.in_(some)).values(empty_values(entity) | values)
+    change = update(entity).where(key.in_(row_ids)).values(empty_values(entity) | values)
     count: int = db.session.execute(change, execution_options=QUIETLY).rowcount  # type: ignore[attr-defined]
     empty_records(entity, row_ids)
     return count
+
+
+def lock_rows(entity: type[Base], row_ids: Sequence[int]) -> None:
+    """Lock rows in the order of their ids, as others do who lock several."""
+    key = entity.primary_key()
+    some = select(key).where(key.in_(row_ids)).order_by(key)
+    db.session.execute(some.with_for_update(key_share=True))
 
 
 def cancel_queued(client_id: int) -> None:

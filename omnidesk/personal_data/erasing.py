@@ -29,6 +29,7 @@ from omnidesk.personal_data.emptying import (
     empty_answers,
     empty_records,
     empty_rows,
+    lock_rows,
 )
 from omnidesk.personal_data.rows import (
     CONVERSATIONS,
@@ -181,7 +182,10 @@ class Erasure:
         client_id, since = self.client.client_id, self.progress[1:3]
         rows = kind.walk(client_id, since)
         while step := [*islice(rows, STEP)]:
-            self.counts[kind.name] += empty_rows(kind.entity, [row_id for _, row_id in step])
+            row_ids = [row_id for _, row_id in step]
+            if self.in_steps:  # else all that others lock is locked since the beginning
+                lock_rows(kind.entity, row_ids)
+            self.counts[kind.name] += empty_rows(kind.entity, row_ids)
             parent_id, row_id = step[-1]
             self.progress = self.progress._replace(parent_id=parent_id, row_id=row_id)
             self.note()

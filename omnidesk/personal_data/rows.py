@@ -1,6 +1,6 @@
 """Which rows are a client's, and which of their columns hold texts about a person."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
@@ -8,6 +8,7 @@ from sqlalchemy import (
     Integer,
     Select,
     cast,
+    exists,
     func,
     literal,
     literal_column,
@@ -87,18 +88,32 @@ class RowKind(NamedTuple):
 
         Parents are locked first: what others add to them is committed then, or refused.
         """
-        key, (parent, last) = self.entity.primary_key(), since
-        for parent_id in self.parents(client_id, parent):
-            db.session.scalar(
-                select(self.parent.primary_key())
-                .where(self.parent.primary_key() == parent_id)
-                .with_for_update()
-            )
-            after = last if parent_id == parent else 0
-            rows = select(key).where(self.link == parent_id).order_by(key).limit(PAGE)
-            while found := db.session.scalars(rows.where(key > after)).all():
-                yield from ((parent_id, row_id) for row_id in found)
-                after = found[-1]
+        parent, last = since
+        parents = self.parents(client_id, parent)
+        for first in range(0, len(parents), PAGE):
+            for parent_id in self.locked_with_rows(parents[first : first + PAGE]):
+                after = last if parent_id == parent else 0
+                yield from ((parent_id, row_id) for row_id in self.below(parent_id, after))
+
+    def locked_with_rows(self, parent_ids: list[int]) -> list[int]:
+        """Lock rows of the parent's kind; return the ids of those that have rows below, in order.
+
+        Many have none: to look at each would take longer than a request may.
+        """
+        key = self.parent.primary_key()
+        some = select(key).where(key.in_(parent_ids)).order_by(key)
+        db.session.execute(some.with_for_update())
+        return [*db.session.scalars(some.where(exists().where(self.link == key)))]
+
+    def below(self, parent_id: int, after: int) -> Iterator[int]:
+        """Yield the ids of the rows below one, after an id."""
+        key = self.entity.primary_key()
+        rows = select(key).where(self.link == parent_id).order_by(key).limit(PAGE)
+        found: Sequence[int] = range(PAGE)
+        while len(found) == PAGE:
+            found = db.session.scalars(rows.where(key > after)).all()
+            yield from found
+            after = found[-1] if found else after
 
     def deleted(self, client_id: int) -> Select[int]:
         """Select the ids of rows that were the client's when they were deleted."""
