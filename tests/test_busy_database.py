@@ -1,10 +1,11 @@
 """A database that is busy, slow or lost: who is answered all the same, and who is told to retry."""
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from sqlite3 import OperationalError, connect
 from threading import Thread
-from time import monotonic, sleep
+from time import sleep
 from typing import Any
 
 import pytest
@@ -69,12 +70,15 @@ def hasty(
     agent: Caller,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Caller:
-    """The agent, calling an app that gives up on a busy database after a tenth of a second."""
+    """The agent, calling an app that gives up on a busy database after a tenth of a second.
+
+    It waits longer for what it reads, which is to succeed on a slow machine, too.
+    """
     config = app.config
     other = app_with(
         SQLALCHEMY_ENGINE_OPTIONS=impatient(config["SQLALCHEMY_ENGINE_OPTIONS"], lock_timeout=100),
         SQLALCHEMY_BINDS=config["SQLALCHEMY_BINDS"]
-        | {READ: impatient(config["SQLALCHEMY_BINDS"][READ], statement_timeout=100)},
+        | {READ: impatient(config["SQLALCHEMY_BINDS"][READ], statement_timeout=1000)},
     )
     monkeypatch.setattr(sqlite, "MAX_WAIT", 0.1)
     return Caller(other, agent.user)
@@ -202,14 +206,15 @@ def test_a_read_is_sent_again_where_its_connection_was_lost(
 def test_a_write_finds_a_moment_beside_a_process_that_writes_all_the_time(
     agent: Caller, database_url: str
 ) -> None:
-    writes, waits = [True], list[float]()
+    ended, written, passed_by = threading.Event(), list[int](), list[int]()
 
     def write() -> None:
         connection = connect(database_url.removeprefix("sqlite:///"), isolation_level=None)
-        while writes:
+        while not ended.is_set():
             connection.execute("BEGIN IMMEDIATE")
             sleep(0.02)
             connection.execute("COMMIT")
+            written.append(1)
             sleep(0.0005)
         connection.close()
 
@@ -217,15 +222,15 @@ def test_a_write_finds_a_moment_beside_a_process_that_writes_all_the_time(
     writing.start()
     try:
         for _ in range(8):
-            began = monotonic()
+            before = len(written)
             assert agent.post("/api/clients", json={"full_name": "Ada"}).status_code == 201
-            waits.append(monotonic() - began)
+            passed_by.append(len(written) - before)
             sleep(0.1)
     finally:
-        writes.clear()
+        ended.set()
         writing.join()
 
-    assert sum(waits) < 3, waits
+    assert sum(passed_by) < 150, passed_by
 
 
 @on_postgresql
