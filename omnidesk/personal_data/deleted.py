@@ -4,16 +4,22 @@ from time import monotonic
 from typing import Any
 
 import orjson
-from sqlalchemy import select, update
+from sqlalchemy import select
 
 from omnidesk.clients.models import ERASED, Client
-from omnidesk.db import RuleViolation, db
+from omnidesk.db import db
 from omnidesk.db.change_log import Change
-from omnidesk.db.database_id import DatabaseId
 from omnidesk.db.session import logging_as
 from omnidesk.personal_data import traces
 from omnidesk.personal_data.emptying import count_answers, empty_answers, empty_records
-from omnidesk.personal_data.erasing import ANSWERS, MAX_SECONDS, NAMES, Counts
+from omnidesk.personal_data.erasing import (
+    ANSWERS,
+    COUNT_ERASURE,
+    MAX_SECONDS,
+    NAMES,
+    Counts,
+    require,
+)
 from omnidesk.personal_data.rows import ALL_KINDS, all_clients, owners
 
 
@@ -29,10 +35,7 @@ def erase_deleted(client_id: int, full_name: str, *, dry_run: bool) -> tuple[boo
     if client["full_name"] == ERASED:
         db.session.rollback()  # traces are removed in transactions of their own
         return dry_run or traces.remove(gives_up_at), counts
-    if client["merged_into"] is not None:
-        raise RuleViolation("client_id", "Was merged into another client.", conflict=True)
-    if client["full_name"] != full_name:
-        raise RuleViolation("full_name", "Must be exactly the name of the client.")
+    require(client["full_name"], client["merged_into"], full_name)
     people = [*db.session.scalars(all_clients(client_id))]
     counts |= {"client": len(people), ANSWERS: count_answers(owners(client_id))}
     if dry_run:
@@ -42,7 +45,7 @@ def erase_deleted(client_id: int, full_name: str, *, dry_run: bool) -> tuple[boo
         for kind in ALL_KINDS:
             empty_records(kind.entity, [*db.session.scalars(kind.deleted(client_id))])
         empty_answers(owners(client_id))
-        db.session.execute(update(DatabaseId).values(erasures=DatabaseId.erasures + 1))
+        db.session.execute(COUNT_ERASURE)
         db.session.commit()
     return traces.remove(gives_up_at), counts
 

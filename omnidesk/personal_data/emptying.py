@@ -5,7 +5,18 @@ from functools import cache
 from typing import Any
 
 import orjson
-from sqlalchemy import Column, bindparam, case, func, literal, or_, select, text, update
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    bindparam,
+    case,
+    func,
+    literal,
+    or_,
+    select,
+    text,
+    update,
+)
 
 from omnidesk.channels.models import UnsupportedUpdate
 from omnidesk.clients.models import ERASED
@@ -16,7 +27,7 @@ from omnidesk.db import Base, db, utcnow
 from omnidesk.db.change_log import Change
 from omnidesk.http.idempotency import IdempotencyKey
 from omnidesk.imports.models import SourceRow
-from omnidesk.personal_data.rows import CONVERSATIONS, TEXT_COLUMNS, erased, integer_in
+from omnidesk.personal_data.rows import TEXT_COLUMNS, erased, integer_in
 from omnidesk.tickets.models import Ticket
 
 QUIETLY = {"synchronize_session": False}
@@ -66,11 +77,11 @@ def empty_rows(entity: type[Base], row_ids: Sequence[int], **values: Any) -> int
     return count
 
 
-def lock_rows(entity: type[Base], row_ids: Sequence[int]) -> None:
-    """Lock rows in the order of their ids, as others do who lock several."""
+def lock_rows(entity: type[Base], condition: ColumnElement[bool]) -> list[int]:
+    """Lock rows in the order of their ids, as others do who lock several; return the ids."""
     key = entity.primary_key()
-    some = select(key).where(key.in_(row_ids)).order_by(key)
-    db.session.execute(some.with_for_update(key_share=True))
+    some = select(key).where(condition).order_by(key)
+    return [*db.session.scalars(some.with_for_update(key_share=True))]
 
 
 def cancel_queued(client_id: int) -> None:
@@ -78,11 +89,8 @@ def cancel_queued(client_id: int) -> None:
 
     Locks are taken in the order of all: tickets, conversation, outbox, message.
     """
-    tickets = select(Ticket.ticket_id).where(Ticket.client_id == client_id)
-    db.session.execute(tickets.order_by(Ticket.ticket_id).with_for_update(key_share=True))
-    chats = CONVERSATIONS.of(client_id, Conversation.conversation_id)
-    lock = chats.order_by(Conversation.conversation_id).with_for_update(key_share=True)
-    theirs = [*db.session.scalars(lock)]
+    lock_rows(Ticket, Ticket.client_id == client_id)
+    theirs = lock_rows(Conversation, Conversation.client_id == client_id)
     waiting = select(Outbox.conversation_id).where(Outbox.conversation_id.in_(theirs))
     db.session.execute(waiting.order_by(Outbox.conversation_id).with_for_update())
     # `OUTGOING` is the condition of an index, which a parameter would not use.

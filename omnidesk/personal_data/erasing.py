@@ -50,6 +50,7 @@ ANSWERS, TRACES, DONE = "answer", "traces", "done"
 STAGES = (*(kind.name for kind in KINDS), ANSWERS, TRACES, DONE)
 COMMENTS = str(Comment.logged_as)
 NAMES = ("client", IDENTITIES.name, CONVERSATIONS.name, *STAGES[: STAGES.index(TRACES)])
+COUNT_ERASURE = update(DatabaseId).values(erasures=DatabaseId.erasures + 1)
 Counts = dict[str, int]
 
 
@@ -92,11 +93,18 @@ def find(client_id: int, full_name: str) -> Client | None:
     client = db.session.get(Client, client_id, with_for_update=True)
     if client is None:
         return None
-    if client.merged_into is not None:
-        raise RuleViolation("client_id", "Was merged into another client.", conflict=True)
-    if client.erasure is None and client.full_name != full_name:
-        raise RuleViolation("full_name", "Must be exactly the name of the client.")
+    require(
+        client.full_name if client.erasure is None else full_name, client.merged_into, full_name
+    )
     return client
+
+
+def require(name: str, merged_into: int | None, given: str) -> None:
+    """Raise RuleViolation for a client who was merged, or who has another name than is given."""
+    if merged_into is not None:
+        raise RuleViolation("client_id", "Was merged into another client.", conflict=True)
+    if name != given:
+        raise RuleViolation("full_name", "Must be exactly the name of the client.")
 
 
 def count_all(client: Client, *, keep_comments: bool) -> Counts:
@@ -184,7 +192,7 @@ class Erasure:
         while step := [*islice(rows, STEP)]:
             row_ids = [row_id for _, row_id in step]
             if self.in_steps:  # else all that others lock is locked since the beginning
-                lock_rows(kind.entity, row_ids)
+                lock_rows(kind.entity, kind.entity.primary_key().in_(row_ids))
             self.counts[kind.name] += empty_rows(kind.entity, row_ids)
             parent_id, row_id = step[-1]
             self.progress = self.progress._replace(parent_id=parent_id, row_id=row_id)
@@ -220,7 +228,7 @@ class Erasure:
     def commit(self) -> None:
         """Commit a step; lists have another ETag then. In steps, others get as much time."""
         began = monotonic()
-        db.session.execute(update(DatabaseId).values(erasures=DatabaseId.erasures + 1))
+        db.session.execute(COUNT_ERASURE)
         db.session.commit()
         if self.in_steps:
             sleep(min(0.05, monotonic() - began))

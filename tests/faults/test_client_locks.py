@@ -4,12 +4,12 @@ import threading
 from typing import Any
 
 import pytest
-from sqlalchemy import delete, select, update
+from sqlalchemy import Connection, delete, select, update
 
 from omnidesk.clients.identities import Identity
 from omnidesk.clients.models import ERASED, Client
 from omnidesk.conversations.models import Conversation
-from omnidesk.db import db
+from omnidesk.db import Base, db
 from omnidesk.tickets.models import Ticket
 from tests.conftest import (
     Caller,
@@ -58,7 +58,7 @@ def test_nothing_is_given_to_a_client_who_is_being_erased(
         wait_until_waiting(1)
         # Whoever erases waits for the rows of the client.
         for entity in (Ticket, Conversation):
-            connection.execute(select(entity.primary_key()).with_for_update(nowait=True))
+            lock_at_once(connection, entity)
     give.join()
 
     (answer,) = answers
@@ -76,8 +76,7 @@ def test_an_erasure_locks_tickets_before_conversations(server: str, admin: Calle
         connection.execute(select(Ticket.ticket_id).with_for_update())
         erasing, answers = erase(server, admin)
         wait_until_waiting(1)
-        conversations = select(Conversation.conversation_id)
-        connection.execute(conversations.with_for_update(nowait=True))
+        lock_at_once(connection, Conversation)
     erasing.join()
 
     assert answers == [200]
@@ -104,8 +103,7 @@ def test_who_changes_a_conversation_twice_locks_its_client_before(
         connection.execute(select(Client.client_id).where(is_erased).with_for_update())
         telling.start()
         wait_until_waiting(1)
-        conversations = select(Conversation.conversation_id)
-        connection.execute(conversations.with_for_update(nowait=True))
+        lock_at_once(connection, Conversation)
     telling.join()
 
     assert statuses == [200]
@@ -142,3 +140,8 @@ def erase(server: str, admin: Caller) -> tuple[threading.Thread, list[int]]:
     )
     erasing.start()
     return erasing, answers
+
+
+def lock_at_once(connection: Connection, entity: type[Base]) -> None:
+    """Lock all rows of a kind; raise OperationalError where somebody else has locked one."""
+    connection.execute(select(entity.primary_key()).with_for_update(nowait=True))
