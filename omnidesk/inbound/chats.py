@@ -96,11 +96,9 @@ class Chat(NamedTuple):
 
         Where none is active, the last is opened again if its last message is recent enough; else
         one with this client begins, which a bot answers first if the channel says so and nothing
-        else does. The caller holds the lock of all identities. Raises IntegrityError where others
-        begin or open one meanwhile.
+        else does. The caller holds the lock of all identities, and unless the chat is new those of
+        its clients. Raises IntegrityError where others begin or open one meanwhile.
         """
-        if not is_new:
-            self.lock_clients()
         found = None if is_new else self.active_or_recent()
         if found is None:
             by_bot = self.is_bot_first() if handled_by_bot is None else handled_by_bot

@@ -87,6 +87,8 @@ def store(
     is_new = begun = False
     if usual is None:
         client, is_new = writer.client()
+        if found and not is_locked:
+            chat.lock_clients()
         conversation, begun = chat.open(
             client.client_id, handled_by_bot=handled_by_bot, is_new=found is None
         )
