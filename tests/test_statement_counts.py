@@ -1,8 +1,10 @@
 """How many statements a request runs: no more for fifty rows than for one."""
 
+import re
 from typing import Any
 
 import pytest
+from flask import Flask
 from sqlalchemy import insert
 
 from omnidesk.clients.models import Client
@@ -13,7 +15,8 @@ from omnidesk.events.models import Event
 from omnidesk.tickets.models import Ticket
 from omnidesk.tickets.tags import TicketTag
 from omnidesk.users.models import User
-from tests.conftest import Caller, make_client, make_conversation, recorded_statements
+from tests.conftest import Caller, make_client, make_conversation, on_sqlite, recorded_statements
+from tests.routes import reads
 
 
 @pytest.fixture
@@ -72,6 +75,20 @@ def test_a_read_runs_no_more_statements_for_more_rows(agent: Caller) -> None:
         if isinstance(answer.json, list):
             assert len(answer.json) == 50, path
         assert min(1, maximum) <= len(run) <= maximum, (path, run)
+
+
+@on_sqlite
+@pytest.mark.usefixtures("fifty_rows")
+def test_no_read_makes_a_newer_sqlite_compile_its_statement_each_time(
+    app: Flask, admin: Caller
+) -> None:
+    with recorded_statements() as run:
+        for path in (*READS, *reads(app), "/api/tickets?q=help", "/api/tickets?sort=due_at"):
+            admin.get(path)
+
+    assert run
+    assert not [sql for sql in run if re.search(r"LIMIT \?(?! \+)", sql)]
+    assert not [sql for sql in run if re.search(r"MATCH \?\s+LIMIT .* OFFSET \?", sql)]
 
 
 def test_a_new_ticket_runs_its_checks_and_one_insert(agent: Caller) -> None:

@@ -108,7 +108,10 @@ def fts5_rows(index: str, name: str, text: BindParameter[str], most: Any) -> CTE
     """Return the ids of the rows that an index of SQLite's finds, no more than so many."""
     words = table(index, column("rowid", Integer()))
     found = select(words.c.rowid.label("id")).where(literal_column(index).op("MATCH")(text))
-    return found.limit(most).cte(name).prefix_with("MATERIALIZED")
+    # SQLite newer than 3.46 compiles a statement anew each time if this is a parameter, as which
+    # SQLAlchemy writes an OFFSET that is not given.
+    some = found.limit(most).offset(literal_column("0"))
+    return some.cte(name).prefix_with("MATERIALIZED")
 
 
 def beginning_with(

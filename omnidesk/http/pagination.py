@@ -14,17 +14,20 @@ from sqlalchemy import (
     FromClause,
     Select,
     bindparam,
+    literal_column,
     select,
     tuple_,
     union_all,
 )
 
-from omnidesk.db.change_log import CommitOrder
+from omnidesk.db.change_log import ByDialect, CommitOrder
 from omnidesk.http.cursors import AFTER, BEFORE, write_back_cursor, write_cursor
 from omnidesk.http.parts import Part
 from omnidesk.http.sorting import VALUE, SortKey, beyond, cursor_keys, uniform
 
-LIMIT: ColumnElement[int] = bindparam("limit", type_=BigInteger())
+ASKED: ColumnElement[int] = bindparam("limit", type_=BigInteger())
+# SQLite newer than 3.46 compiles a statement anew each time if a LIMIT is a parameter alone.
+LIMIT = ByDialect(postgresql=ASKED, sqlite=ASKED + literal_column("0"))
 OFFSET: ColumnElement[int] = bindparam("offset", type_=BigInteger())
 Links = dict[str, tuple[str, str | int]]  # by relation, a parameter and its value
 
@@ -44,7 +47,7 @@ def page_select(rows: Select[Any], keys: list[SortKey], shape: PageShape) -> Sel
     page = after_cursor(page, keys, shape)
     if shape.skips:
         page = skip(page, keys, backwards=backwards)
-    return page.limit(bindparam("limit"))
+    return page.limit(LIMIT)
 
 
 def after_cursor(rows: Select[Any], keys: Sequence[SortKey], shape: PageShape) -> Select[Any]:
