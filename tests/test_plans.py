@@ -40,7 +40,11 @@ STATE = ["active", "handled_by_bot"]
 def plans(app: Any, monkeypatch: Any) -> list[str]:
     """What the database says of how it runs each statement."""
     found: list[str] = []
-    explain = "EXPLAIN QUERY PLAN " if db.engine.name == "sqlite" else "EXPLAIN (ANALYZE) "
+    explains = {
+        "sqlite": "EXPLAIN QUERY PLAN ",
+        "postgresql": "EXPLAIN (ANALYZE, BUFFERS OFF) ",
+    }
+    explain = explains[db.engine.name]
     run = statements.run
 
     def explained(engine: Any, sql: str, arguments: Any) -> Any:
