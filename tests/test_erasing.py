@@ -614,6 +614,25 @@ def test_erasing_a_deleted_client_again_changes_nothing(admin: Caller, deleted: 
     assert admin.post("/api/clients/999/erase", json=HEDY).status_code == 404
 
 
+@pytest.mark.usefixtures("deleted")
+def test_a_deleted_client_who_was_called_as_an_erased_one_is_erased(admin: Caller) -> None:
+    stars = admin.post("/api/clients", json={"full_name": "Ada", "email": "ada@example.com"})
+    path = stars.headers["Location"]
+    admin.patch(path, json={"full_name": "***", "email": None})
+    admin.delete(path)
+
+    refused = admin.post(f"{path}/erase", json={"full_name": "Anybody"})
+    erased = admin.post(f"{path}/erase", json={"full_name": "***"})
+    again = admin.post(f"{path}/erase", json={"full_name": "Anybody"})
+
+    assert refused.json["errors"] == {"full_name": ["Must be exactly the name of the client."]}
+    assert (erased.json["finished"], erased.json["rows"]["client"]) == (True, 1)
+    assert "Ada" not in json.dumps(changes(admin))
+    assert "ada@" not in json.dumps(changes(admin))
+    assert again.json["rows"] == NOTHING
+    assert "Kiesler" in json.dumps(changes(admin))
+
+
 def test_a_deleted_client_who_was_merged_is_erased_with_the_other_one(admin: Caller) -> None:
     client = make_client(full_name="Countess")
     admin.post(f"/api/clients/{client.client_id}/merge", json={"into": make_client().client_id})

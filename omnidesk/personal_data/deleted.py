@@ -11,7 +11,12 @@ from omnidesk.db import db
 from omnidesk.db.change_log import Change
 from omnidesk.db.session import logging_as
 from omnidesk.personal_data import traces
-from omnidesk.personal_data.emptying import count_answers, empty_answers, empty_records
+from omnidesk.personal_data.emptying import (
+    changes_with_texts,
+    count_answers,
+    empty_answers,
+    empty_records,
+)
 from omnidesk.personal_data.erasing import (
     ANSWERS,
     COUNT_ERASURE,
@@ -32,18 +37,24 @@ def erase_deleted(client_id: int, full_name: str, *, dry_run: bool) -> tuple[boo
     client = as_deleted(client_id)
     if client is None:
         return None
-    if client["full_name"] == ERASED:
+    people = [*db.session.scalars(all_clients(client_id))]
+    rows = {Client: people} | {
+        kind.entity: [*db.session.scalars(kind.deleted(client_id))] for kind in ALL_KINDS
+    }
+    # Somebody may have given the name of an erased client to one who was not.
+    is_erased = client["full_name"] == ERASED and not any(
+        changes_with_texts(entity, row_ids) for entity, row_ids in rows.items()
+    )
+    if is_erased:
         db.session.rollback()  # traces are removed in transactions of their own
         return dry_run or traces.remove(gives_up_at), counts
     require(client["full_name"], client["merged_into"], full_name)
-    people = [*db.session.scalars(all_clients(client_id))]
     counts |= {"client": len(people), ANSWERS: count_answers(owners(client_id))}
     if dry_run:
         return False, counts
     with logging_as("erased"):
-        empty_records(Client, people)
-        for kind in ALL_KINDS:
-            empty_records(kind.entity, [*db.session.scalars(kind.deleted(client_id))])
+        for entity, row_ids in rows.items():
+            empty_records(entity, row_ids)
         empty_answers(owners(client_id))
         db.session.execute(COUNT_ERASURE)
         db.session.commit()

@@ -110,17 +110,22 @@ def empty_records(entity: type[Base], row_ids: Sequence[int]) -> None:
 
 def empty_log(entity: type[Base], row_ids: Iterable[int]) -> None:
     """Empty the texts of rows in what the change log says of them."""
+    if changes := changes_with_texts(entity, row_ids):
+        db.session.connection().execute(REWRITE, changes)
+
+
+def changes_with_texts(entity: type[Base], row_ids: Iterable[int]) -> list[dict[str, Any]]:
+    """Return what changes of rows the log has with texts, and what it says without them."""
     columns = TEXT_COLUMNS[entity]
     logged = select(LOG.c.seq, LOG.c.before, LOG.c.after).where(
         LOG.c.entity == entity.logged_as, LOG.c.entity_id.in_(row_ids)
     )
-    rewritten = []
+    found = []
     for seq, before, after in db.session.execute(logged):
         new = without_texts(before, columns), without_texts(after, columns)
         if new != (before, after):
-            rewritten.append({"the_seq": seq, "new_before": new[0], "new_after": new[1]})
-    if rewritten:
-        db.session.connection().execute(REWRITE, rewritten)
+            found.append({"the_seq": seq, "new_before": new[0], "new_after": new[1]})
+    return found
 
 
 def without_texts(row: str | None, columns: dict[str, Column[Any]]) -> str | None:
