@@ -12,7 +12,7 @@ from omnidesk.db.change_log import NEWEST_TRANSACTION, Change
 from omnidesk.db.database_id import DatabaseId
 from omnidesk.db.types import MAX_ID
 
-JUMP = 1_000_000  # how far a restored database continues beyond all positions that are known
+JUMP = 1_000_000  # how far a restored database continues beyond all numbers that are known
 NEWEST_SEQ = {
     "sqlite": "SELECT seq FROM sqlite_sequence WHERE name = 'change'",
     "postgresql": "SELECT pg_sequence_last_value(pg_get_serial_sequence('change', 'seq'))",
@@ -69,13 +69,17 @@ def start_anew(connection: Connection, beyond: int = 0) -> None:
 
     New ones are looked for behind the one of the greatest seq.
     """
-    newest = max(newest_seq(connection), beyond)
-    start = newest + min(JUMP, (MAX_ID - newest) // 2)
+    start = start_beyond(max(newest_seq(connection), beyond))
     connection.execute(update(DatabaseId).values(changes_after=start))
     for statement in SET_SEQ[connection.dialect.name]:
         connection.execute(text(statement), {"seq": start})
     if connection.dialect.name == "postgresql":
         put_last(connection)
+
+
+def start_beyond(last: int) -> int:
+    """Return a number far beyond the last that is known, after which new ones begin."""
+    return last + min(JUMP, (MAX_ID - last) // 2)
 
 
 def put_last(connection: Connection) -> None:

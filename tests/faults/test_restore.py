@@ -13,6 +13,7 @@ import pytest
 from sqlalchemy import create_engine, select, text
 
 from omnidesk import migrations
+from omnidesk.auth.models import UserSession
 from omnidesk.clients.models import Client
 from omnidesk.conversations.deliveries import Outbox
 from omnidesk.conversations.messages import Message
@@ -25,6 +26,7 @@ from tests.conftest import (
     make_channel,
     make_client,
     make_conversation,
+    make_message,
     make_ticket,
     make_user,
     on_sqlite,
@@ -141,6 +143,35 @@ def test_what_a_backup_has_to_send_is_not_sent_by_itself(desk: Desk) -> None:
     assert db.session.scalars(select(Outbox)).all() == []
     db.session.remove()
     assert admin.post(f"{address}/{message_id}/retry").json["delivery"]["state"] == "queued"
+
+
+def test_what_a_restored_desk_adds_has_no_number_of_what_is_lost(desk: Desk) -> None:
+    desk.begin()
+    make_ticket()
+    path = back_up(desk)
+    lost = make_ticket(client_id=make_client().client_id)
+    number, client_id = lost.ticket_id, lost.client_id
+
+    restored(desk, path)
+    added = make_ticket(client_id=make_client().client_id)
+
+    assert (added.ticket_id, added.client_id) == (number + 1, client_id + 1)
+
+
+def test_numbers_that_others_know_are_not_given_out_again_without_the_lost_desk(
+    desk: Desk,
+) -> None:
+    desk.begin()
+    make_message(make_conversation())
+    path = back_up(desk)
+    desk.begin()  # on a new disk, say
+
+    restored(desk, path)
+    message = make_message(make_conversation())
+    Caller(desk.app, make_user("admin2", role="admin"))
+
+    assert message.message_id == 1_000_002  # by which programs know what they have sent
+    assert db.session.scalars(select(UserSession.session_id)).all()[-1] == 1_000_002
 
 
 def test_a_backup_of_an_older_schema_is_brought_to_the_newest(desk: Desk) -> None:

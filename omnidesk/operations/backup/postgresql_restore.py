@@ -10,7 +10,6 @@ from sqlalchemy.exc import DBAPIError
 
 from omnidesk.db import db, utcnow
 from omnidesk.db.engines import WRITE_SETTINGS, engine_options
-from omnidesk.db.feed_start import newest_seq
 from omnidesk.operations.backup import postgresql_backup
 from omnidesk.operations.backup.postgresql_programs import (
     NOT_ALLOWED,
@@ -22,6 +21,7 @@ from omnidesk.operations.backup.postgresql_programs import (
     session,
 )
 from omnidesk.operations.backup.preparing import prepare
+from omnidesk.operations.numbers import last_numbers
 
 SUFFIX = "_restoring"
 OTHER_DATABASES = ("postgres", "template1")  # from which a database can be renamed
@@ -90,7 +90,7 @@ def restore(file: Path) -> str:
         with scratch_database(connection, url, SUFFIX, "restoring") as new:
             postgresql_backup.restore(file, new)
             with migrating(new) as engine:
-                prepare(engine, file, newest_seq_of(url))
+                prepare(engine, file, last_numbers_of(url))
             return swap(connection, url, new)
 
 
@@ -104,13 +104,13 @@ def migrating(url: URL) -> Iterator[Engine]:
     yield engine
 
 
-def newest_seq_of(url: URL) -> int:
-    """Return the greatest seq that a change of a database has had, 0 where that cannot be read."""
+def last_numbers_of(url: URL) -> dict[str, int]:
+    """Return the last numbers that a database has given out; none where they cannot be read."""
     try:
         with migrating(url) as engine, engine.begin() as connection:
-            return newest_seq(connection)
-    except DBAPIError:  # there is no such table, say
-        return 0
+            return last_numbers(connection)
+    except DBAPIError:
+        return {}
 
 
 def swap(connection: Connection, url: URL, new: URL) -> str:

@@ -1,23 +1,33 @@
 """A restored database, before it takes the place of the other one."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import click
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
 from omnidesk import migrations
+from omnidesk.auth.models import UserSession
+from omnidesk.conversations.messages import Message
+from omnidesk.db import Base
+from omnidesk.db.change_log import Change
 from omnidesk.db.database_id import DatabaseId
-from omnidesk.db.feed_start import start_anew
+from omnidesk.db.feed_start import start_anew, start_beyond
 from omnidesk.db.postgresql import disable_timeouts
+from omnidesk.operations.numbers import continue_after, last_number
 from omnidesk.operations.restored_messages import note_unknown
 
+# Of these, programs, providers and tokens know numbers, which may be of rows that the backup lacks:
+# a program that gets another message with such a number takes it for sent already.
+KNOWN_ELSEWHERE = {Message.__table__, UserSession.__table__}
 
-def prepare(engine: Engine, file: Path, beyond: int) -> None:
+
+def prepare(engine: Engine, file: Path, beyond: Mapping[str, int]) -> None:
     """Bring a restored database to the newest schema, and let it be another one to all readers.
 
-    Nothing is sent that it has to send. It gets a new id, and its feed starts beyond the changes
-    that the backup has, and those up to a seq that the database in its place has had. Raises
-    ClickException.
+    No message is sent that it has to send. It gets a new id. `beyond` has the last numbers that the
+    database in its place has given out, by table: new rows get greater ones, and its feed starts
+    beyond the changes of both. Raises ClickException.
     """
     with engine.begin() as connection:
         disable_timeouts(connection)
@@ -29,4 +39,13 @@ def prepare(engine: Engine, file: Path, beyond: int) -> None:
             raise click.ClickException(f"{file} cannot be restored. {error}") from None
         note_unknown(connection)
         DatabaseId.renew(connection)
-        start_anew(connection, beyond)
+        continue_beyond(connection, beyond)
+        start_anew(connection, beyond.get(Change.__tablename__, 0))
+
+
+def continue_beyond(connection: Connection, beyond: Mapping[str, int]) -> None:
+    """Let no row get a number that was given out since the backup, as far as that is known."""
+    for table in Base.metadata.sorted_tables:
+        last = max(beyond.get(table.name, 0), last_number(connection, table))
+        is_known_elsewhere = table in KNOWN_ELSEWHERE
+        continue_after(connection, table, start_beyond(last) if is_known_elsewhere else last)

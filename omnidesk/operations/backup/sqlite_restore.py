@@ -6,7 +6,7 @@ or SQLite would apply it to that.
 
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from urllib.parse import quote
@@ -16,7 +16,6 @@ from sqlalchemy import create_engine
 
 from omnidesk.db import db, utcnow
 from omnidesk.db.engines import WRITE_SETTINGS, engine_options
-from omnidesk.db.feed_start import NEWEST_SEQ
 from omnidesk.db.sqlite_files import BESIDE, files_at, primary_code
 from omnidesk.operations.backup import backups, sqlite_backup
 from omnidesk.operations.backup.preparing import prepare
@@ -61,7 +60,7 @@ def restore(file: Path) -> str | None:
         for suffix in LEFT_BESIDE:  # by a restore that was interrupted
             partial.path.with_name(partial.path.name + suffix).unlink(missing_ok=True)
         with held(database) as old:
-            fill(partial, file, newest_seq(old))
+            fill(partial, file, last_numbers(old))
             keep_owner(partial, database)
             kept = put_aside(database, old) if database.exists() else None
             put_in_place(partial, database)
@@ -110,15 +109,14 @@ def held(database: Path) -> Iterator[sqlite3.Connection | None]:
             yield connection
 
 
-def newest_seq(old: sqlite3.Connection | None) -> int:
-    """Return the greatest seq that a change has ever had, 0 where that cannot be read."""
+def last_numbers(old: sqlite3.Connection | None) -> dict[str, int]:
+    """Return the last numbers that a database has given out; none where they cannot be read."""
     with suppress(sqlite3.DatabaseError):
-        row = old.execute(NEWEST_SEQ["sqlite"]).fetchone() if old else None
-        return int(row[0]) if row else 0
-    return 0
+        return dict(old.execute("SELECT name, seq FROM sqlite_sequence").fetchall() if old else ())
+    return {}
 
 
-def fill(partial: PartialFile, file: Path, beyond: int) -> None:
+def fill(partial: PartialFile, file: Path, beyond: Mapping[str, int]) -> None:
     """Fill a new file with a backup, and bring it to the newest schema."""
     with closing(opened(file)) as source:
         source.execute("BEGIN")

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Column, Connection, Table, text
+from sqlalchemy import Table
 
 from omnidesk.auth.models import UserSession
 from omnidesk.channels.models import UnsupportedUpdate
@@ -73,22 +73,3 @@ def time_of(text: str | None) -> datetime | None:
     """Return the time that an ISO text is, None for none; raise OverflowError out of all years."""
     time = None if text is None else datetime.fromisoformat(text)
     return time.astimezone(UTC) if time and time.tzinfo else time
-
-
-def numbered(table: Table) -> Column[Any] | None:
-    """Return the column of a table whose numbers the database gives out, None without one."""
-    is_numbered = table.dialect_options["sqlite"]["autoincrement"]
-    return table.primary_key.columns[0] if is_numbered else None
-
-
-def last_number(connection: Connection, table: Table) -> int:
-    """Return the last number that was given out for a table, also of a row that was deleted."""
-    column = numbered(table)
-    if column is None:
-        return 0
-    names = {"table": table.name, "key": column.name}
-    if connection.dialect.name == "postgresql":
-        sql = "SELECT pg_sequence_last_value(pg_get_serial_sequence(:table, :key)::regclass)"
-    else:
-        sql, names = "SELECT seq FROM sqlite_sequence WHERE name = :table", {"table": table.name}
-    return connection.scalar(text(sql), names) or 0

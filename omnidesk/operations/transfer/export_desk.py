@@ -17,12 +17,12 @@ from omnidesk.db import db
 from omnidesk.db.counters import Counter
 from omnidesk.db.session import READ
 from omnidesk.operations.backup.whole_files import is_at, lock
+from omnidesk.operations.numbers import last_number
 from omnidesk.operations.transfer.desk_files import (
     MANIFEST,
     PARTS,
     dumps,
     file_of,
-    last_number,
     tables,
 )
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import click
-from sqlalchemy import Connection, Table, bindparam, delete, func, insert, select, text, update
+from sqlalchemy import Connection, Table, bindparam, delete, insert, select, text, update
 from sqlalchemy.exc import DatabaseError
 
 from omnidesk import migrations
@@ -23,8 +23,9 @@ from omnidesk.db.database_id import DatabaseId
 from omnidesk.db.feed_start import renumber_restored
 from omnidesk.db.postgresql import disable_timeouts
 from omnidesk.migrations.frozen.search_v1 import rebuild
+from omnidesk.operations.numbers import continue_after
 from omnidesk.operations.restored_messages import note_unknown
-from omnidesk.operations.transfer.desk_files import MANIFEST, file_of, numbered, rows_in, tables
+from omnidesk.operations.transfer.desk_files import MANIFEST, file_of, rows_in, tables
 
 BATCH = 1_000  # rows in memory
 SEARCHED = ("client", "ticket", "comment", "message")
@@ -175,23 +176,3 @@ def finish(connection: Connection, last_numbers: dict[str, int]) -> None:
     DatabaseId.renew(connection)
     if connection.dialect.name == "postgresql":
         renumber_restored(connection)
-
-
-def continue_after(connection: Connection, table: Table, number: int) -> None:
-    """Let new numbers come after this one and after the greatest that there is.
-
-    That of a row that was deleted is not given out again.
-    """
-    column = numbered(table)
-    if column is None:
-        return
-    last = max(number, connection.scalar(select(func.max(column))) or 0)
-    if not last:
-        return
-    if connection.dialect.name == "postgresql":
-        sequence = func.pg_get_serial_sequence(table.name, column.name)
-        connection.execute(select(func.setval(sequence, last)))
-        return
-    names = {"name": table.name, "last": last}
-    connection.execute(text("DELETE FROM sqlite_sequence WHERE name = :name"), names)
-    connection.execute(text("INSERT INTO sqlite_sequence VALUES (:name, :last)"), names)
