@@ -1,6 +1,8 @@
 """Rate limits of requests and of failed logins, and where they are counted."""
 
 from collections import Counter
+from collections.abc import Callable
+from time import time
 from typing import Any
 
 import pytest
@@ -10,6 +12,7 @@ from sqlalchemy import select, update
 from omnidesk.auth.models import UserSession
 from omnidesk.db import db, utcnow
 from omnidesk.db.session import RATE_LIMITS
+from omnidesk.http.rate_limits import storage
 from omnidesk.http.rate_limits.storage import RateLimitWindow
 from omnidesk.users import passwords
 from tests.conftest import PASSWORD, Caller, make_user
@@ -257,6 +260,39 @@ def test_a_count_that_cannot_be_stored_turns_nobody_away(
             connection.exec_driver_sql("ALTER TABLE missing RENAME TO rate_limit_window")
 
     assert answers == [200] * 20 + [429] * 2, "the worker goes on by what it knows"
+
+
+@pytest.fixture
+def set_back(monkeypatch: Any) -> Callable[[], None]:
+    """A function that sets the clock of the limits back by two hours."""
+
+    def set_to() -> None:
+        monkeypatch.setattr(storage, "time", lambda: time() - 7_200)
+
+    return set_to
+
+
+def test_a_clock_that_is_set_back_ends_the_windows_of_guesses(
+    anybody: Caller, set_back: Callable[[], None]
+) -> None:
+    make_user("ana")
+    assert [guess(anybody, "ana").status_code for _ in range(6)] == [401] * 5 + [429]
+
+    set_back()
+
+    assert guess(anybody, "ana", PASSWORD).status_code == 200
+    assert [guess(anybody, "ana").status_code for _ in range(6)] == [401] * 5 + [429]
+
+
+def test_a_clock_that_is_set_back_ends_the_windows_of_requests(
+    app_with: Any, agent: Caller, set_back: Callable[[], None]
+) -> None:
+    mine = Caller(limited(app_with, token="3 per minute"), agent.user)
+    assert [mine.get(TICKETS).status_code for _ in range(4)] == [200] * 3 + [429]
+
+    set_back()
+
+    assert [mine.get(TICKETS).status_code for _ in range(4)] == [200] * 3 + [429]
 
 
 def test_old_counts_are_pruned(app: Any, anybody: Caller) -> None:

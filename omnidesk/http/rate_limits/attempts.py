@@ -12,6 +12,7 @@ from flask import current_app
 from omnidesk.db import db
 from omnidesk.http.errors import http_error
 from omnidesk.http.rate_limits.policy import RateLimit, RateLimits, note_usage, too_many_requests
+from omnidesk.http.rate_limits.storage import count_in
 
 MAX_WAIT = 20  # seconds for other attempts of the same kind
 # Attempts of a kind take turns in a worker, so that right passwords sent at once are not refused:
@@ -66,7 +67,7 @@ class Attempt:
     def is_accepted(self, counter: AttemptCounter) -> bool:
         """Count the attempt unless there were too many; return whether it is accepted."""
         item = counter.limit.item
-        if self.storage.get(counter.key) >= item.amount:
+        if count_in(self.storage, item, counter.key) >= item.amount:
             return counter.is_spared()
         total = self.storage.incr(counter.key, item.get_expiry())
         self.counted.append(counter)

@@ -3,13 +3,13 @@
 from contextlib import suppress
 from functools import cache
 from threading import Lock
-from time import time
+from time import monotonic, time
 from typing import Any
 
 from flask import Flask
 from limits import RateLimitItem
 from limits.storage import Storage, storage_from_string
-from sqlalchemy import BigInteger, Index, String, bindparam, case, delete, event, select
+from sqlalchemy import BigInteger, Index, String, bindparam, case, delete, event, or_, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -23,6 +23,7 @@ MAX_WINDOWS = 10_000  # that a worker keeps before it removes those that have en
 MAX_WAIT = 0.1  # seconds that a request waits for a writer, so that it is counted
 PAUSE = 1  # seconds in which a worker stores no count after one could not be stored
 FLUSH_FRACTION = 20  # a worker stores its count when it is a twentieth of what remains
+MAX_SKEW = 60  # seconds that the clocks of servers may differ by, or be set back by without notice
 
 
 class RateLimitWindow(Base):
@@ -81,13 +82,14 @@ class DatabaseStorage(Storage):
             wait_for_lock(connection)
             insert = insert_or_conflict(RateLimitWindow, connection.dialect.name)
             new = insert.values(key=key, count=amount, ends_at=now + expiry)
-            ended = RateLimitWindow.ends_at <= now
+            ends_at = RateLimitWindow.ends_at
+            ended = or_(ends_at <= now, ends_at > now + expiry + MAX_SKEW)  # as for `is_open`
             total = RateLimitWindow.count + new.excluded.count
             counted = new.on_conflict_do_update(
                 index_elements=[RateLimitWindow.key],
                 set_={
                     "count": case((ended, new.excluded.count), else_=total),
-                    "ends_at": case((ended, new.excluded.ends_at), else_=RateLimitWindow.ends_at),
+                    "ends_at": case((ended, new.excluded.ends_at), else_=ends_at),
                 },
             )
             return int(connection.execute(counted.returning(RateLimitWindow.count)).scalar_one())
@@ -126,6 +128,21 @@ class DatabaseStorage(Storage):
             connection.execute(delete(RateLimitWindow).where(RateLimitWindow.key == key))
 
 
+def is_open(ends_at: float, item: RateLimitItem) -> bool:
+    """Return whether a limit's window that ends then is open, in seconds since 1970.
+
+    One that ends later than any that begins now is of a clock that was set back since.
+    """
+    now = time()
+    return now < ends_at <= now + item.get_expiry() + MAX_SKEW
+
+
+def count_in(storage: Storage, item: RateLimitItem, key: str) -> int:
+    """Return a key's count in its window, 0 where none is open."""
+    count = storage.get(key)
+    return count if count and is_open(storage.get_expiry(key), item) else 0
+
+
 class Window:
     """A worker's view of a window: what is stored, and what it has not stored yet."""
 
@@ -160,13 +177,14 @@ class BufferedWindows:
     def hit(self, key: str) -> tuple[bool, Window]:
         """Count a request; return whether it is within the limit, and its window."""
         window = self.windows.get(key)
-        if window is None or window.ends_at <= time():
+        if window is None or not is_open(window.ends_at, self.item):
             window = self.open(key, window)
         with self.lock:
             if not window.remaining:
                 return False, window
             window.pending += 1
-            if window.pending * FLUSH_FRACTION < window.remaining or time() < self.paused_until:
+            is_paused = monotonic() < self.paused_until
+            if window.pending * FLUSH_FRACTION < window.remaining or is_paused:
                 return True, window
             pending, window.pending = window.pending, 0
             window.stored += pending
@@ -174,7 +192,7 @@ class BufferedWindows:
             with waiting_at_most(MAX_WAIT):
                 stored = self.storage.incr(window.key, self.item.get_expiry(), amount=pending)
         except self.errors:  # the worker goes on by what it knows, and stores it later
-            self.paused_until = time() + PAUSE
+            self.paused_until = monotonic() + PAUSE
             with self.lock:
                 window.stored -= pending
                 window.pending += pending
@@ -191,11 +209,12 @@ class BufferedWindows:
             self.item.key_for(self.name, key), self.item.amount, now + self.item.get_expiry()
         )
         with suppress(*self.errors):
-            if stored := self.storage.get(new.key):
+            if stored := count_in(self.storage, self.item, new.key):
                 new.stored, new.ends_at = stored, self.storage.get_expiry(new.key)
         with self.lock:
             if len(self.windows) > MAX_WINDOWS:
-                self.windows = {name: w for name, w in self.windows.items() if w.ends_at > now}
+                others = self.windows.items()
+                self.windows = {k: w for k, w in others if is_open(w.ends_at, self.item)}
             if self.windows.get(key) is ended:
                 self.windows[key] = new
             return self.windows.setdefault(key, new)
