@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from flask import Flask
 from sqlalchemy import insert, select, text, update
+from sqlalchemy.exc import OperationalError
 
 from omnidesk.channels.models import Channel, UnsupportedUpdate
 from omnidesk.conversations.deliveries import Outbox
@@ -747,6 +748,30 @@ def test_channels_that_are_dead_delay_no_other(desk: Desk) -> None:
 
         desk.telegram.wait_for(1, timeout=5)
         stopping.set()
+    running.join(20)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [RuntimeError(), OperationalError("", None, Exception())],
+    ids=["a bug", "the database"],
+)
+def test_messages_are_sent_while_nothing_old_can_be_deleted(
+    desk: Desk, monkeypatch: Any, error: Exception
+) -> None:
+    def prune() -> None:
+        raise error
+
+    stopping = Event()
+    queue = MessageQueue(desk.app.config, stopping)
+    monkeypatch.setattr(queue, "prune", prune)
+    running = Thread(target=Loop(desk.app, [queue], stopping).run)
+    running.start()
+
+    desk.post(desk.conversation())
+
+    desk.telegram.wait_for(1, timeout=5)
+    stopping.set()
     running.join(20)
 
 

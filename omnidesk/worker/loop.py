@@ -83,10 +83,19 @@ class Loop:
                 self.heartbeat.beat()
             self.beat_at = monotonic() + Worker.INTERVAL
         if monotonic() >= self.prune_at:
-            for queue in self.queues:
-                with unit_of_work(self.app):
-                    queue.prune()
             self.prune_at = monotonic() + HOUR
+            for queue in self.queues:
+                self.prune_safely(queue)
+
+    def prune_safely(self, queue: Queue) -> None:
+        """Delete what is old in one queue; if that fails, it is sent from all the same."""
+        try:
+            with unit_of_work(self.app):
+                queue.prune()
+        except DATABASE_ERRORS as error:
+            logger.error("Nothing old was deleted of %s. %s", queue.name, error_message(error))
+        except Exception:
+            logger.exception("Nothing old was deleted of %s", queue.name)
 
     def claim_safely(self, queue: Queue) -> bool:
         """Claim what is due in one queue; return whether something is left.
