@@ -70,5 +70,5 @@ def locked(reference: Reference, ids: set[int]) -> dict[Any, int]:
     merged_into = entity.merged_into if entity is Client else key
     found = select(key, merged_into).where(key.in_(ids)).order_by(key).with_for_update(**lock)
     targets = {row_id: other or row_id for row_id, other in db.session.execute(found)}
-    moved = {other for row_id, other in targets.items() if other not in targets}
-    return {row_id: locked(reference, moved).get(other, other) for row_id, other in targets.items()}
+    others = locked(reference, {*targets.values()} - targets.keys())
+    return {row_id: others.get(other, other) for row_id, other in targets.items()}
