@@ -58,6 +58,22 @@ def test_old_changes_are_deleted_and_the_others_stay(agent: Caller) -> None:
     assert "0 changes" in prune(agent.app, "--change-log-days", "9")
 
 
+@pytest.mark.usefixtures("steps")
+def test_changes_from_while_the_clock_was_fast_keep_no_later_ones(agent: Caller) -> None:
+    for name in "abc":
+        make_client(full_name=name)
+    last = age_all()
+    in_a_year = update(Change).where(Change.seq.in_((last - 2, last - 1)))
+    db.session.execute(in_a_year.values(at=utcnow() + timedelta(days=365)))
+    db.session.commit()
+    make_client(full_name="New")
+
+    said = prune(agent.app, "--change-log-days", "9")
+
+    assert f"{last} changes were deleted." in said
+    assert [change["after"]["full_name"] for change in changes(agent)] == ["New"]
+
+
 def test_nothing_is_deleted_from_the_log_unless_that_is_asked_for(agent: Caller) -> None:
     make_client()
     last = age_all(days=10_000)

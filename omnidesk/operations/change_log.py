@@ -11,6 +11,7 @@ from sqlalchemy import func, select
 from omnidesk.db import db, utcnow
 from omnidesk.db.change_log import Change
 from omnidesk.db.feed_start import delete_through
+from omnidesk.db.scans import many
 from omnidesk.db.session import READ
 from omnidesk.operations.steps import transaction
 
@@ -54,9 +55,11 @@ def steps(before: datetime) -> Iterator[tuple[int, int]]:
 def old_seqs(before: datetime, *, after: int, limit: int) -> list[int]:
     """Return the seqs of the first changes after one, up to the first that is not old.
 
-    A change that the feed does not show yet is not old.
+    A change that the feed does not show yet is not old. Those of a time that is yet to come are
+    left out: the clock was fast when they were made, and the others tell how long ago that was.
     """
-    rows = select(Change.seq, Change.at, Change.is_settled()).where(Change.seq > after)
+    is_past = many(Change.at <= utcnow())  # as most are, so their order is that of the seq
+    rows = select(Change.seq, Change.at, Change.is_settled()).where(Change.seq > after, is_past)
     with db.engines[READ].connect() as connection:
         found = connection.execute(rows.order_by(Change.seq).limit(limit)).all()
     return [seq for seq, _, _ in takewhile(lambda row: row[1] < before and row[2], found)]
