@@ -11,9 +11,10 @@ from sqlalchemy import delete, func, select, update
 
 from omnidesk.db import db, sqlite, utcnow
 from omnidesk.db.change_log import Change
+from omnidesk.db.statements import Statement
 from omnidesk.webhooks.deliveries import WebhookDelivery
 from omnidesk.webhooks.making import make_deliveries
-from omnidesk.webhooks.models import OLDEST_PENDING, Webhook
+from omnidesk.webhooks.models import Webhook, oldest_pending
 from omnidesk.webhooks.queue import WebhookQueue
 from omnidesk.webhooks.sending import BATCH, JITTER, SCHEDULE
 from tests.conftest import Caller, make_client, on_sqlite, reload
@@ -397,7 +398,7 @@ def test_deliveries_are_found_by_their_state(
 
 def waits() -> bool:
     """Return whether something waits that is to be sent."""
-    ((oldest,),) = OLDEST_PENDING.fetch()
+    ((oldest,),) = Statement(oldest_pending()).fetch()
     return oldest is not None
 
 

@@ -200,6 +200,3 @@ def oldest_pending() -> Select[str]:
     made = select(Change.at).where(Change.is_settled(), *behind).order_by(order, Change.seq)
     all_ = union_all(*waiting, select(made.limit(ONE).subquery().c.at)).subquery()
     return select(json_sql.JsonTime(func.min(all_.c.at)).label("oldest"))
-
-
-OLDEST_PENDING = Statement(oldest_pending())

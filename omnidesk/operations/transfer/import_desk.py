@@ -169,7 +169,7 @@ def store(connection: Connection, table: Table, rows: list[dict[str, Any]]) -> N
 
 
 def finish(connection: Connection, last_numbers: dict[str, int]) -> None:
-    """Go on after the last numbers, with an id of the database's own, and send nothing."""
+    """Go on after the last numbers, with an id of the database's own, and send no message."""
     for table in tables():
         continue_after(connection, table, last_numbers.get(table.name, 0))
     note_unknown(connection)
