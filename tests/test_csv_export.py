@@ -147,7 +147,19 @@ def test_a_list_without_rows_has_its_columns(agent: Caller) -> None:
 
 # What a spreadsheet would take for a formula, at least one of them with some setting.
 FORMULAS = (
-    *("=1+1", "+1", "-1", "@SUM(A1)", "\t", "\r", "\n", " =1", "\u00a0=1", "\u200b-1"),
+    *(
+        "=1+1",
+        "+1",
+        "-1",
+        "@SUM(A1)",
+        "\t",
+        "\r",
+        "\n",
+        " =1",
+        "\u00a0=1",
+        "\u200b-1",
+        "\U000e0020=1",
+    ),
     *("＝1", "＋1", "－1", "＠A", '"=1+1"', "'=1", "'"),
 )
 TEXTS = ("1=1", "a-b", "user@example.com", '"a"', " a", "Ñ", "…")

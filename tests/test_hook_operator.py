@@ -45,7 +45,7 @@ def test_a_message_of_an_operators_program(anybody: Caller, data: Any, stored: A
     assert (message.sender, message.kind, message.content, message.meta) == stored
 
 
-@pytest.mark.parametrize("name", ["\u3164", "\u202e \u2800", " " * 120 + "Ada"])
+@pytest.mark.parametrize("name", ["\u3164", "\u202e \u2800", "\uffa0", " " * 120 + "Ada"])
 def test_a_name_of_which_nothing_can_be_seen_is_none(
     anybody: Caller, admin: Caller, name: str
 ) -> None:

@@ -81,7 +81,9 @@ def test_a_message_with_another_fault_is_refused(
     assert admin.get(address(conversation)).json == []
 
 
-@pytest.mark.parametrize("meta", [{"a": "x" * 4088}, {"a": [2**63 - 1, 1e300]}, nested(20)])
+@pytest.mark.parametrize(
+    "meta", [{"a": "x" * 4088}, {"a": [2**63 - 1, -(2**63), 1e300]}, nested(20)]
+)
 def test_as_much_meta_as_fits_is_kept_and_shown_everywhere(
     admin: Caller, meta: dict[str, Any]
 ) -> None:

@@ -18,7 +18,7 @@ from werkzeug.datastructures import MIMEAccept
 from werkzeug.http import parse_accept_header
 
 from omnidesk.db.request_deadline import within_deadline
-from omnidesk.db.visible import INVISIBLE
+from omnidesk.db.visible import INVISIBLE, INVISIBLE_BEYOND
 from omnidesk.http.errors import log_database_error
 from omnidesk.http.pagination import Links, Page, PageRows
 from omnidesk.http.queries import PreparedSelect
@@ -33,7 +33,7 @@ MAX_PART = MAX_LIMIT  # rows that are in memory: no more than of a page as JSON
 # What a spreadsheet may take for a formula: a text that begins with = + - @, in full width too, or
 # with a tab or a line break. It may ignore white space, invisible marks and quotes before these.
 # An apostrophe gets another one, so that a reader can remove one from any cell that begins with it.
-FORMULA = re.compile(rf"['\t\r\n]|[{INVISIBLE}\"]*[=+@\uff1d\uff0b\uff0d\uff20-]")
+FORMULA = re.compile(rf"['\t\r\n]|[{INVISIBLE}{INVISIBLE_BEYOND}\"]*[=+@\uff1d\uff0b\uff0d\uff20-]")
 
 
 @lru_cache

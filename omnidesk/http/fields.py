@@ -14,7 +14,7 @@ from werkzeug.http import quote_etag
 
 from omnidesk.db import MAX_ID
 from omnidesk.db.folding import validated_email
-from omnidesk.db.visible import VISIBLE_TEXT
+from omnidesk.db.visible import VISIBLE_TEXT, is_visible
 
 Column = InstrumentedAttribute[Any]
 
@@ -84,9 +84,10 @@ class TextField(DocumentedField, fields.String):
             raise self.make_error("length", min_length=self.min_length, max_length=self.max_length)
         if re.search("[\x00\ud800-\udfff]", text):
             raise self.make_error("characters")
-        if not re.fullmatch(self.pattern, text):
-            if self.pattern == VISIBLE_TEXT:
+        if self.pattern == VISIBLE_TEXT:
+            if not is_visible(text):
                 raise self.make_error("blank")
+        elif not re.fullmatch(self.pattern, text):
             raise self.make_error("pattern", form=self.form)
         return text
 

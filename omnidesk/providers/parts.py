@@ -83,7 +83,8 @@ def is_identifier(found: str) -> bool:
 
 def is_integer(found: Any) -> TypeGuard[int]:
     """Return whether it is an integer of at most 64 bits."""
-    return isinstance(found, int) and not isinstance(found, bool) and abs(found) < MAX_INTEGER
+    is_number = isinstance(found, int) and not isinstance(found, bool)
+    return is_number and -MAX_INTEGER <= found < MAX_INTEGER
 
 
 def message_id(value: Part, name: str) -> int | None:
