@@ -180,6 +180,45 @@ def test_a_name_given_twice_is_refused_by_name(agent: Caller) -> None:
     assert answer.json["errors"] == {"full_name": ["Given more than once."]}
 
 
+@on_sqlite
+@pytest.mark.parametrize(
+    ("path", "body", "errors"),
+    [
+        (
+            "/api/tickets",
+            b'{"ticket_ids":[1],"set":{"status":"abierto","status":"cerrado"}}',
+            {"set": {"status": ["Given more than once."]}},
+        ),
+        (
+            "/api/tickets",
+            b'{"set":{},"ticket_ids":[1,[2],[{"a":1,"a":2}]],"set":{"tags":[],"tags":[]}}',
+            {
+                "ticket_ids": {"2": {"0": {"a": ["Given more than once."]}}},
+                "set": ["Given more than once."],
+            },
+        ),
+        (
+            "/api/tickets/1",
+            b'[{},{"a":{"a":1,"a":1}}]',
+            {"1": {"a": {"a": ["Given more than once."]}}},
+        ),
+    ],
+)
+def test_a_name_given_twice_further_down_is_named_where_it_stands(
+    agent: Caller, path: str, body: bytes, errors: dict[str, Any]
+) -> None:
+    answer = agent.patch(path, data=body, content_type=JSON)
+
+    assert (answer.status_code, answer.json["errors"]) == (400, errors)
+
+
+@pytest.mark.parametrize("body", [b'{"a":1,"a":2} x', b'{"a":{"a":1,"a":2},"b":NaN}'])
+def test_a_name_given_twice_does_not_make_json_of_what_is_none(agent: Caller, body: bytes) -> None:
+    answer = agent.post("/api/clients", data=body, content_type=JSON)
+
+    assert (answer.status_code, answer.json) == (400, INVALID)
+
+
 def test_a_field_of_the_servers_own_is_not_taken_for_another(agent: Caller) -> None:
     answer = agent.post("/api/tickets", json={"client_id": 1, "subject": "a", "ticket_id": 1})
 
@@ -217,6 +256,13 @@ def test_a_parameter_nobody_reads_is_refused(agent: Caller, path: str) -> None:
 
     assert answer.status_code == 400
     assert answer.json["errors"] == {"verbose": ["Unknown parameter. None is taken here."]}
+
+
+@pytest.mark.parametrize("query", ["?", "?&", "?&&"])
+def test_a_query_without_parameters_is_none(agent: Caller, query: str) -> None:
+    for path in ("/api/summary", "/healthz", "/api/tickets", "/api/me"):
+        assert agent.get(path + query).status_code == 200
+    assert agent.post("/api/clients" + query, json={"full_name": "Ada"}).status_code == 201
 
 
 def test_a_write_with_a_parameter_is_refused(agent: Caller) -> None:

@@ -102,7 +102,7 @@ class Blueprint(ResponseDecorators):
             self._check_scope(user, facts, reads=reads)
         if facts.get("admin_only") and (user is None or user.role != "admin"):
             raise http_error(403)
-        if environ.get("QUERY_STRING") and not facts.get("reads_query"):
+        if environ.get("QUERY_STRING") and not facts.get("reads_query") and sent.args:
             raise http_error(400, unknown_parameters(list(sent.args)))
         if not facts.get("conditional"):
             refuse_conditions(*(("If-Match",) if reads else CONDITIONS))

@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from collections.abc import Callable
 from functools import cache, cached_property, lru_cache
 from typing import Any, NoReturn
 from urllib.parse import parse_qsl
@@ -16,6 +17,7 @@ from werkzeug.http import parse_options_header
 from omnidesk.http.errors import http_error
 
 DUPLICATE = ["Given more than once."]
+INVALID = {"_schema": ["Invalid JSON body."]}
 JSON_TYPE, MERGE_PATCH_TYPE = "application/json", "application/merge-patch+json"
 SMALL_BODY = 8 * 1024  # bytes: whatever it holds, it is read in no time
 MAX_VALUES = 1000  # of an array or object in a body; every schema takes fewer, or says how many
@@ -153,11 +155,24 @@ def parse_json(body: bytes, max_values: int = MAX_VALUES) -> Any:
     try:
         if len(body) > SMALL_BODY and has_many_values(body, max_values):
             return parse_wide_json(body, max_values)
-        return json.loads(
-            body.decode(), parse_constant=refuse_constant, object_pairs_hook=unique_names
-        )
+        return read_json(body, unique_names)
+    except DuplicateNameError:
+        raise http_error(400, duplicates(body)) from None
     except (ValueError, RecursionError):
-        raise http_error(400, {"_schema": ["Invalid JSON body."]}) from None
+        raise http_error(400, INVALID) from None
+
+
+def read_json(body: bytes, read_object: Callable[[list[tuple[str, Any]]], dict[str, Any]]) -> Any:
+    """Return the value of a JSON text, its objects as a function makes them of their members."""
+    return json.loads(body.decode(), parse_constant=refuse_constant, object_pairs_hook=read_object)
+
+
+def duplicates(body: bytes) -> dict[Any, Any]:
+    """Return the errors of a JSON text in which objects have a name twice."""
+    try:
+        return errors_in(read_json(body, duplicate_names))
+    except (ValueError, RecursionError):
+        return INVALID
 
 
 def has_many_values(body: bytes, max_values: int) -> bool:
@@ -192,10 +207,27 @@ def refuse_constant(name: str) -> NoReturn:
     raise ValueError(name)
 
 
+class DuplicateNameError(Exception):
+    """An object has a name twice, which readers treat differently."""
+
+
 def unique_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Return a JSON object; raise 400 for a duplicate name, which readers treat differently."""
+    """Return a JSON object; raise DuplicateNameError."""
     found = dict(pairs)
     if len(found) < len(pairs):
-        counts = Counter(name for name, _ in pairs)
-        raise http_error(400, {name: DUPLICATE for name in found if counts[name] > 1})
+        raise DuplicateNameError
     return found
+
+
+def duplicate_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return the errors of a JSON object, in place of it, from those of the objects in it."""
+    counts = Counter(name for name, _ in pairs)
+    errors = {name: found for name, value in pairs if (found := errors_in(value))}
+    return errors | {name: DUPLICATE for name, count in counts.items() if count > 1}
+
+
+def errors_in(value: Any) -> dict[Any, Any]:
+    """Return the errors that stand in a value where it has objects, a list's by position."""
+    if isinstance(value, list):
+        return {number: found for number, item in enumerate(value) if (found := errors_in(item))}
+    return value if isinstance(value, dict) else {}
