@@ -419,6 +419,19 @@ def test_a_hundred_rows_with_all_their_fields_are_taken(admin: Caller) -> None:
     assert {result["status"] for result in found} == {"created"}
 
 
+def test_a_hundred_messages_that_are_orders_are_taken(admin: Caller) -> None:
+    client_id = make_client().client_id
+    order = {"items": [{"id": number, "quantity": 1} for number in range(20)]}
+    rows = [
+        MESSAGE | {"external_id": f"m-{number}", "client_id": client_id, "meta": order}
+        for number in range(100)
+    ]
+
+    found = results(admin, "messages", *rows)
+
+    assert {result["status"] for result in found} == {"created"}
+
+
 @pytest.mark.parametrize(
     ("body", "field"),
     [

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import Caller, make_conversation, make_message, nested
+from tests.conftest import Caller, make_conversation, make_message, nested, on_sqlite
 
 
 def address(conversation: Any) -> str:
@@ -79,6 +79,19 @@ def test_a_message_with_another_fault_is_refused(
 
     assert (answer.status_code, [*answer.json["errors"]]) == (400, [field])
     assert admin.get(address(conversation)).json == []
+
+
+@on_sqlite
+@pytest.mark.parametrize("meta", [{"a": [1] * 2000}, {"a": [[]] * 1300}], ids=["numbers", "lists"])
+def test_meta_of_many_values_is_taken_beside_a_long_text(
+    admin: Caller, meta: dict[str, Any]
+) -> None:
+    conversation = make_conversation(external_chat_id="ada")
+    message = {"content": "x" * 10_000, "meta": meta}
+    chat = {"channel": conversation.channel, "external_chat_id": "ada", "external_message_id": "1"}
+
+    for path, of_client in ((address(conversation), {"sender": "client"}), ("/api/inbound", chat)):
+        assert admin.post(path, json=message | of_client).status_code == 201
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,8 @@ from omnidesk.conversations.messages import MAX_META
 from omnidesk.http.fields import DocumentedField
 from omnidesk.providers.parts import MAX_META_DEPTH, UNSTORABLE, is_integer
 
+MAX_VALUES = MAX_META  # of a body with it: each of its values takes a byte or more
+
 
 class MetaField(DocumentedField, fields.Dict):
     """A JSON object of at most `MAX_META` bytes, loaded as its text without white space.

@@ -2,6 +2,7 @@
 
 from typing import Any, TypeVar
 
+from omnidesk.conversations.fields import MAX_VALUES
 from omnidesk.conversations.finding import searched
 from omnidesk.conversations.locking import locked_conversation
 from omnidesk.conversations.message_schemas import (
@@ -48,7 +49,7 @@ def search_messages(filters: dict[str, Any]) -> PreparedSelect:
 
 @blp.post(MESSAGES)
 @blp.scope("messages:write")
-@blp.arguments(MessageCreate)
+@blp.arguments(MessageCreate, max_values=MAX_VALUES)
 @blp.created(MessageSchema, "get_message")
 @blp.alt_response(
     200, schema=MessageSchema, example=MessageSchema.example(), headers=STORED, success=True

@@ -183,7 +183,7 @@ def has_many_values(body: bytes, max_values: int) -> bool:
     shorter = body.replace(rb"\\", b"").replace(rb"\"", b"").replace(b'""', b"")
     outside_strings = b"".join(shorter.split(b'"')[::2])
     count = outside_strings.count
-    if count(b"[") + count(b"{") > MAX_VALUES:
+    if count(b"[") + count(b"{") > max_values:
         raise ValueError
     return count(b",") > max_values
 

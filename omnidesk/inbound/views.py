@@ -5,6 +5,7 @@ from typing import Any
 import orjson
 from flask import Response, url_for
 
+from omnidesk.conversations.fields import MAX_VALUES
 from omnidesk.db import db
 from omnidesk.http import Blueprint, may_read
 from omnidesk.http.etags import json_response
@@ -20,7 +21,7 @@ blp = Blueprint("inbound", description="Messages from channels")
 @blp.post("/inbound")
 @blp.scope("messages:relay", shows="conversations")
 @blp.admin_only
-@blp.arguments(InboundCreate)
+@blp.arguments(InboundCreate, max_values=MAX_VALUES)
 @blp.response(201, InboundSchema, headers=LOCATION, example=InboundSchema.example())
 @blp.alt_response(200, schema=InboundSchema, example=InboundSchema.example(), success=True)
 def receive_message(data: dict[str, Any]) -> Response:
