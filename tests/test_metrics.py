@@ -78,6 +78,12 @@ def test_others_get_401(measured: Flask, header: str | None) -> None:
     assert answer.headers["WWW-Authenticate"].startswith("Bearer")
 
 
+def test_the_token_is_found_behind_several_spaces(measured: Flask) -> None:
+    headers = {"Authorization": f"bearer  {TOKEN}"}
+
+    assert Caller(measured).get("/metrics", headers=headers).status_code == 200
+
+
 def test_only_those_without_the_token_are_limited(app_with: Any) -> None:
     app = app_with(METRICS_TOKEN=TOKEN, RATE_LIMIT_ANONYMOUS="3 per minute")
 

@@ -226,7 +226,16 @@ def authenticated(header: str) -> tuple[Any, HTTPException | None]:
 
 def authenticate(header: str) -> Any:
     """Return the user whose token an Authorization header has; raise 401 for every fault of it."""
-    scheme, _, token = header.partition(" ")
-    if scheme.lower() != "bearer" or not token:  # in any case (RFC 9110, section 11.1)
+    token = bearer_token(header)
+    if not token:
         raise http_error(401)
     return current_app.extensions["authenticate"](token)
+
+
+def bearer_token(header: str) -> str:
+    """Return the token of an Authorization header, "" where it has none of the scheme Bearer.
+
+    The scheme is in any case, and one or more spaces follow it (RFC 9110, section 11).
+    """
+    scheme, _, token = header.partition(" ")
+    return token.lstrip(" ") if scheme.lower() == "bearer" else ""

@@ -19,7 +19,7 @@ from omnidesk.db.request_deadline import within_deadline
 from omnidesk.db.session import RATE_LIMITS, READ
 from omnidesk.db.statements import Statement
 from omnidesk.db.usage import measure
-from omnidesk.http.blueprint import Blueprint
+from omnidesk.http.blueprint import Blueprint, bearer_token
 from omnidesk.http.errors import http_error, invalid_token
 from omnidesk.http.rate_limits import strangers_counted
 from omnidesk.http.request_metrics import MeasuredRequests, RequestMetrics
@@ -48,8 +48,8 @@ class MetricsBlueprint(Blueprint):
 
 def require_token(header: str) -> None:
     """Raise 401 unless an Authorization header has the token of the settings."""
-    scheme, _, token = header.partition(" ")
-    if scheme.lower() != "bearer":
+    token = bearer_token(header)
+    if not token:
         raise http_error(401)
     wanted: str = current_app.config["METRICS_TOKEN"]
     if not compare_digest(token.encode(errors="replace"), wanted.encode()):

@@ -35,8 +35,8 @@ def test_an_authorization_header_without_a_token_is_401(desk: Desk, header: str)
     assert answer.headers["WWW-Authenticate"] == told
 
 
-@pytest.mark.parametrize("scheme", ["bearer", "BEARER"])
-def test_the_scheme_is_case_insensitive(desk: Desk, scheme: str) -> None:
+@pytest.mark.parametrize("scheme", ["bearer", "BEARER", "Bearer ", "Bearer   "])
+def test_the_scheme_is_in_any_case_and_has_spaces_after_it(desk: Desk, scheme: str) -> None:
     headers = {"Authorization": f"{scheme} {desk.agent.token}"}
 
     assert desk.ask("GET", ME, "", headers=headers).status_code == 200
