@@ -164,22 +164,41 @@ def test_three_days_of_failure_end_it_and_a_success_begins_them_anew(
     def fail_since(**ago: float) -> None:
         since = utcnow() - timedelta(**ago)
         db.session.execute(update(Webhook).values(failing_since=since))
+        tried = WebhookDelivery.attempts > 0, WebhookDelivery.state == "pending"
+        db.session.execute(update(WebhookDelivery).where(*tried).values(attempts=9))
         db.session.commit()
         make_due()
         work()
 
-    there.will(answer(500))
+    there.will(answer(500), answer(500))
+    work()
     fail_since(days=2.9)
     assert admin.get(PATH).json["active"] is True
     fail_since(days=3.1)  # but this one is a success
     assert admin.get(PATH).json["failing_since"] is None
     make_client()
-    there.will(answer(500))
+    there.will(answer(500), answer(500))
+    work()
     fail_since(days=3.1)
 
     shown = admin.get(PATH).json
     assert shown["active"] is False
     assert shown["inactive_reason"] == "It has failed for three days. It answered 500."
+
+
+def test_a_second_failure_after_a_long_time_does_not_end_it(
+    admin: Caller, webhook: Webhook, there: Receiver
+) -> None:
+    there.will(answer(500), answer(500))
+    work()
+    db.session.execute(update(Webhook).values(failing_since=utcnow() - timedelta(days=4)))
+    db.session.commit()
+    make_due()
+
+    work()
+
+    assert admin.get(PATH).json["active"] is True
+    assert len(there.requests) == 2
 
 
 def test_a_receiver_that_refuses_some_is_told_of_all_others_at_once(

@@ -38,7 +38,7 @@ from omnidesk.db.clock import NOW
 from omnidesk.db.postgresql import advisory_lock
 from omnidesk.db.statements import Statement
 from omnidesk.egress.signatures import new_secret
-from omnidesk.webhooks.deliveries import PENDING, WebhookDelivery, as_new
+from omnidesk.webhooks.deliveries import PENDING, SENT, WebhookDelivery, as_new
 from omnidesk.webhooks.event_types import GROUPS, NAMES, LoggedChange, types_of, wanted
 
 MAX_WEBHOOKS = 25
@@ -46,6 +46,9 @@ FORMATS = STANDARD, SLACK = "standard", "slack"
 MAX_REASON = 200  # code points
 BOTH_SIGN = timedelta(hours=24)  # after a rotation
 MAX_FAILING = timedelta(days=3)  # without a success
+# The tries that they have at least: a clock that was set forward, or a worker that did not run for
+# as long, ends nothing.
+MIN_FAILURES = 9
 TOO_MANY = f"There are {MAX_WEBHOOKS} webhooks, which is the most."
 
 
@@ -140,8 +143,15 @@ class Webhook(Versioned, Base):
         self.failing_since = self.failing_since or now
         if is_gone:
             self.deactivate("It answered 410: it wants to be told nothing more.")
-        elif now - self.failing_since >= MAX_FAILING:
+        elif now - self.failing_since >= MAX_FAILING and self.failures() >= MIN_FAILURES:
             self.deactivate(f"It has failed for three days. {error}")
+
+    def failures(self) -> int:
+        """Return how many tries have failed, of what was tried since the first failure."""
+        cls = WebhookDelivery
+        mine = cls.webhook_id == self.webhook_id, cls.state != SENT
+        tries = select(func.sum(cls.attempts)).where(*mine, cls.attempted_at >= self.failing_since)
+        return db.session.scalar(tries) or 0
 
     def rotate(self) -> None:
         """Make a new secret; the one so far signs, too, for a day."""
