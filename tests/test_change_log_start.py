@@ -11,7 +11,8 @@ from sqlalchemy import func, select, update
 
 from omnidesk.db import db, utcnow
 from omnidesk.db.change_log import Change
-from omnidesk.db.feed_start import start_anew
+from omnidesk.db.feed_start import CHANGES, start_anew
+from omnidesk.db.numbers import continue_after
 from omnidesk.operations import change_log
 from tests.conftest import Caller, make_client, make_event, make_ticket
 from tests.test_change_log import Connect, add, connect, take_number
@@ -210,7 +211,8 @@ def start_elsewhere(beyond: int = 0) -> None:
     """Let the feed start anew, as after a restore."""
     db.session.rollback()
     with db.engine.begin() as connection:
-        start_anew(connection, beyond)
+        continue_after(connection, CHANGES, beyond)
+        start_anew(connection)
 
 
 def test_after_a_restore_no_earlier_position_is_read_on_from(agent: Caller) -> None:

@@ -85,17 +85,18 @@ def test_a_text_without_meaning_is_refused_by_name(
 @pytest.mark.parametrize(
     "blank",
     [
-        *(
-            "",
-            " ",
-            "\t\n",
-            "\u200b",
-            "\u00a0\u3000",
-            "\ufeff\u2060",
-            "\uffa0\u180f",
-            "\ufff9\ufffb",
-        ),
-        *("\U000e0020\U000e007f", "\U000e0100", "\U0001d173", "\U0001bca0"),
+        "",
+        " ",
+        "\t\n",
+        "\u200b",
+        "\u00a0\u3000",
+        "\ufeff\u2060",
+        "\uffa0\u180f",
+        "\ufff9\ufffb",
+        "\U000e0020\U000e007f",
+        "\U000e0100",
+        "\U0001d173",
+        "\U0001bca0",
     ],
 )
 def test_a_subject_shows_something(agent: Caller, blank: str) -> None:

@@ -6,29 +6,13 @@ it is before: no change before the start may come after one behind it in the ord
 
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, select, text, update
+from sqlalchemy import Connection, delete, func, select, update
 
 from omnidesk.db.change_log import NEWEST_TRANSACTION, Change
 from omnidesk.db.database_id import DatabaseId
-from omnidesk.db.types import MAX_ID
+from omnidesk.db.numbers import continue_after, last_number, start_beyond
 
-JUMP = 1_000_000  # how far a restored database continues beyond all numbers that are known
-NEWEST_SEQ = {
-    "sqlite": "SELECT seq FROM sqlite_sequence WHERE name = 'change'",
-    "postgresql": "SELECT pg_sequence_last_value(pg_get_serial_sequence('change', 'seq'))",
-}
-SET_SEQ = {
-    "sqlite": (
-        "DELETE FROM sqlite_sequence WHERE name = 'change'",
-        "INSERT INTO sqlite_sequence (name, seq) VALUES ('change', :seq)",
-    ),
-    "postgresql": ("SELECT setval(pg_get_serial_sequence('change', 'seq'), :seq)",),
-}
-
-
-def newest_seq(connection: Connection) -> int:
-    """Return the greatest seq that a change has ever had."""
-    return connection.scalar(text(NEWEST_SEQ[connection.dialect.name])) or 0
+CHANGES = Change.metadata.tables[Change.__tablename__]
 
 
 def delete_through(connection: Connection, seq: int) -> tuple[int, int]:
@@ -64,22 +48,16 @@ def greatest(connection: Connection, column: Any, condition: Any) -> int:
     return connection.scalar(select(func.max(rows.c.value))) or 0
 
 
-def start_anew(connection: Connection, beyond: int = 0) -> None:
-    """Let the feed start behind all changes that there are, and far beyond another seq.
+def start_anew(connection: Connection) -> None:
+    """Let the feed start behind all changes that there are, and far beyond the last seq given out.
 
     New ones are looked for behind the one of the greatest seq.
     """
-    start = start_beyond(max(newest_seq(connection), beyond))
+    start = start_beyond(last_number(connection, CHANGES))
     connection.execute(update(DatabaseId).values(changes_after=start))
-    for statement in SET_SEQ[connection.dialect.name]:
-        connection.execute(text(statement), {"seq": start})
+    continue_after(connection, CHANGES, start)
     if connection.dialect.name == "postgresql":
         put_last(connection)
-
-
-def start_beyond(last: int) -> int:
-    """Return a number far beyond the last that is known, after which new ones begin."""
-    return last + min(JUMP, (MAX_ID - last) // 2)
 
 
 def put_last(connection: Connection) -> None:

@@ -18,6 +18,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql.dml import ReturningInsert
 
 from omnidesk.db.base import Base
+from omnidesk.db.numbers import last_number
 from omnidesk.db.postgresql import SET_ACTOR
 from omnidesk.db.session import acting_user, db
 from omnidesk.db.sqlite import driver_transaction, lacks_table
@@ -164,6 +165,5 @@ def next_ids(entity: type[Base], count: int) -> list[int]:
     if db.engine.name == "postgresql":
         number = func.nextval(literal_column(f"pg_get_serial_sequence('{table}', '{key}')"))
         return [*db.session.scalars(select(number).select_from(func.generate_series(1, count)))]
-    last = text("SELECT seq FROM sqlite_sequence WHERE name = :name")
-    first = (db.session.scalar(last, {"name": table}) or 0) + 1
+    first = last_number(db.session.connection(), entity.metadata.tables[table]) + 1
     return [*range(first, first + count)]

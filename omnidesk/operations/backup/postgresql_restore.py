@@ -10,6 +10,7 @@ from sqlalchemy.exc import DBAPIError
 
 from omnidesk.db import db, utcnow
 from omnidesk.db.engines import WRITE_SETTINGS, engine_options
+from omnidesk.db.numbers import last_numbers
 from omnidesk.operations.backup import postgresql_backup
 from omnidesk.operations.backup.postgresql_programs import (
     NOT_ALLOWED,
@@ -21,7 +22,6 @@ from omnidesk.operations.backup.postgresql_programs import (
     session,
 )
 from omnidesk.operations.backup.preparing import prepare
-from omnidesk.operations.numbers import last_numbers
 
 SUFFIX = "_restoring"
 OTHER_DATABASES = ("postgres", "template1")  # from which a database can be renamed

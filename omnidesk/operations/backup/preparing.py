@@ -10,11 +10,10 @@ from omnidesk import migrations
 from omnidesk.auth.models import UserSession
 from omnidesk.conversations.messages import Message
 from omnidesk.db import Base
-from omnidesk.db.change_log import Change
 from omnidesk.db.database_id import DatabaseId
-from omnidesk.db.feed_start import start_anew, start_beyond
+from omnidesk.db.feed_start import start_anew
+from omnidesk.db.numbers import continue_after, last_number, start_beyond
 from omnidesk.db.postgresql import disable_timeouts
-from omnidesk.operations.numbers import continue_after, last_number
 from omnidesk.operations.restored_messages import note_unknown
 
 # Of these, programs, providers and tokens know numbers, which may be of rows that the backup lacks:
@@ -40,7 +39,7 @@ def prepare(engine: Engine, file: Path, beyond: Mapping[str, int]) -> None:
         note_unknown(connection)
         DatabaseId.renew(connection)
         continue_beyond(connection, beyond)
-        start_anew(connection, beyond.get(Change.__tablename__, 0))
+        start_anew(connection)
 
 
 def continue_beyond(connection: Connection, beyond: Mapping[str, int]) -> None:

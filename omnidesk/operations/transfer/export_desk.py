@@ -15,9 +15,9 @@ from sqlalchemy import Connection, Table, func, literal, select
 from omnidesk import migrations
 from omnidesk.db import db
 from omnidesk.db.counters import Counter
+from omnidesk.db.numbers import last_number
 from omnidesk.db.session import READ
 from omnidesk.operations.backup.whole_files import is_at, lock
-from omnidesk.operations.numbers import last_number
 from omnidesk.operations.transfer.desk_files import (
     MANIFEST,
     PARTS,

@@ -21,9 +21,9 @@ from omnidesk.db.constraints import error_message
 from omnidesk.db.counters import Counter
 from omnidesk.db.database_id import DatabaseId
 from omnidesk.db.feed_start import renumber_restored
+from omnidesk.db.numbers import continue_after
 from omnidesk.db.postgresql import disable_timeouts
 from omnidesk.migrations.frozen.search_v1 import rebuild
-from omnidesk.operations.numbers import continue_after
 from omnidesk.operations.restored_messages import note_unknown
 from omnidesk.operations.transfer.desk_files import MANIFEST, file_of, rows_in, tables
 

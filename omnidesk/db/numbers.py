@@ -4,7 +4,10 @@ from typing import Any
 
 from sqlalchemy import Column, Connection, Table, func, inspect, select, text
 
-from omnidesk.db import Base
+from omnidesk.db.base import Base
+from omnidesk.db.types import MAX_ID
+
+JUMP = 1_000_000  # how far a restored database continues beyond all numbers that are known
 
 
 def numbered(table: Table) -> Column[Any] | None:
@@ -52,3 +55,8 @@ def continue_after(connection: Connection, table: Table, number: int) -> None:
     names = {"name": table.name, "last": last}
     connection.execute(text("DELETE FROM sqlite_sequence WHERE name = :name"), names)
     connection.execute(text("INSERT INTO sqlite_sequence VALUES (:name, :last)"), names)
+
+
+def start_beyond(last: int) -> int:
+    """Return a number far beyond the last that is known, after which new ones begin."""
+    return last + min(JUMP, (MAX_ID - last) // 2)
